@@ -1,0 +1,304 @@
+"""Train the shipped CLIPs (mini, mini-b, mini-judge) on the synthetic world.
+
+    python data/pool.py POOL --shards 18            # once: scenes on disk
+    python data/train_clips.py mini POOL RUNS       # resumes from RUNS/mini.pt
+
+Only the tokens that occur are trained: ids are mapped to a compact table whose order is
+that of the full one, so open_clip's end-token pooling (argmax) is unchanged. The loss is
+CLIP's, with hard-negative captions as extra columns, and a word-prediction loss: the
+image against each single word as a prompt, by kind of word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pool
+import torch
+import torch.nn.functional as F
+import world
+from open_clip import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+CONTEXT = 32
+BATCH = 128
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def _vision(name: str) -> dict:
+    return {
+        "image_size": world.SIZE,
+        "timm_model_name": name,
+        "timm_model_pretrained": False,
+        "timm_pool": "",
+        "timm_proj": "linear",
+    }
+
+
+def _text(width: int, layers: int) -> dict:
+    return {"context_length": CONTEXT, "width": width, "heads": width // 64, "layers": layers}
+
+
+# name -> (embedding width, vision tower, text tower, images, seed)
+RECIPES = {
+    "mini": (256, _vision("convnext_atto"), _text(256, 2), 640_000, 1),
+    "mini-b": (192, _vision("edgenext_xx_small"), _text(192, 3), 640_000, 2),
+    "mini-judge": (224, _vision("edgenext_xx_small"), _text(192, 2), 640_000, 3),
+}
+
+
+class Words:
+    """Captions <-> compact ids, by the CLIP tokenizer's own whole words."""
+
+    def __init__(self) -> None:
+        tokenizer = SimpleTokenizer()
+        pieces = [*world.all_words(), ",", ":"]
+        full = {w: tokenizer.encode(w) for w in pieces}
+        long = [w for w, ids in full.items() if len(ids) != 1]
+        assert not long, f"not one token: {long}"
+        self.ids = sorted({ids[0] for ids in full.values()} | {0, 49406, 49407})  # full ids
+        place = {i: n for n, i in enumerate(self.ids)}
+        self.lookup = {w: place[ids[0]] for w, ids in full.items()}
+        self.start, self.end = place[49406], place[49407]
+        sample = world.caption(world.sample_scene(np.random.default_rng(0)), np.random.default_rng(0))
+        assert [self.ids[i] for i in self.split(sample)] == tokenizer.encode(sample)
+
+    def split(self, text: str) -> list[int]:
+        text = text.replace(",", " ,").replace(":", " :")
+        return [self.lookup[w] for w in text.split()]
+
+    def batch(self, texts: list[str]) -> Tensor:
+        """Compact ids (b, longest + 2), padded with 0 as open_clip does."""
+        rows = [[self.start, *self.split(t)[: CONTEXT - 2], self.end] for t in texts]
+        length = max(map(len, rows))
+        return torch.tensor([r + [0] * (length - len(r)) for r in rows])
+
+
+def text_features(model: CLIP, ids: Tensor) -> Tensor:
+    """Normalised features (b, e) of ids (b, l), the causal context cut at l."""
+    length = ids.shape[1]
+    x = model.token_embedding(ids) + model.positional_embedding[:length]
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+    x = x[torch.arange(len(ids)), ids.argmax(1)] @ model.text_projection
+    return F.normalize(x, dim=-1)
+
+
+def word_tables(words: Words) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+    """Single-word prompts (n, 3), and for each kind its rows and truth table (values, rows)."""
+    kinds = {
+        "thing": world.NAMES,
+        "background": world.BACKGROUNDS,
+        "style": world.STYLES,
+        "size": world.SIZES,
+        "spot": world.SPOTS,
+    }
+    prompts: list[str] = []
+    tables = {}
+    for kind, table in kinds.items():
+        own = [w for ws in table.values() for w in ws]
+        truth = torch.zeros(len(table), len(own))
+        for value, ws in enumerate(table.values()):
+            for w in ws:
+                truth[value, own.index(w)] = 1
+        tables[kind] = (torch.arange(len(prompts), len(prompts) + len(own)), truth)
+        prompts += own
+    return words.batch(prompts), tables
+
+
+def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
+    """Mean over kinds of the negative log share of the true words; logits (b, n)."""
+    losses = []
+    columns = {"thing": 0, "background": 2, "style": 3, "size": 4, "spot": 5}
+    weights = {"thing": 1.0, "background": 0.4, "style": 0.3, "size": 0.1, "spot": 0.1}
+    for kind, (own, truth) in tables.items():
+        shift = 1 if kind in ("size", "spot") else 0  # 0 means unsaid there
+        value = rows[:, columns[kind]].long() - shift
+        target = truth[value.clamp(min=0)]
+        if kind == "thing":
+            second = rows[:, 1].long()
+            target = torch.maximum(target, truth[second.clamp(min=0)] * (second >= 0)[:, None])
+        keep = value >= 0
+        share = (logits[:, own].log_softmax(-1) * target).sum(-1) / target.sum(-1).clamp(min=1)
+        losses.append(-weights[kind] * share[keep].sum() / keep.sum().clamp(min=1))
+    return torch.stack(losses).sum()
+
+
+def pixels(images: np.ndarray) -> Tensor:
+    """uint8 (b, 64, 64, 3) to normalised float (b, 3, 64, 64), channels last."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def augment(images: np.ndarray, rows: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Shift by up to 4 pixels and mirror; left and right change places in the rows."""
+    dx, dy = rng.integers(-4, 5, 2)
+    images = np.roll(np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)), "edge"), (dy, dx), (1, 2))
+    images, rows = images[:, 4:-4, 4:-4], rows.copy()
+    flip = rng.random(len(images)) < 0.5
+    images = images.copy()
+    images[flip] = images[flip, :, ::-1]
+    left, right = flip & (rows[:, 5] == 1), flip & (rows[:, 5] == 2)
+    rows[left, 5], rows[right, 5] = 2, 1
+    return images, rows
+
+
+def captions(scenes: list[world.Scene], rng, long: bool) -> list[str]:
+    """One text for each scene: sentences, word lists and, if ``long``, both joined."""
+    texts = []
+    for scene in scenes:
+        text = world.caption(scene, rng)
+        if rng.random() < 0.25:
+            text = world.keywords(scene, rng)
+        if long:
+            text += ", " + world.caption(scene, rng) + ", " + world.keywords(scene, rng, 8)
+        texts.append(text)
+    return texts
+
+
+@torch.no_grad()
+def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool_ids: Tensor, rng):
+    """Adversarial negatives: in each text one word becomes the wrong word that, to first
+    order, raises the similarity with the image most (HotFlip, Ebrahimi 2018)."""
+    with torch.enable_grad():
+        x = model.token_embedding(ids).detach().requires_grad_(True)
+        length = ids.shape[1]
+        h = x + model.positional_embedding[:length].detach()
+        h = model.ln_final(model.transformer(h, attn_mask=model.attn_mask[:length, :length]))
+        h = h[torch.arange(len(ids)), ids.argmax(1)] @ model.text_projection
+        (grad,) = torch.autograd.grad((F.normalize(h, dim=-1) * image).sum(), x)
+    gain = grad @ model.token_embedding.weight[pool_ids].T  # (b, l, n)
+    out = ids.clone()
+    for b, true in enumerate(truth):
+        places = [p for p in range(1, int(ids[b].argmax())) if int(ids[b, p]) in true]
+        if not places:
+            continue
+        p = places[int(rng.integers(len(places)))]
+        allowed = torch.tensor([int(i) not in true for i in pool_ids])
+        out[b, p] = pool_ids[gain[b, p].masked_fill(~allowed, -1e9).argmax()]
+    return out
+
+
+@torch.no_grad()
+def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
+    """Held-out figures: retrieval in 256 both ways, accuracy by single words."""
+    images, rows = pool.draw(pool.HELD_OUT, count)
+    rng = np.random.default_rng(7)
+    scenes = [pool.decode(r) for r in rows]
+    model.eval()
+    image = torch.cat([F.normalize(model.encode_image(pixels(images[i : i + 256])), dim=-1) for i in range(0, count, 256)])
+    text = text_features(model, words.batch([world.caption(s, rng) for s in scenes]))
+    sims = torch.stack([image[i : i + 256] @ text[i : i + 256].T for i in range(0, count, 256)])
+    truth = torch.arange(256)
+    figures = {
+        "retrieval_image_to_text": (sims.argmax(2) == truth).float().mean().item(),
+        "retrieval_text_to_image": (sims.argmax(1) == truth).float().mean().item(),
+    }
+    single = torch.from_numpy(rows[:, 1] < 0)
+    for kind, column, names in (
+        ("object", 0, list(world.THINGS)),
+        ("background", 2, [v[0] for v in world.BACKGROUNDS.values()]),
+        ("style", 3, [v[0] for v in world.STYLES.values()]),
+    ):
+        guess = (image @ text_features(model, words.batch(names)).T).argmax(1)
+        right = guess == torch.from_numpy(rows[:, column].astype(int))
+        figures[kind] = right[single].float().mean().item()
+    figures["caption_cosine"] = (image * text).sum(-1).mean().item()
+    model.train()
+    return {k: round(v, 4) for k, v in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    embed, vision, text, images, seed = RECIPES[args.name]
+    images = args.images or images
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    words = Words()
+    model = CLIP(embed, vision, {**text, "vocab_size": len(words.ids)})
+    model = model.to(memory_format=torch.channels_last)
+    decay = [p for p in model.parameters() if p.ndim >= 2]
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
+    total, step = images // args.batch, 0
+    args.runs.mkdir(parents=True, exist_ok=True)
+    checkpoint = args.runs / f"{args.name}.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=False)  # our own file
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step = saved["step"]
+    visual = torch.compile(model.visual) if args.compile else model.visual
+    prompts, tables = word_tables(words)
+    shards = sorted(p for p in args.pool.glob("?????.npy"))
+    data = [np.load(p, mmap_mode="r") for p in shards]
+    facts = [np.load(p.with_suffix(".rows.npy")) for p in shards]
+    attribute_ids = torch.unique(prompts[:, 1])
+    log = (args.runs / f"{args.name}.log").open("a")
+    start, seen = time.time(), 0
+    while step < total:
+        rng = np.random.default_rng([seed, step])
+        done = step / total
+        lr = args.lr * min(1, (step + 1) / 300) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-6
+        lr = float(lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        shard = int(rng.integers(len(data)))
+        picks = np.sort(rng.choice(len(facts[shard]), args.batch, replace=False))
+        batch, rows = augment(data[shard][picks], facts[shard][picks], rng)
+        image = F.normalize(visual(pixels(batch)), dim=-1)
+        scale = model.logit_scale.exp().clamp(max=100)
+        single = text_features(model, prompts)
+        loss = word_loss(scale * image @ single.T, torch.from_numpy(rows), tables)
+        clip = torch.zeros(())
+        if done > 0.12:
+            scenes = [pool.decode(r) for r in rows]
+            ids = words.batch(captions(scenes, rng, long=rng.random() < 0.05))
+            share = args.batch if done > 0.6 else args.batch // 2
+            wrong = words.batch([world.wrong_caption(s, rng) for s in scenes[:share]])
+            if done > 0.6:
+                true = [{words.lookup[w] for ws in s.words().values() for w in ws} for s in scenes[: share // 2]]
+                wrong = words.batch([world.wrong_caption(s, rng) for s in scenes[share // 2 :]])
+                adversarial = flipped(model, ids[: share // 2], image[: share // 2].detach(), true, attribute_ids, rng)
+                pad = max(wrong.shape[1], ids.shape[1])
+                wrong = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (adversarial, wrong)])
+            pad = max(wrong.shape[1], ids.shape[1])
+            both = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (ids, wrong)])
+            feature = text_features(model, both)
+            logits = scale * image @ feature.T  # (b, b + wrong)
+            truth = torch.arange(len(image))
+            clip = 0.5 * F.cross_entropy(logits, truth)
+            clip = clip + 0.5 * F.cross_entropy(logits[:, : len(image)].T, truth)
+            loss = 0.5 * loss + clip
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step, seen = step + 1, seen + args.batch
+        if step % 250 == 0 or step == total:
+            row = {"step": step, "of": total, "loss": round(loss.item(), 4), "clip": round(clip.item(), 4)}
+            row |= {"scale": round(scale.item(), 1), "per_second": round(seen / (time.time() - start))}
+            if step % 1000 == 0 or step == total:
+                row |= evaluate(model, words)
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                torch.save(state, checkpoint.with_suffix(".part"))
+                checkpoint.with_suffix(".part").rename(checkpoint)
+            print(json.dumps(row), file=log, flush=True)
+
+
+if __name__ == "__main__":
+    main()

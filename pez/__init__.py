@@ -1,0 +1,42 @@
+"""pez: prompts you can read, found by gradient.
+
+    import pez
+    result = pez.invert("cat.jpg", model="mini", length=8)
+    print(result.prompt, result.score)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pez.errors import PezError as PezError
+    from pez.models import load_model as load_model
+    from pez.result import Result as Result
+    from pez.verbs import distill as distill
+    from pez.verbs import invert as invert
+    from pez.verbs import mix as mix
+    from pez.verbs import neighbours as neighbours
+    from pez.verbs import score as score
+
+__version__ = "0.1.0"
+
+# loaded when first used, so that `pez --help` need not wait for torch
+_PUBLIC = {
+    "distill": "pez.verbs",
+    "invert": "pez.verbs",
+    "mix": "pez.verbs",
+    "neighbours": "pez.verbs",
+    "score": "pez.verbs",
+    "load_model": "pez.models",
+    "Result": "pez.result",
+    "PezError": "pez.errors",
+}
+__all__ = sorted([*_PUBLIC, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'pez' has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""The one family of errors that users can cause."""
+
+
+class PezError(Exception):
+    """Bad input: one sentence that says what is wrong and what to do about it.
+
+    The CLI prints it and exits with code 2.
+    """

@@ -1,0 +1,219 @@
+"""Find pictures and read them: whatever the source, the result is an 8-bit RGB PIL image."""
+
+import difflib
+import hashlib
+import io
+import os
+import re
+import stat
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pez.errors import PezError
+
+MAX_PIXELS = 80_000_000
+MAX_DOWNLOAD = 64_000_000
+TIMEOUT = 30.0
+_is_web = re.compile("https?://", re.IGNORECASE).match
+# Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
+# have so weak a signature that files of other kinds pass for them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI", "AVIF")
+_GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
+_GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
+
+
+def read_image(source: str | Path | Image.Image) -> Image.Image:
+    """The picture at a path or http(s) address, or a PIL image, as a new 8-bit RGB PIL image.
+
+    EXIF rotation is applied, transparency is laid over white, deep greys are scaled to 8 bits.
+    Files give their first frame, PIL images their current one. PezError for any bad input.
+    """
+    if isinstance(source, Image.Image):
+        name = str(getattr(source, "filename", "") or "The given picture")
+        with _explained(name):
+            return _decode(source)
+    name = str(source)
+    if _is_web(name):
+        data = io.BytesIO(_download(name))
+        with _explained(name, _GIVE_LINK), Image.open(data, "r", _FORMATS) as image:
+            return _decode(image)
+    with _explained(name):
+        info = os.stat(source)
+        if stat.S_ISDIR(info.st_mode):
+            raise PezError(f"{name} is a folder, not a picture; give one of the files in it.")
+        if info.st_size == 0:  # so are pipes and devices, which might block for ever
+            raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
+        with open(source, "rb") as file, Image.open(file, "r", _FORMATS) as image:
+            return _decode(image)
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The pictures in a folder and below it, by suffix, in natural order; hidden ones skipped.
+    PezError if the folder is missing, it or one below it cannot be read, or it holds no picture."""
+    with _explained(str(folder)):
+        found = [path for path in _walk(folder) if _is_picture(path)]
+    if not found:
+        raise PezError(f"{folder} holds no pictures; {_GIVE_FILE} or a folder with some in it.")
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder)))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():  # unlike os.walk, this fails on a folder that it cannot read
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from _walk(path)
+        elif path.is_file() and not path.name.startswith("."):
+            yield path
+
+
+def natural_key(path: Path) -> tuple[tuple[tuple[str | int, ...], ...], str]:
+    """Sorts paths as people do: img2 before img10, whatever the case; differs for any two paths."""
+    # re.split with one group alternates text and digits, so no int ever meets a str.
+    pieces = (re.split(r"([0-9]+)", part.casefold()) for part in path.parts)
+    parts = (tuple(int(s) if i % 2 else s for i, s in enumerate(piece)) for piece in pieces)
+    return tuple(parts), str(path)
+
+
+def expand_sources(sources: Sequence[str]) -> list[str]:
+    """Files, folders and addresses, in order, each folder replaced by the pictures in it.
+    PezError if one is missing (naming a close match beside it) or a folder has no picture."""
+    expanded: list[str] = []
+    for source in sources:
+        with _explained(source):
+            folder = not _is_web(source) and stat.S_ISDIR(os.stat(source).st_mode)
+        expanded += map(str, find_images(Path(source))) if folder else [source]
+    return expanded
+
+
+def pixels_key(image: Image.Image) -> str:
+    """16 hex digits of the sha256 of a picture's size and RGB pixels (as `read_image` gives them):
+    the identity that seeds its search, the same under any name and in any lossless format."""
+    rgb = read_image(image)
+    return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
+
+
+def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
+    """A contact sheet on white: rows of equal cells, each picture centred in its own, `gap` pixels
+    between cells and none around, no column left empty. PezError for impossible numbers."""
+    if not images or columns < 1 or gap < 0:
+        raise PezError("A sheet cannot be drawn; give pictures, columns above 0, no negative gap.")
+    columns = min(columns, len(images))
+    tiles = [read_image(image) for image in images]
+    rows = -(-len(tiles) // columns)
+    wide, high = max(t.width for t in tiles) + gap, max(t.height for t in tiles) + gap
+    sheet = Image.new("RGB", (columns * wide - gap, rows * high - gap), "white")
+    for index, tile in enumerate(tiles):
+        x = index % columns * wide + (wide - gap - tile.width) // 2
+        y = index // columns * high + (high - gap - tile.height) // 2
+        sheet.paste(tile, (x, y))
+    return sheet
+
+
+def _is_picture(path: Path) -> bool:
+    return Image.registered_extensions().get(path.suffix.lower()) in _FORMATS
+
+
+@contextmanager
+def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
+    """Turns whatever the system and Pillow raise, and Pillow's bomb warning, into a PezError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata is nothing that a user can act on
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except PezError:
+        raise
+    except FileNotFoundError as error:
+        near = _near(Path(name))
+        mend = f"did you mean {near}?" if near else "check the name and the folder you are in."
+        raise PezError(f"{name or 'A file without a name'} does not exist; {mend}") from error
+    except UnidentifiedImageError as error:
+        raise PezError(f"{name} is not a picture, or its start is damaged; {mend}.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        limit = MAX_PIXELS // 10**6
+        raise PezError(f"{name} is too large; shrink it below {limit} megapixels.") from error
+    except Exception as error:  # decoders leak SyntaxError, struct.error, EOFError and many more
+        what, mend = "is damaged or cut off part-way", "copy or download it again"
+        if isinstance(error, OSError) and error.errno:
+            what = f"cannot be read ({os.strerror(error.errno).lower()})"
+            mend = "check the name, and that you may read it"
+            name = error.filename or name
+        raise PezError(f"{name} {what}; {mend}.") from error
+
+
+def _near(path: Path) -> Path | None:
+    """The picture or folder beside a missing one whose name is most like it."""
+    try:
+        beside = [p for p in sorted(path.parent.iterdir()) if not p.name.startswith(".")]
+        names = {p.name.casefold(): p for p in beside if _is_picture(p) or p.is_dir()}
+    except OSError:
+        return None
+    close = difflib.get_close_matches(path.name.casefold(), names, n=1)
+    return names[close[0]] if close else None
+
+
+def _decode(image: Image.Image) -> Image.Image:
+    """The pixels of a picture whose header has been read, unless that tells of too many."""
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if 0 in image.size:
+        raise UnidentifiedImageError
+    image.load()
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # a picture with damaged EXIF is still a picture
+        image = image.copy()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    straight = image.convert("LA") if image.mode == "La" else image  # La converts only to LA
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, straight.convert("RGBA")).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep greys to 8 bits: from 0 to 65535 for integers, 0 to 1 or 0 to 255 for floats, or from
+    the minimum and to the maximum where these lie outside. NaN is black."""
+    values = np.array(image, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = finite.min(initial=0), finite.max(initial=0)
+    tops = (1, 255) if image.mode == "F" else (65535,)
+    high = next((top for top in tops if high <= top), high)
+    grey = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255)
+    grey[values == image.info.get("transparency")] = 255  # a PNG may name one grey as clear
+    return Image.fromarray(np.nan_to_num(grey).astype(np.uint8))
+
+
+class _OnlyHttp(HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not _is_web(newurl):  # urllib alone would go on to ftp
+            raise HTTPError(newurl, code, "it leads on to no http address", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(url: str) -> bytes:
+    # Addresses copied from a browser may hold spaces and accents, which http does not allow.
+    plain = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
+    try:
+        request = Request(plain, headers={"User-Agent": "pez/1 (turns pictures into prompts)"})
+        with build_opener(_OnlyHttp).open(request, timeout=TIMEOUT) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            data = answer.read(MAX_DOWNLOAD + 1) if size <= MAX_DOWNLOAD else b""
+    except (OSError, HTTPException, ValueError) as error:
+        why = str(getattr(error, "reason", "") or error or "no answer").partition("\n")[0]
+        if isinstance(error, HTTPError):
+            error.close()
+            why = f"HTTP status {error.code}: {why}"
+        raise PezError(f"{url} could not be fetched ({why}); check the address.") from error
+    if max(size, len(data)) > MAX_DOWNLOAD:
+        raise PezError(f"{url} is over {MAX_DOWNLOAD // 10**6} MB; give a smaller copy of it.")
+    return data

@@ -1,0 +1,35 @@
+"""Random words, tried one prompt after another: the floor that every method must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pez.problem import Problem, Rows
+
+
+@dataclass(frozen=True)
+class Random:
+    """Each step draws fresh ids from the vocabulary; the engine keeps the best."""
+
+    name: ClassVar[str] = "random"
+    forwards: ClassVar[int] = 1
+    backwards: ClassVar[int] = 0
+
+    def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
+        """The first prompt is where every method starts."""
+        return {"ids": problem.start_ids(rows)}
+
+    @torch.no_grad()
+    def step(
+        self, problem: Problem, rows: Rows, state: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Score the drawn ids (b, k) and draw the next."""
+        ids = state["ids"]
+        _, score = problem.judge(problem.vocabulary.embed(ids).float(), rows.item)
+        allowed = problem.vocabulary.ids
+        drawn = (rows.uniform(problem.template.slots) * len(allowed)).long()
+        return ids, score, {"ids": allowed[drawn]}

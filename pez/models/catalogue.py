@@ -1,0 +1,27 @@
+"""What ``pez models`` lists."""
+
+from __future__ import annotations
+
+from pez.models.generators import DEFAULT, GENERATORS
+from pez.models.shipped import shipped_names
+
+
+def catalogue() -> list[dict[str, str]]:
+    """Shipped models, then every published open_clip model with what it is for."""
+    import open_clip
+
+    users: dict[str, list[str]] = {}
+    for generator, names in GENERATORS.items():
+        for name in names:
+            users.setdefault(name, []).append(generator)
+    rows = [
+        {"name": name, "kind": "shipped", "note": "shipped, small, offline"}
+        for name in shipped_names()
+    ]
+    for architecture, tag in open_clip.list_pretrained():
+        name = f"{architecture}/{tag}"
+        notes = ["the default"] if name == DEFAULT else []
+        if name in users:
+            notes.append(f"--for {', '.join(users[name])}")
+        rows.append({"name": name, "kind": "open_clip", "note": "; ".join(notes)})
+    return rows

@@ -1,0 +1,200 @@
+"""Any model open_clip can build: ``architecture/pretrained``, ``local-dir:``, ``hf-hub:``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.models.hub import prepare_hub
+from pez.models.text_tower import (
+    Tower,
+    causal_tower,
+    cut_features,
+    embedding_module,
+    full_features,
+    text_module,
+)
+from pez.tokens import Tokens
+
+IMAGE_BATCH = 32
+
+
+def claims(name: str) -> bool:
+    """Every name that no other family knows is taken for open_clip's."""
+    return True
+
+
+@dataclass(eq=False)
+class OpenClip:
+    """One open_clip model as a :class:`pez.models.Reader`."""
+
+    name: str
+    model: Any
+    transform: Any
+    tokens: Tokens
+    device: torch.device
+    known: Tensor | None = None
+    own_words: list[str] | None = None
+    tower: Tower | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model = self.model.eval().requires_grad_(False).to(self.device)
+        self.tower = causal_tower(self.model, self.tokens)
+        # rows of the embedding beyond the tokenizer's ids (padding of the table) are no words
+        self.table = embedding_module(self.model).weight[: self.tokens.size]
+        self.parts = (self.table.shape[1],)
+        self.limit = self.tokens.limit
+
+    @property
+    def causal(self) -> bool:
+        """Whether the context may be cut behind the end token."""
+        return self.tower is not None
+
+    def features(self, embeddings: Tensor) -> Tensor:
+        """Features (b, e) of prompts given as embeddings (b, l, w)."""
+        embeddings = embeddings.to(self.table.dtype)
+        if self.tower is not None:
+            return F.normalize(cut_features(self.tower, embeddings).float(), dim=-1)
+        return F.normalize(full_features(self.model, self.tokens, embeddings).float(), dim=-1)
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Features (n, e) of typed texts, by open_clip's own tokenizer and forward."""
+        out = []
+        for start in range(0, len(texts), 256):
+            ids = self.tokens.full(list(texts[start : start + 256])).to(self.device)
+            out.append(F.normalize(self.model.encode_text(ids).float(), dim=-1))
+        return torch.cat(out)
+
+    @torch.no_grad()
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Features (n, e) of RGB pictures, prepared as the model was trained."""
+        if getattr(self.model, "visual", None) is None:
+            raise RuntimeError("the image tower was freed; load the model again")
+        out = []
+        for start in range(0, len(images), IMAGE_BATCH):
+            batch = [self.transform(image) for image in images[start : start + IMAGE_BATCH]]
+            pixels = torch.stack(batch).to(self.device, self.table.dtype)
+            out.append(F.normalize(self.model.encode_image(pixels).float(), dim=-1))
+        return torch.cat(out)
+
+    def free_vision(self) -> None:
+        """Drop the image tower."""
+        self.model.visual = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def bytes_per_row(self, length: int) -> int:
+        """About 30 saved activations of the width at each position and layer."""
+        positions = length + 2 if self.causal else self.tokens.context
+        text = text_module(self.model)
+        layers = len(getattr(text.transformer, "resblocks", [])) or 12
+        return 30 * positions * layers * self.parts[0] * self.table.element_size()
+
+
+def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
+    """Load ``name`` with its weights. Raises PezError if unknown or not to be had."""
+    import open_clip
+
+    prepare_hub()
+    architecture, pretrained = _split(name)
+    try:
+        model = open_clip.create_model(
+            architecture, pretrained, device=device, require_pretrained=True
+        )
+        tokenizer = open_clip.get_tokenizer(architecture)
+    except Exception as error:  # open_clip, the hub and the file readers each raise their own
+        raise PezError(_why(name, error)) from error
+    return wrap(name, model.to(dtype), tokenizer, device)
+
+
+def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: Any) -> OpenClip:
+    """A reader around a built model, with random weights too."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = PreprocessCfg(**(getattr(model.visual, "preprocess_cfg", None) or {}))
+    transform = image_transform_v2(config, is_train=False)
+    text = text_module(model)
+    context = getattr(text, "context_length", None) or tokenizer.context_length
+    return OpenClip(name, model, transform, Tokens(tokenizer, context), device, **kwargs)
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """``architecture/pretrained`` -> both; a schema name stays whole. PezError if unknown."""
+    import open_clip
+
+    from pez.models.shipped import shipped_names
+
+    if name.startswith("local-dir:"):
+        folder = Path(name.removeprefix("local-dir:")).expanduser()
+        if not (folder / "open_clip_config.json").is_file():
+            raise PezError(
+                f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
+            )
+        return f"local-dir:{folder}", None
+    if name.startswith("hf-hub:"):
+        return name, None
+    architecture, _, pretrained = name.partition("/")
+    known = open_clip.list_models()
+    if architecture not in known:
+        choices = [*shipped_names(), *known]
+        near = difflib.get_close_matches(architecture, choices, 3, 0.3) or choices[:3]
+        raise PezError(
+            f"unknown model {name!r}; the nearest names are {', '.join(near)} (see pez models)."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if not pretrained:
+        ways = ", ".join(f"{architecture}/{tag}" for tag in tags[:4]) or "none is published"
+        raise PezError(f"{name!r} does not say which weights; write one of: {ways}.")
+    if pretrained not in tags and not Path(pretrained).is_file():
+        near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
+        raise PezError(
+            f"{architecture} has no weights {pretrained!r}; the nearest are "
+            f"{', '.join(f'{architecture}/{tag}' for tag in near) or 'none'}."
+        )
+    return architecture, pretrained
+
+
+def _why(name: str, error: Exception) -> str:
+    """One sentence for what went wrong while loading."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
+    if name.startswith("local-dir:"):
+        return f"{name} could not be loaded ({_short(error)}); check the folder's files."
+    return (
+        f"the weights of {name} are neither cached nor to be had from the hub just now; "
+        "go online once to fetch them, or add --model mini for the small offline model."
+    )
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:160] or type(error).__name__
+
+
+def model_tokens(name: str) -> Tokens:
+    """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
+    import open_clip
+
+    from pez.models.shipped import claims as is_shipped
+    from pez.models.shipped import shipped_tokens
+
+    if not name:
+        return Tokens(open_clip.SimpleTokenizer(), 77)
+    if is_shipped(name):
+        return shipped_tokens(name)
+    prepare_hub()
+    architecture, _ = _split(name)
+    try:
+        tokenizer = open_clip.get_tokenizer(architecture)
+    except Exception as error:
+        raise PezError(_why(name, error)) from error
+    return Tokens(tokenizer, tokenizer.context_length)

@@ -1,0 +1,88 @@
+"""The small models in ``data/``: open_clip's own classes, stored with only the rows they need."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.models.openclip import OpenClip, wrap
+from pez.tokens import Tokens
+
+ROWS = "token_ids"  # which rows of the token embedding the file holds
+
+
+@cache
+def data_folder() -> Path:
+    """``data/`` of the installed package or of the checkout."""
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here / "data", here.parent / "data"):
+        if (folder / "models").is_dir():
+            return folder
+    raise PezError("the shipped data folder is missing; install the package again.")
+
+
+def shipped_names() -> list[str]:
+    """Names of the shipped CLIPs."""
+    folder = data_folder() / "models"
+    return sorted(p.parent.name for p in folder.glob("*/open_clip_config.json"))
+
+
+def claims(name: str) -> bool:
+    """Whether ``name`` is a shipped model."""
+    return name in shipped_names()
+
+
+def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
+    """Load a shipped model by its name."""
+    return load_folder(data_folder() / "models" / name, name, device, dtype)
+
+
+def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
+    """Build the model of ``folder`` and scatter its token rows into a full table."""
+    import open_clip
+    from open_clip.model import set_model_preprocess_cfg
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    model = open_clip.CLIP(**config["model_cfg"])
+    state = load_file(folder / "model.safetensors")
+    ids = state.pop(ROWS).long()
+    state = {k: v.float() for k, v in state.items()}
+    state["token_embedding.weight"] = scatter_rows(
+        state["token_embedding.weight"], ids, model.vocab_size
+    )
+    model.load_state_dict(state)
+    set_model_preprocess_cfg(model, config["preprocess_cfg"])
+    words = (folder / "words.txt").read_text().split()
+    tokenizer = _tokenizer(config)
+    special = {tokenizer.sot_token_id, tokenizer.eot_token_id, 0}
+    known = ids[~torch.isin(ids, torch.tensor(sorted(special)))]
+    return wrap(
+        name, model.to(dtype), tokenizer, device, known=known.to(device), own_words=words
+    )
+
+
+def shipped_tokens(name: str) -> Tokens:
+    """The tokenizer of a shipped model, cut to its context."""
+    config = json.loads((data_folder() / "models" / name / "open_clip_config.json").read_text())
+    tokenizer = _tokenizer(config)
+    return Tokens(tokenizer, tokenizer.context_length)
+
+
+def _tokenizer(config: dict[str, Any]) -> Any:
+    import open_clip
+
+    return open_clip.SimpleTokenizer(context_length=config["model_cfg"]["text_cfg"]["context_length"])
+
+
+def scatter_rows(rows: Tensor, ids: Tensor, size: int) -> Tensor:
+    """A full table (size, w) with ``rows`` (n, w) at ``ids`` (n,) and zeros elsewhere."""
+    table = torch.zeros(size, rows.shape[1], dtype=rows.dtype)
+    table[ids] = rows
+    return table

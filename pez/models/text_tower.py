@@ -1,0 +1,134 @@
+"""Forward passes of open_clip text towers from token embeddings.
+
+``causal`` cuts the context right behind the end token, which changes nothing in a causal
+tower and saves most of the work; ``full`` runs any tower over its whole context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pez.tokens import Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """The pieces of a causal tower that a cut forward needs."""
+
+    blocks: list[Any]
+    heads: int
+    final: nn.Module
+    projection: Tensor | nn.Module | None
+    before: Tensor  # embeddings of the start token with its position, (1, w)
+    end: Tensor  # embedding of the end token, (w,)
+    positions: Tensor  # (context, w)
+
+
+def text_module(model: nn.Module) -> Any:
+    """Where the text tower's parts hang: CLIP keeps them at its root, others in ``text``."""
+    return getattr(model, "text", model)
+
+
+def embedding_module(model: nn.Module) -> nn.Module:
+    """The token embedding of any open_clip tower, Hugging Face ones included."""
+    text = text_module(model)
+    if hasattr(text, "token_embedding"):
+        return text.token_embedding
+    return text.transformer.get_input_embeddings()
+
+
+def causal_tower(model: nn.Module, tokens: Tokens) -> Tower | None:
+    """The tower's pieces if a cut forward is exact for it, else None.
+
+    Exact means: causal attention, pooled at the end token, no class token of its own
+    (CoCa) and no mask over padding; and blocks of the plain kind.
+    """
+    from open_clip.transformer import ResidualAttentionBlock, TextTransformer
+
+    text = text_module(model)
+    pool = getattr(text, "text_pool_type", getattr(text, "pool_type", None))
+    plain = text is model or type(text) is TextTransformer
+    if not plain or getattr(text, "attn_mask", None) is None or pool not in ("argmax", "eos"):
+        return None
+    if getattr(text, "cls_emb", None) is not None or getattr(text, "use_pad_mask", False):
+        return None
+    blocks = list(text.transformer.resblocks)
+    if any(type(b) is not ResidualAttentionBlock for b in blocks):
+        return None
+    before, after = tokens.layout(1)
+    start = text.token_embedding.weight[before] + text.positional_embedding[: len(before)]
+    return Tower(
+        blocks,
+        blocks[0].attn.num_heads,
+        text.ln_final,
+        text.text_projection,
+        start.detach(),
+        text.token_embedding.weight[after[0]].detach(),
+        text.positional_embedding.detach(),
+    )
+
+
+def cut_features(tower: Tower, embeddings: Tensor) -> Tensor:
+    """Features (b, e), not normalised, of prompts (b, l, w): l + 2 positions, not the context."""
+    b, length, width = embeddings.shape
+    start = len(tower.before)
+    x = embeddings + tower.positions[start : start + length]
+    end = tower.end + tower.positions[start + length]
+    x = torch.cat([tower.before.expand(b, -1, -1), x, end.expand(b, 1, width)], 1)
+    for block in tower.blocks[:-1]:
+        x = _block(block, x, tower.heads)
+    pooled = tower.final(_block(tower.blocks[-1], x, tower.heads, last=True)[:, 0])
+    return _project(pooled, tower.projection)
+
+
+def _block(block: Any, x: Tensor, heads: int, last: bool = False) -> Tensor:
+    """One residual block (b, l, w); with ``last`` only its final position (b, 1, w)."""
+    attention = block.attn
+    h = block.ln_1(x)
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    if last:
+        width = x.shape[-1]
+        q = F.linear(h[:, -1:], weight[:width], None if bias is None else bias[:width])
+        k, v = F.linear(h, weight[width:], None if bias is None else bias[width:]).chunk(2, -1)
+        x = x[:, -1:]
+    else:
+        q, k, v = F.linear(h, weight, bias).chunk(3, -1)
+    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=not last)
+    x = x + block.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def _project(x: Tensor, projection: Tensor | nn.Module | None) -> Tensor:
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Module) else x @ projection
+
+
+def full_features(model: Any, tokens: Tokens, embeddings: Tensor) -> Tensor:
+    """Features (b, e), not normalised, of prompts (b, l, w) over the model's whole context.
+
+    A hook on the token embedding puts the prompt's embeddings in place of looked-up ones,
+    so this holds for every open_clip tower; it is the oracle for the cut forward.
+    """
+    b, length, _ = embeddings.shape
+    before, after = tokens.layout(length)
+    start, device = len(before), embeddings.device
+    # any plain id may stand for the prompt: only start, end and padding steer the pooling
+    stand_in = next(i for i in range(1, tokens.size) if i not in tokens.special)
+    ids = torch.tensor(before + [stand_in] * length + after, device=device).expand(b, -1)
+
+    def replace(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        parts = [output[:, :start], embeddings.to(output.dtype), output[:, start + length :]]
+        return torch.cat(parts, 1)
+
+    handle = embedding_module(model).register_forward_hook(replace)
+    try:
+        return model.encode_text(ids)
+    finally:
+        handle.remove()

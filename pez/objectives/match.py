@@ -1,0 +1,79 @@
+"""Cosine of a prompt with images and texts, weighted, several at once, some pushed away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.models import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What one prompt should match: unit features (t, e) and weights (t,), negative to avoid."""
+
+    features: Tensor
+    weights: Tensor
+
+    def normalised(self) -> Tensor:
+        """Weights (t,) whose positive part sums to one, so that a score stays a cosine."""
+        total = self.weights.clamp(min=0).sum()
+        if total <= 0:
+            raise PezError("there is nothing to match: give at least one target of weight above 0.")
+        return self.weights / total
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Score = sum of weight x cosine over an item's targets; loss = 1 - that sum.
+
+    As cosines are linear in the target, an item's targets fold into one direction, so the
+    cost of a step does not grow with their number (Wen et al. 2023, section 3.2: the mean
+    over target images).
+    """
+
+    reader: Reader
+    items: list[Targets]
+
+    @cached_property
+    def _directions(self) -> Tensor:
+        """(n, e): the weighted sum of each item's targets."""
+        return torch.stack([(t.normalised()[:, None] * t.features).sum(0) for t in self.items])
+
+    @cached_property
+    def _padded(self) -> tuple[Tensor, Tensor]:
+        """Features (n, t, e) and weights (n, t) of items that share one number of targets."""
+        features = torch.stack([t.features for t in self.items])
+        return features, torch.stack([t.normalised() for t in self.items])
+
+    def __call__(
+        self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (b,) and score (b,) of prompts (b, l, w); see :class:`pez.problem.Objective`."""
+        features = self.reader.features(embeddings)
+        score = (features * self._directions[item]).sum(-1)
+        if draw is None:
+            return 1 - score, score
+        targets, weights = self._padded
+        seen = targets[item[:, None], draw]  # (b, d, e)
+        share = weights[item[:, None], draw]
+        cosine = (seen * features[:, None]).sum(-1)
+        return 1 - (cosine * share).sum(-1) / share.abs().sum(-1), score.detach()
+
+    def score_items(self, embeddings: Tensor, items: Sequence[int]) -> Tensor:
+        """Scores (len(items), b) of prompts (b, l, w) for several items at once."""
+        return self._directions[list(items)] @ self.reader.features(embeddings).T
+
+    def targets(self, item: int) -> int:
+        """How many targets an item has."""
+        return len(self.items[item].weights)
+
+    def text_scores(self, texts: Sequence[str], items: Sequence[int]) -> list[float]:
+        """Scores of typed texts by the reader's whole forward."""
+        features = self.reader.encode_text(texts)
+        return (features * self._directions[list(items)]).sum(-1).tolist()

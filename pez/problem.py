@@ -1,0 +1,142 @@
+"""What is searched: vocabulary, template and objective; and who searches: rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from pez.errors import PezError
+from pez.template import Template
+from pez.vocabulary import Vocabulary
+
+
+class Objective(Protocol):
+    """What makes a prompt good."""
+
+    def __call__(
+        self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (b,) and score (b,) of prompts (b, l, w), each for its own ``item`` (b,).
+
+        ``draw`` (b, d) names the targets of an item that the loss sees at this step; the
+        score always sees all of them.
+        """
+        ...
+
+    def targets(self, item: int) -> int:
+        """How many targets an item has."""
+        ...
+
+    def text_scores(self, texts: Sequence[str], items: Sequence[int]) -> list[float]:
+        """Scores of typed texts, tokenised afresh, by the models' whole forward."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row's work: an item to search for, from a seed of its own."""
+
+    item: int  # index into the objective's items
+    key: str  # identity of the item, independent of its place in the batch
+    restart: int = 0
+    seed: int = 0
+
+    def generator(self) -> Generator:
+        """Random numbers that depend on (seed, key, restart) alone."""
+        text = f"{self.seed}/{self.key}/{self.restart}"
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+        return Generator().manual_seed(number)
+
+
+@dataclass(eq=False)
+class Rows:
+    """Jobs side by side in a batch, with their items as a tensor and their generators."""
+
+    jobs: list[Job]
+    device: torch.device
+    generators: list[Generator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.generators = self.generators or [job.generator() for job in self.jobs]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    @cached_property
+    def item(self) -> Tensor:
+        """Item of each row, int64 (b,)."""
+        return torch.tensor([job.item for job in self.jobs], device=self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers (b, *shape) in [0, 1), each row from its own generator."""
+        drawn = [torch.rand(shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything a method may know. It knows nothing of CLIP.
+
+    ``init`` is ``random``, ``words`` or ids (k,) to start from.
+    """
+
+    vocabulary: Vocabulary
+    template: Template
+    objective: Objective
+    init: str | Tensor = "random"
+    word_batch: int = 512
+
+    @cached_property
+    def _fixed(self) -> Tensor:
+        return self.vocabulary.embed(self.template.fixed)
+
+    def judge(
+        self, chosen: Tensor, item: Tensor, draw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (b,) and score (b,) of the free places' embeddings ``chosen`` (b, k, w)."""
+        return self.objective(self.template.fill_embeddings(self._fixed, chosen), item, draw)
+
+    def start_ids(self, rows: Rows) -> Tensor:
+        """Ids (b, k) at which rows begin, as ``init`` says."""
+        slots, allowed = self.template.slots, self.vocabulary.ids
+        if isinstance(self.init, Tensor):
+            if len(self.init) > slots:
+                raise PezError(
+                    f"the start has {len(self.init)} tokens but only {slots} places are free; "
+                    "raise --length."
+                )
+            ids = allowed[(rows.uniform(slots) * len(allowed)).long()]
+            ids[:, : len(self.init)] = self.init.to(ids)
+            return ids
+        if self.init == "words":
+            return self._best_words(rows)
+        return allowed[(rows.uniform(slots) * len(allowed)).long()]
+
+    def _best_words(self, rows: Rows) -> Tensor:
+        """The best single words of each row's item; later restarts draw from the best 4 k."""
+        slots, ids = self.template.slots, self.vocabulary.ids
+        items = sorted({job.item for job in rows.jobs})
+        scores = dict(zip(items, self.word_scores(items), strict=True))
+        out = []
+        for job, generator in zip(rows.jobs, rows.generators, strict=True):
+            best = scores[job.item].argsort(descending=True)
+            pool = min(len(best), slots if job.restart == 0 else 4 * slots)
+            order = torch.randperm(pool, generator=generator)[:slots].sort().values
+            picked = best[order.to(best.device)]
+            out.append(ids[picked.repeat(-(-slots // len(picked)))[:slots]])
+        return torch.stack(out)
+
+    @torch.no_grad()
+    def word_scores(self, items: Sequence[int]) -> Tensor:
+        """Score (len(items), n) of each allowed word as a prompt by itself."""
+        ids, scores = self.vocabulary.ids, []
+        for chunk in ids.split(self.word_batch):
+            embeddings = self.vocabulary.embed(chunk)[:, None]
+            scores.append(self.objective.score_items(embeddings, items))  # type: ignore[attr-defined]
+        return torch.cat(scores, 1)

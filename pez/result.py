@@ -1,0 +1,45 @@
+"""What a search returns; JSON in and out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """One found prompt.
+
+    ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
+    whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
+    those of the winning row, ``passes`` counts text-tower passes of all its restarts.
+    """
+
+    prompt: str
+    ids: list[int]
+    score: float
+    model: str
+    method: str
+    targets: list[str]
+    steps: int
+    seconds: float
+    seed: int
+    key: str = ""  # identity of the target, by content
+    passes: dict[str, int] = field(default_factory=dict)  # forward and backward, all restarts
+    options: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] | None = None
+    interrupted: bool = False  # the search was stopped before its budget
+    finished: float = 0.0  # when, in seconds since 1970
+
+    def to_json(self) -> str:
+        """One line; ``history`` only if it was recorded."""
+        fields = asdict(self)
+        if self.history is None:
+            del fields["history"]
+        return json.dumps(fields, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Result:
+        """The inverse of :meth:`to_json`."""
+        return cls(**json.loads(line))

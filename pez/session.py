@@ -1,0 +1,223 @@
+"""From options and targets to results: the part all searching verbs share."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from pez.engine import Budget, Found, Progress, Stop, search
+from pez.errors import PezError
+from pez.methods import make_method
+from pez.models import Reader, load_model
+from pez.models.generators import DEFAULT, models_for
+from pez.objectives.match import Match, Targets
+from pez.options import SearchOptions
+from pez.problem import Job, Problem
+from pez.result import Result
+from pez.template import Template, check_length, freeze, parse_template
+from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One prompt to find: what it must match, and how it is named and recognised."""
+
+    targets: Targets
+    names: list[str]
+    key: str  # identity by content: seeds the search
+
+
+@dataclass(eq=False)
+class Watch:
+    """What a caller may pass along: a stop switch and callbacks for progress and results."""
+
+    stop: Stop = field(default_factory=Stop)
+    progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
+    result: Callable[[int, Result], None] | None = None  # as each item is done
+
+
+def model_names(options: SearchOptions) -> tuple[str, ...]:
+    """The models to search: those named, those of ``--for``, else the default."""
+    if options.model and options.generator:
+        raise PezError("give either --model or --for, not both.")
+    if options.generator:
+        return models_for(options.generator)
+    return options.model or (DEFAULT,)
+
+
+def open_reader(options: SearchOptions) -> Reader:
+    """Load the models that ``options`` name."""
+    return load_model(model_names(options), options.device, options.dtype)
+
+
+def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
+    """The allowed ids of ``options`` with the reader's embeddings."""
+    device = reader.table.device
+    known = None if reader.known is None else reader.known.cpu()
+    ids = allowed_ids(reader.tokens, options.vocabulary, options.ban, known, reader.own_words)
+    return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
+
+
+def run(
+    reader: Reader,
+    items: Sequence[Item],
+    options: SearchOptions,
+    watch: Watch | None = None,
+    length: int | None = None,
+) -> list[Result | None]:
+    """Search one prompt for each item, all in one batch; None where a stop came too early.
+
+    ``length`` overrides the options' number of free tokens.
+    """
+    if not items:
+        return []
+    watch = watch or Watch()
+    vocabulary = reader_vocabulary(reader, options)
+    device = vocabulary.table.device
+    template, init = starting_point(reader, options, length or options.length)
+    objective = Match(reader, [item.targets for item in items])
+    problem = Problem(vocabulary, template.to(device), objective, init)
+    shared = {n: getattr(options, n) for n in ("lr", "weight_decay", "schedule", "steps", "batch_size")}
+    method = make_method(options.method, **shared)
+    jobs = [
+        Job(n, item.key, restart, options.seed)
+        for n, item in enumerate(items)
+        for restart in range(options.restarts)
+    ]
+    budget = Budget(options.steps, options.patience, options.seconds)
+    done: dict[int, list[Found]] = defaultdict(list)
+    results: list[Result | None] = [None] * len(items)
+
+    def close(n: int, interrupted: bool = False) -> None:
+        best = max(done[n], key=lambda f: f.score)
+        results[n] = _result(reader, objective, items[n], n, best, done[n], method, options, interrupted)
+        if watch.result:
+            watch.result(n, results[n])  # type: ignore[arg-type]
+
+    def on_found(found: Found) -> None:
+        done[found.job.item].append(found)
+        if len(done[found.job.item]) == options.restarts:
+            close(found.job.item, watch.stop.asked)
+
+    def on_progress(progress: Progress) -> None:
+        if watch.progress:
+            watch.progress(progress, reader.tokens.decode(progress.ids))
+
+    search(
+        problem,
+        method,
+        jobs,
+        budget,
+        device,
+        width=options.rows or _width(reader, template, device),
+        keep_history=options.history,
+        stop=watch.stop,
+        on_progress=on_progress,
+        on_found=on_found,
+    )
+    for n in range(len(items)):  # stopped with only some of its restarts done
+        if results[n] is None and done[n]:
+            close(n, interrupted=True)
+    return results
+
+
+def starting_point(
+    reader: Reader, options: SearchOptions, length: int
+) -> tuple[Template, str | torch.Tensor]:
+    """The template, and ``random``, ``words`` or the ids (k,) at its free places."""
+    tokens, init = reader.tokens, options.init
+    if init in ("auto", "random", "words"):
+        template = parse_template(options.template, tokens, length, options.keep, reader.limit)
+        return template, "random" if init == "auto" else init
+    ids = _start_ids(reader, init)
+    if options.keep:
+        if options.template.strip() != "{}":
+            raise PezError("--keep with a start text needs the plain template; leave one away.")
+        kept = {i for word in options.keep for i in tokens.encode(word)}
+        missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
+        if missing:
+            raise PezError(f"--keep {missing[0]!r} is not in the start text; add it to --init.")
+        check_length(len(ids), reader.limit)
+        template = freeze(ids, sorted(kept))
+        return template, torch.tensor([ids[n] for n in template.free.tolist()])
+    template = parse_template(options.template, tokens, length, (), reader.limit)
+    if len(ids) > template.slots:
+        raise PezError(
+            f"the start has {len(ids)} tokens but only {template.slots} places are free; "
+            f"give --length {len(ids)} or a shorter start."
+        )
+    return template, torch.tensor(ids)
+
+
+def _start_ids(reader: Reader, init: str) -> list[int]:
+    if init.startswith("ids:"):
+        try:
+            ids = [int(i) for i in init.removeprefix("ids:").replace(",", " ").split()]
+        except ValueError:
+            raise PezError(f"--init {init!r} is no list of ids; write ids:320,1125,539.") from None
+        if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
+            raise PezError(f"--init names {bad[0]}, which is no word id of this model.")
+    else:
+        ids = reader.tokens.encode(init)
+    if not ids:
+        raise PezError("--init is empty; give a text, ids, random or words.")
+    return ids
+
+
+def _result(
+    reader: Reader,
+    objective: Match,
+    item: Item,
+    n: int,
+    best: Found,
+    all_found: Sequence[Found],
+    method: object,
+    options: SearchOptions,
+    interrupted: bool,
+) -> Result:
+    """The found prompt as text, tokenised and scored afresh."""
+    prompt = reader.tokens.decode(best.ids)
+    steps = sum(f.steps for f in all_found)
+    return Result(
+        prompt=prompt,
+        ids=reader.tokens.encode(prompt)[: reader.limit],
+        score=objective.text_scores([prompt], [n])[0],
+        model=reader.name,
+        method=options.method,
+        targets=item.names,
+        steps=best.steps,
+        seconds=round(best.seconds, 3),
+        seed=options.seed,
+        key=item.key,
+        passes={
+            "forward": steps * method.forwards,  # type: ignore[attr-defined]
+            "backward": steps * method.backwards,  # type: ignore[attr-defined]
+        },
+        options=options.record(),
+        history=best.history if options.history else None,
+        interrupted=interrupted,
+        finished=time.time(),
+    )
+
+
+def _width(reader: Reader, template: Template, device: torch.device) -> int:
+    """How many rows to try first: a quarter of the memory that is free."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = available_memory()
+    return int(max(1, min(4096, free // 4 // reader.bytes_per_row(template.length))))
+
+
+def available_memory() -> int:
+    """Bytes of main memory that can be had, 4 GB where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            line = next(line for line in file if line.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return 4 << 30
