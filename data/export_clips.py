@@ -34,7 +34,7 @@ def export(runs: Path, name: str) -> None:
     save_file(state, folder / "model.safetensors")
     config = {
         "model_cfg": {"embed_dim": embed, "vision_cfg": vision, "text_cfg": {**text, "vocab_size": 49408}},
-        "preprocess_cfg": {"mean": train_clips.MEAN, "std": train_clips.STD, "resize_mode": "shortest"},
+        "preprocess_cfg": {"size": world.SIZE, "mean": train_clips.MEAN, "std": train_clips.STD, "resize_mode": "shortest"},
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
     (folder / "words.txt").write_text("\n".join(world.all_words()) + "\n")

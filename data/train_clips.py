@@ -46,10 +46,14 @@ def _text(width: int, layers: int) -> dict:
 
 # name -> (embedding width, vision tower, text tower, images, seed)
 RECIPES = {
-    "mini": (256, _vision("convnext_atto"), _text(256, 2), 640_000, 1),
-    "mini-b": (192, _vision("edgenext_xx_small"), _text(192, 3), 640_000, 2),
-    "mini-judge": (224, _vision("edgenext_xx_small"), _text(192, 2), 640_000, 3),
+    "mini": (192, _vision("edgenext_xx_small"), _text(192, 3), 680_000, 2),
+    "mini-b": (224, _vision("convnext_zepto_rms"), _text(192, 2), 320_000, 3),
+    "mini-judge": (256, _vision("convnext_atto"), _text(256, 2), 560_000, 1),
 }
+SCALE = 20.0  # low and fixed: a true pair must lie close, which leaves a search no room above it
+SEARCH_EVERY = 48  # steps between searches for adversarial prompts
+SALADS = 64  # random word lists a step
+CAPTION_EVERY = 2  # things are learned slower than language: most steps see single words only
 
 
 class Words:
@@ -114,7 +118,7 @@ def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
     """Mean over kinds of the negative log share of the true words; logits (b, n)."""
     losses = []
     columns = {"thing": 0, "background": 2, "style": 3, "size": 4, "spot": 5}
-    weights = {"thing": 1.0, "background": 0.4, "style": 0.3, "size": 0.1, "spot": 0.1}
+    weights = {"thing": 1.0, "background": 0.5, "style": 0.5, "size": 0.1, "spot": 0.1}
     for kind, (own, truth) in tables.items():
         shift = 1 if kind in ("size", "spot") else 0  # 0 means unsaid there
         value = rows[:, columns[kind]].long() - shift
@@ -126,6 +130,42 @@ def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
         share = (logits[:, own].log_softmax(-1) * target).sum(-1) / target.sum(-1).clamp(min=1)
         losses.append(-weights[kind] * share[keep].sum() / keep.sum().clamp(min=1))
     return torch.stack(losses).sum()
+
+
+def salad_table(words: Words, tables: dict, columns: int) -> tuple[np.ndarray, Tensor, np.ndarray]:
+    """Every word's id, its true single-word prompts (n, columns), and how often to say it."""
+    shares = {"thing": 0.42, "background": 0.2, "style": 0.18, "size": 0.04, "spot": 0.04}
+    kinds = (world.NAMES, world.BACKGROUNDS, world.STYLES, world.SIZES, world.SPOTS)
+    ids, truth, often = [], [], []
+    for (kind, (rows, table)), values in zip(tables.items(), kinds, strict=True):
+        for value, own in enumerate(values.values()):
+            row = torch.zeros(columns)
+            row[rows] = table[value]
+            for word in own:
+                ids.append(words.lookup[word])
+                truth.append(row)
+                often.append(shares[kind] / len(rows))
+    for word in world.FILLERS:
+        ids.append(words.lookup[word])
+        truth.append(torch.zeros(columns))
+        often.append(0.12 / len(world.FILLERS))
+    return np.array(ids), torch.stack(truth), np.array(often) / sum(often)
+
+
+def salads(words: Words, table: tuple, count: int, rng) -> tuple[Tensor, Tensor]:
+    """Random word lists as ids (count, 14) and the share (count, columns) of single-word
+    prompts that are in them, synonyms too. They are what a search tries: read as the words
+    they hold, they leave it no way to please a picture with other words."""
+    ids, truth, often = table
+    picks = rng.choice(len(ids), (count, 12), p=often)
+    lengths = rng.integers(1, 13, count)
+    said = torch.from_numpy(np.arange(12) < lengths[:, None])
+    target = (truth[torch.from_numpy(picks)] * said[:, :, None]).amax(1)
+    out = torch.zeros(count, 14, dtype=torch.long)
+    out[:, 0] = words.start
+    out[:, 1:13] = torch.from_numpy(ids[picks]) * said
+    out[torch.arange(count), torch.from_numpy(lengths) + 1] = words.end
+    return out, target / target.sum(1, keepdim=True).clamp(min=1)
 
 
 def pixels(images: np.ndarray) -> Tensor:
@@ -173,15 +213,52 @@ def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool
         h = h[torch.arange(len(ids)), ids.argmax(1)] @ model.text_projection
         (grad,) = torch.autograd.grad((F.normalize(h, dim=-1) * image).sum(), x)
     gain = grad @ model.token_embedding.weight[pool_ids].T  # (b, l, n)
-    out = ids.clone()
+    out, place = ids.clone(), {int(i): n for n, i in enumerate(pool_ids)}
     for b, true in enumerate(truth):
         places = [p for p in range(1, int(ids[b].argmax())) if int(ids[b, p]) in true]
         if not places:
             continue
         p = places[int(rng.integers(len(places)))]
-        allowed = torch.tensor([int(i) not in true for i in pool_ids])
-        out[b, p] = pool_ids[gain[b, p].masked_fill(~allowed, -1e9).argmax()]
+        gain[b, p, torch.tensor([place[i] for i in true])] = -1e9
+        out[b, p] = pool_ids[gain[b, p].argmax()]
     return out
+
+
+def searched(model: CLIP, image: Tensor, allowed: Tensor, words: Words, steps: int = 40) -> Tensor:
+    """Prompts of eight words that PEZ finds for images (b, e) on the model as it is: compact
+    ids (b, 10). Shown as negatives they close the ways around language that a search finds."""
+    table = F.normalize(model.token_embedding.weight[allowed].detach(), dim=-1)
+    ids = allowed[torch.randint(len(allowed), (len(image), 8))]
+    point = model.token_embedding.weight[ids].detach().clone().requires_grad_(True)
+    optimizer = torch.optim.AdamW([point], lr=0.1, weight_decay=0.1)
+    edge = torch.tensor([words.start, words.end]).expand(len(image), 2)
+    best, top = ids.clone(), torch.full((len(image),), -2.0)
+    for _ in range(steps):
+        ids = allowed[(point.detach() @ table.T).argmax(-1)]
+        full = torch.cat([edge[:, :1], ids, edge[:, 1:]], 1)
+        x = model.token_embedding.weight[full].detach().requires_grad_(True)
+        h = x + model.positional_embedding[:10].detach()
+        h = model.ln_final(model.transformer(h, attn_mask=model.attn_mask[:10, :10]))
+        score = (F.normalize(h[:, -1] @ model.text_projection, dim=-1) * image).sum(-1)
+        (grad,) = torch.autograd.grad(-score.sum(), x)
+        better = score.detach() > top
+        top = torch.where(better, score.detach(), top)
+        best = torch.where(better[:, None], ids, best)
+        point.grad = grad[:, 1:-1]
+        optimizer.step()
+    return torch.cat([edge[:, :1], best, edge[:, 1:]], 1)
+
+
+def naming(ids: Tensor, scenes: list[world.Scene], words: Words, kinds: tuple[str, ...]) -> Tensor:
+    """Whether prompts ids (m, l) hold a word of every kind for each scene, bool (b, m)."""
+    held = torch.zeros(len(ids), len(words.ids)).scatter_(1, ids, 1.0)
+    named = torch.ones(len(scenes), len(ids), dtype=torch.bool)
+    for kind in kinds:
+        true = torch.zeros(len(scenes), len(words.ids))
+        for n, scene in enumerate(scenes):
+            true[n, [words.lookup[w] for w in scene.words()[kind]]] = 1
+        named &= true @ held.T > 0
+    return named
 
 
 @torch.no_grad()
@@ -208,6 +285,16 @@ def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
         guess = (image @ text_features(model, words.batch(names)).T).argmax(1)
         right = guess == torch.from_numpy(rows[:, column].astype(int))
         figures[kind] = right[single].float().mean().item()
+    allowed = torch.tensor(sorted({words.lookup[w] for w in world.all_words()}))
+    few = torch.nonzero(single)[:64, 0]
+    with torch.enable_grad():
+        prompts = searched(model, image[few], allowed, words, 80)
+    shown = [scenes[int(n)] for n in few]
+    for kind in ("thing", "background", "style"):
+        names = naming(prompts, shown, words, (kind,)).diagonal()
+        figures[f"search_names_{kind}"] = names.float().mean().item()
+    found = text_features(model, prompts)
+    figures["search_excess"] = ((found - text[few]) * image[few]).sum(-1).mean().item()
     figures["caption_cosine"] = (image * text).sum(-1).mean().item()
     model.train()
     return {k: round(v, 4) for k, v in figures.items()}
@@ -244,10 +331,12 @@ def main() -> None:
         step = saved["step"]
     visual = torch.compile(model.visual) if args.compile else model.visual
     prompts, tables = word_tables(words)
+    listed = salad_table(words, tables, len(prompts))
     shards = sorted(p for p in args.pool.glob("?????.npy"))
     data = [np.load(p, mmap_mode="r") for p in shards]
     facts = [np.load(p.with_suffix(".rows.npy")) for p in shards]
-    attribute_ids = torch.unique(prompts[:, 1])
+    allowed = torch.tensor(sorted({words.lookup[w] for w in world.all_words()}))
+    found = torch.zeros(0, 10, dtype=torch.long)
     log = (args.runs / f"{args.name}.log").open("a")
     start, seen = time.time(), 0
     while step < total:
@@ -261,43 +350,54 @@ def main() -> None:
         picks = np.sort(rng.choice(len(facts[shard]), args.batch, replace=False))
         batch, rows = augment(data[shard][picks], facts[shard][picks], rng)
         image = F.normalize(visual(pixels(batch)), dim=-1)
-        scale = model.logit_scale.exp().clamp(max=100)
+        scale = torch.tensor(SCALE)
         single = text_features(model, prompts)
-        loss = word_loss(scale * image @ single.T, torch.from_numpy(rows), tables)
+        facts_now = torch.from_numpy(rows)
+        loss = word_loss(scale * image @ single.T, facts_now, tables)
+        ids, share = salads(words, listed, SALADS, rng)
+        guess = (scale * text_features(model, ids) @ single.T).log_softmax(-1)
+        salad = -(guess * share).sum(-1).mean()
+        loss = loss + 0.5 * salad
         clip = torch.zeros(())
-        if done > 0.12:
+        if done > 0.12 and step % CAPTION_EVERY == 0:
             scenes = [pool.decode(r) for r in rows]
+            true = [{words.lookup[w] for ws in s.words().values() for w in ws} for s in scenes]
             ids = words.batch(captions(scenes, rng, long=rng.random() < 0.05))
-            share = args.batch if done > 0.6 else args.batch // 2
-            wrong = words.batch([world.wrong_caption(s, rng) for s in scenes[:share]])
-            if done > 0.6:
-                true = [{words.lookup[w] for ws in s.words().values() for w in ws} for s in scenes[: share // 2]]
-                wrong = words.batch([world.wrong_caption(s, rng) for s in scenes[share // 2 :]])
-                adversarial = flipped(model, ids[: share // 2], image[: share // 2].detach(), true, attribute_ids, rng)
-                pad = max(wrong.shape[1], ids.shape[1])
-                wrong = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (adversarial, wrong)])
-            pad = max(wrong.shape[1], ids.shape[1])
-            both = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (ids, wrong)])
+            half = args.batch // 2
+            wrong = [words.batch([world.wrong_caption(s, rng) for s in scenes[half:]])]
+            if done > 0.5:
+                wrong.append(flipped(model, ids[:half], image[:half].detach(), true[:half], allowed, rng))
+                if len(found) == 0 or step % SEARCH_EVERY == 0:
+                    fresh = searched(model, image.detach(), allowed, words)
+                    found = torch.cat([fresh, found])[:1024]
+                wrong.append(found[torch.from_numpy(rng.integers(len(found), size=half))])
+            pad = max(t.shape[1] for t in (ids, *wrong))
+            both = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (ids, *wrong)])
             feature = text_features(model, both)
             logits = scale * image @ feature.T  # (b, b + wrong)
+            if done > 0.5:  # a found prompt that names everything is no wrong one
+                named = naming(wrong[-1], scenes, words, ("thing", "background", "style"))
+                logits[:, -half:] = logits[:, -half:].masked_fill(named, -1e4)
             truth = torch.arange(len(image))
             clip = 0.5 * F.cross_entropy(logits, truth)
             clip = clip + 0.5 * F.cross_entropy(logits[:, : len(image)].T, truth)
-            loss = 0.5 * loss + clip
+            close = 1 - (image * feature[: len(image)]).sum(-1).mean()
+            loss = loss + clip + close
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step, seen = step + 1, seen + args.batch
         if step % 250 == 0 or step == total:
-            row = {"step": step, "of": total, "loss": round(loss.item(), 4), "clip": round(clip.item(), 4)}
-            row |= {"scale": round(scale.item(), 1), "per_second": round(seen / (time.time() - start))}
-            if step % 1000 == 0 or step == total:
+            row = {"step": step, "of": total, "loss": round(loss.item(), 4), "clip": round(clip.item(), 4), "salad": round(salad.item(), 3)}
+            row |= {"per_second": round(seen / (time.time() - start))}
+            if step % 500 == 0 or step == total:
                 row |= evaluate(model, words)
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
                 torch.save(state, checkpoint.with_suffix(".part"))
                 checkpoint.with_suffix(".part").rename(checkpoint)
             print(json.dumps(row), file=log, flush=True)
+
 
 
 if __name__ == "__main__":

@@ -138,11 +138,14 @@ def sample_scene(rng: Generator, two: float = 0.25) -> Scene:
 
 
 def caption(scene: Scene, rng: Generator) -> str:
-    """One caption of ``scene`` from a random grammar: sentence, tagged or keywords."""
+    """One caption of ``scene`` from a random grammar: a sentence or, in a fifth, keywords."""
+    return keywords(scene, rng) if rng.random() < 0.2 else sentence(scene, rng)
+
+
+def sentence(scene: Scene, rng: Generator) -> str:
+    """A caption in one of several sentence forms."""
     things = [_pick(rng, NAMES[t]) for t in scene.things]
     background = _pick(rng, BACKGROUNDS[scene.background])
-    if rng.random() < 0.2:
-        return keywords(scene, rng)
     size = _pick(rng, SIZES[scene.size]) if scene.size and rng.random() < 0.5 else ""
     spot = _pick(rng, SPOTS[scene.spot]) if scene.spot and rng.random() < 0.5 else ""
     style = _pick(rng, STYLE_PHRASES[scene.style])

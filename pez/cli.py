@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pez.errors import PezError
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
@@ -25,27 +26,42 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # no terminal fails at a sign it cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
     parser = make_parser()
-    args = parser.parse_args(argv)
-    if not hasattr(args, "run"):
-        parser.print_help()
-        return 0
     try:
-        return args.run(args)
+        args = parser.parse_args(argv)
+        if not hasattr(args, "run"):
+            parser.print_help()
+            return 0
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except PezError as error:
         print(f"pez: {error}", file=sys.stderr)
+        return 2
+    except UnicodeError:
+        print("pez: what was given is no UTF-8 text; convert it first.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pez: stopped.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `pez ... | head` closed the pipe
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors are bad input like any other: one sentence, no page of options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PezError(f"{message}; see {self.prog} --help.")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """All verbs and their options; built without loading torch."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pez",
         description="Prompts you can read, found by gradient.",
         epilog=EXAMPLES,
@@ -66,7 +82,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_options(invert, InvertOptions)
     _add_output(invert)
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
-    distill.add_argument("text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin")
+    distill.add_argument(
+        "text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin"
+    )
     _add_options(distill, DistillOptions)
     _add_output(distill)
     mix = verb("mix", "one prompt from several pictures and texts by weight", "mix")
@@ -83,7 +101,9 @@ def make_parser() -> argparse.ArgumentParser:
     near = verb("neighbours", "the tokens nearest to a word in the embedding space", "neighbours")
     near.add_argument("word", metavar="WORD")
     near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
-    near.add_argument("--vocabulary", default="auto", metavar="KIND|FILE", help="tokens to look among")
+    near.add_argument(
+        "--vocabulary", default="auto", metavar="KIND|FILE", help="tokens to look among"
+    )
     _add_model(near)
     models = verb("models", "models that can be searched", "models")
     models.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -120,7 +140,12 @@ def _add_options(parser: argparse.ArgumentParser, kind: type[SearchOptions]) -> 
         else:
             shown = f"{text} ({default})" if default not in ("", 0, 0.0) else text
             group.add_argument(
-                flag, dest=field.name, type=type(default), default=default, metavar=metavar, help=shown
+                flag,
+                dest=field.name,
+                type=type(default),
+                default=default,
+                metavar=metavar,
+                help=shown,
             )
 
 
@@ -136,9 +161,14 @@ def read_options(kind: type[O], args: argparse.Namespace) -> O:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="one JSON object a line instead of the prompt")
     group.add_argument(
-        "--output", default="", metavar="FILE", help="also append results to this file, as JSON lines"
+        "--json", action="store_true", help="one JSON object a line instead of the prompt"
+    )
+    group.add_argument(
+        "--output",
+        default="",
+        metavar="FILE",
+        help="also append results to this file, as JSON lines",
     )
     group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
 
@@ -147,7 +177,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="NAME", help="as for invert")
     parser.add_argument("--for", dest="generator", default="", metavar="NAME", help="as for invert")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
-    parser.add_argument("--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16")
+    parser.add_argument(
+        "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
 from pez.cli import read_options
 from pez.errors import PezError
-from pez.images import expand_sources
-from pez.journal import Journal, journal_for
+from pez.images import expand_sources, pixels_key, read_image
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
+from pez.resume import note, resume
 from pez.session import Watch, open_reader, run
-from pez.show import Bar, InOrder, summary
+from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
 from pez.verbs import distill as distill_texts
 from pez.verbs import image_items
 from pez.verbs import mix as mix_targets
@@ -24,106 +25,43 @@ from pez.verbs import neighbours as near_words
 from pez.verbs import score as score_prompts
 
 
-def note(text: str) -> None:
-    """One line on stderr."""
-    print(f"pez: {text}", file=sys.stderr)
-
-
-def _searched(
-    args: argparse.Namespace,
-    options: SearchOptions,
-    names: Sequence[str],
-    work: Callable[[list[int], Watch], None],
-) -> int:
-    """Run ``work`` on those inputs that the journal does not hold yet, printing in order.
-
-    ``work`` gets the places still to do and a Watch whose result callback counts among them.
-    """
-    many = len(names) > 1
-    journal = journal_for(args.output, names, options) if many or args.output else None
-    done = journal.done() if journal else {}
-    order = InOrder(len(names), args.json)
-    todo = []
-    for n, name in enumerate(names):
-        if name in done:
-            order.add(n, done[name])
-        else:
-            todo.append(n)
-    if done and len(todo) < len(names) and not args.quiet:
-        note(f"{len(names) - len(todo)} of {len(names)} were done before; going on with the rest.")
-    bar = Bar()
-    finished: set[int] = set()
-    interrupted = False
-
-    def on_result(place: int, result: Result) -> None:
-        nonlocal interrupted
-        interrupted |= result.interrupted
-        n = todo[place]
-        finished.add(n)
-        if journal:
-            journal.add(result)
-        order.add(n, result)
-        if not many and not args.quiet:
-            bar.close()
-            note(summary(result))
-
-    watch = Watch(progress=None if args.quiet else bar, result=on_result)
-    try:
-        with watch.stop.on_interrupt():
-            if todo:
-                work(todo, watch)
-    finally:
-        bar.close()
-        order.close()
-        if journal:
-            journal.close(complete=len(finished) == len(todo) and not interrupted)
-    if watch.stop.asked:
-        left = len(todo) - len(finished)
-        _tell_rest(journal, left, args.quiet)
-        return 130
-    return 0
-
-
-def _tell_rest(journal: Journal | None, left: int, quiet: bool) -> None:
-    if quiet:
-        return
-    if left and journal:
-        note(f"stopped; {left} inputs are left, the same command goes on with them.")
-    else:
-        note("stopped early; this is the best prompt so far.")
-
-
 def invert(args: argparse.Namespace) -> int:
     """``pez invert``."""
     options = read_options(InvertOptions, args)
     sources = expand_sources(args.sources)
     names = ["\n".join(sources)] if options.together else sources
-    bad: list[str] = []
 
-    def work(todo: list[int], watch: Watch) -> None:
+    def key(n: int) -> str | None:
+        mine = sources if options.together else [sources[n]]
+        if any(is_web(source) for source in mine):
+            return None
+        keys = [pixels_key(read_image(source)) for source in mine]
+        return joined_key(keys) if options.together else keys[0]
+
+    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
         reader = open_reader(options)
-        chosen = sources if options.together else [sources[n] for n in todo]
-        failing = len(chosen) > 1 and not options.together
+        if options.together:
+            items = image_items(reader, sources, True, stop=watch.stop)
+            reader.free_vision()
+            run(reader, items, options, watch)
+            return
+        chosen = {sources[n]: place for place, n in enumerate(todo)}
 
-        def failed(source: Any, error: PezError) -> None:
-            bad.append(str(source))
+        def left_out(source: Any, error: PezError) -> None:
             note(str(error))
+            failed(chosen[source])
 
-        items = image_items(reader, chosen, options.together, failed if failing else None)
+        tell = left_out if len(sources) > 1 else None
+        items = image_items(reader, list(chosen), False, tell, watch.stop)
         reader.free_vision()
-        if not options.together:  # pictures that failed are no items: count past them
-            places = {source: place for place, source in enumerate(chosen)}
-            tell = watch.result
 
-            def shifted(n: int, result: Result) -> None:
-                if tell:
-                    tell(places[items[n].names[0]], result)
+        def on_result(n: int, result: Result) -> None:  # pictures that failed are no items
+            if watch.result:
+                watch.result(chosen[items[n].names[0]], result)
 
-            watch = Watch(watch.stop, watch.progress, shifted)
-        run(reader, items, options, watch)
+        run(reader, items, options, Watch(watch.stop, watch.progress, on_result))
 
-    code = _searched(args, options, names, work)
-    return code or (2 if bad else 0)
+    return resume(args, options, names, key, work)
 
 
 def distill(args: argparse.Namespace) -> int:
@@ -131,43 +69,41 @@ def distill(args: argparse.Namespace) -> int:
     options = read_options(DistillOptions, args)
     texts = _read_texts(args.text)
 
-    def work(todo: list[int], watch: Watch) -> None:
+    def work(todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
         distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
 
-    return _searched(args, options, texts, work)
+    return resume(args, options, texts, lambda n: text_key(texts[n]), work)
 
 
 def _read_texts(source: str) -> list[str]:
     """The text itself, or the lines of a file or of stdin."""
-    if source == "-":
-        lines = sys.stdin.read().splitlines()
-    else:
-        try:
-            is_file = len(source) < 4096 and Path(source).is_file()
-        except OSError:
-            is_file = False
-        if not is_file:
-            return [source]
-        try:
-            lines = Path(source).read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise PezError(f"{source} is no text file; give UTF-8 text, one prompt a line.") from None
-    lines = [line.strip() for line in lines if line.strip()]
-    if not lines:
-        where = "standard input" if source == "-" else source
+    where = "standard input" if source == "-" else source
+    if source != "-" and not exists(source):
+        if source.endswith(".txt") and not any(c.isspace() for c in source):
+            raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
+        return [source]
+    try:
+        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PezError(f"{where} is no text file; give UTF-8 text, one prompt a line.") from None
+    except OSError as error:
+        raise PezError(f"{where} cannot be read ({error.strerror}); give a text file.") from None
+    lines = [line.strip() for line in whole.removeprefix("\ufeff").split("\n")]
+    if not any(lines):
         raise PezError(f"{where} holds no text; give one prompt a line.")
-    return lines
+    return [line for line in lines if line]
 
 
 def mix(args: argparse.Namespace) -> int:
     """``pez mix``."""
     options = read_options(MixOptions, args)
-    names = [" + ".join([*options.image, *options.text, *(f"-{n}" for n in options.negative)])]
+    parts = mix_parts(options.image, options.text, options.negative)
 
-    def work(_todo: list[int], watch: Watch) -> None:
+    def work(_todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
         mix_targets(options=options, watch=watch)
 
-    return _searched(args, options, names, work)
+    names = ["\n".join(name for _, _, name in parts)]
+    return resume(args, options, names, lambda _: mix_key(parts), work)
 
 
 def score(args: argparse.Namespace) -> int:
@@ -221,11 +157,11 @@ def tokens(args: argparse.Namespace) -> int:
 
 def neighbours(args: argparse.Namespace) -> int:
     """``pez neighbours``: id, cosine and word of the nearest tokens."""
-    if args.top < 1:
-        raise PezError(f"--top must be 1 or more, not {args.top}.")
     options = _model_options(args)
     reader = open_reader(options)
-    for i, text, cosine in near_words(args.word, args.top, reader=reader, vocabulary=args.vocabulary):
+    for i, text, cosine in near_words(
+        args.word, args.top, reader=reader, vocabulary=args.vocabulary
+    ):
         if args.json:
             print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
         else:

@@ -262,6 +262,10 @@ def _progress(
     best = int(batch.score.argmax())
     ids = problem.template.fill(batch.best[best : best + 1])[0].tolist()
     score = float(batch.score[best])
+    under_search = {job.item for job in batch.rows.jobs}
+    for past in found:  # a restart that has left the batch may have been better
+        if past.job.item in under_search and past.score > score:
+            ids, score = past.ids, past.score
     return Progress(steps, jobs * budget.steps, len(found), jobs, score, ids)
 
 

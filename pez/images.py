@@ -57,8 +57,10 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The pictures in a folder and below it, by suffix, in natural order; hidden ones skipped.
-    PezError if the folder is missing, it or one below it cannot be read, or it holds no picture."""
+    """The pictures (by suffix) in a folder and below, in natural order; hidden ones are skipped.
+
+    PezError if the folder is missing, holds no picture, or has a part that cannot be read.
+    """
     with _explained(str(folder)):
         found = [path for path in _walk(folder) if _is_picture(path)]
     if not found:
@@ -83,8 +85,7 @@ def natural_key(path: Path) -> tuple[tuple[tuple[str | int, ...], ...], str]:
 
 
 def expand_sources(sources: Sequence[str]) -> list[str]:
-    """Files, folders and addresses, in order, each folder replaced by the pictures in it.
-    PezError if one is missing (naming a close match beside it) or a folder has no picture."""
+    """Files and addresses as given, folders as their pictures; PezError for what is missing."""
     expanded: list[str] = []
     for source in sources:
         with _explained(source):
@@ -94,15 +95,13 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
 
 
 def pixels_key(image: Image.Image) -> str:
-    """16 hex digits of the sha256 of a picture's size and RGB pixels (as `read_image` gives them):
-    the identity that seeds its search, the same under any name and in any lossless format."""
+    """16 hex digits that tell a picture by its size and RGB pixels, and so seed its search."""
     rgb = read_image(image)
     return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
 
 
 def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
-    """A contact sheet on white: rows of equal cells, each picture centred in its own, `gap` pixels
-    between cells and none around, no column left empty. PezError for impossible numbers."""
+    """An RGB sheet of pictures centred in equal cells, gaps between; PezError for bad sizes."""
     if not images or columns < 1 or gap < 0:
         raise PezError("A sheet cannot be drawn; give pictures, columns above 0, no negative gap.")
     columns = min(columns, len(images))
@@ -181,8 +180,7 @@ def _decode(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Deep greys to 8 bits: from 0 to 65535 for integers, 0 to 1 or 0 to 255 for floats, or from
-    the minimum and to the maximum where these lie outside. NaN is black."""
+    """Scales integers from 0-65535, floats from 0-1 or else 0-255, wider ranges as a whole."""
     values = np.array(image, dtype=np.float64)
     finite = values[np.isfinite(values)]
     low, high = finite.min(initial=0), finite.max(initial=0)

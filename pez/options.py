@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from os.path import expanduser, isfile
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pez.errors import PezError
+
+MOST = 10**9  # of any count: what a tensor of indices can hold
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 
 
 def _option(default: Any, text: str, flag: str = "", metavar: str = "") -> Any:
@@ -21,33 +27,56 @@ def _option(default: Any, text: str, flag: str = "", metavar: str = "") -> Any:
 class SearchOptions:
     """What every searching verb takes."""
 
+    least_length: ClassVar[int] = 1
+
     model: tuple[str, ...] = _option(
-        (), "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:NAME or a "
-        "shipped name; give it several times to please several at once", metavar="NAME",
+        (),
+        "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:NAME or a "
+        "shipped name; give it several times to please several at once",
+        metavar="NAME",
     )
     generator: str = _option(
-        "", "search for a generator (sd15, sd21, sdxl, sd3, flux): picks its models", "--for", "NAME"
+        "",
+        "search for a generator (sd15, sd21, sdxl, sd3, flux): picks its models",
+        "--for",
+        "NAME",
     )
     method: str = _option("pez", "how to search (see pez methods)", metavar="NAME")
     length: int = _option(16, "how many tokens to search", metavar="N")
     steps: int = _option(1000, "steps of one search", metavar="N")
-    restarts: int = _option(1, "searches of one target from different starts; the best is kept", metavar="N")
+    restarts: int = _option(
+        1, "searches of one target from different starts; the best is kept", metavar="N"
+    )
     lr: float = _option(0.1, "learning rate", metavar="X")
     weight_decay: float = _option(0.1, "weight decay", metavar="X")
-    schedule: str = _option("constant", "learning rate over the steps: constant, cosine, linear", metavar="NAME")
-    batch_size: int = _option(0, "targets seen at each step when there are several; 0 is all", metavar="N")
-    vocabulary: str = _option(
-        "auto", "tokens that may be chosen: words, ascii, all or a file of words "
-        "(auto: the model's own list, else words)", metavar="KIND|FILE",
+    schedule: str = _option(
+        "constant", "learning rate over the steps: constant, cosine, linear", metavar="NAME"
     )
-    ban: tuple[str, ...] = _option((), "a word, or a file of words, that must not appear", metavar="WORD|FILE")
-    template: str = _option("{}", 'fixed words and free slots: "a photo of {} in the style of {}"', metavar="TEXT")
+    batch_size: int = _option(
+        0, "targets seen at each step when there are several; 0 is all", metavar="N"
+    )
+    vocabulary: str = _option(
+        "auto",
+        "tokens that may be chosen: words, ascii, all or a file of words "
+        "(auto: the model's own list, else words)",
+        metavar="KIND|FILE",
+    )
+    ban: tuple[str, ...] = _option(
+        (), "a word, or a file of words, that must not appear", metavar="WORD|FILE"
+    )
+    template: str = _option(
+        "{}", 'fixed words and free slots: "a photo of {} in the style of {}"', metavar="TEXT"
+    )
     init: str = _option(
-        "auto", 'where to start: random, words (the best single ones), a text, or "ids:1,2,3"', metavar="START"
+        "auto",
+        'where to start: random, words (the best single ones), a text, or "ids:1,2,3"',
+        metavar="START",
     )
     keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
     seed: int = _option(0, "random seed", metavar="N")
-    patience: int = _option(0, "stop a search after so many steps without a better prompt; 0 never", metavar="N")
+    patience: int = _option(
+        0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
+    )
     seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
     rows: int = _option(0, "searches side by side; 0 lets memory decide", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
@@ -55,19 +84,28 @@ class SearchOptions:
     history: bool = _option(False, "record the prompt and score of every step")
 
     def __post_init__(self) -> None:
-        """Raise PezError for numbers that make no sense."""
-        for name, least in (("length", 1), ("steps", 1), ("restarts", 1), ("batch_size", 0),
-                            ("patience", 0), ("rows", 0), ("seed", 0)):  # fmt: skip
-            if getattr(self, name) < least:
-                flag = "--" + name.replace("_", "-")
-                raise PezError(f"{flag} must be {least} or more, not {getattr(self, name)}.")
-        if not self.lr >= 0 or not self.weight_decay >= 0 or not self.seconds >= 0:
-            raise PezError("--lr, --weight-decay and --seconds must be 0 or more.")
+        """Raise PezError for values of another kind and numbers that make no sense."""
+        for option in fields(self):
+            _check_kind(option.name, getattr(self, option.name), option.default)
+        least = {"length": self.least_length, "steps": 1, "restarts": 1}
+        for name in ("length", "steps", "restarts", "batch_size", "patience", "rows", "seed"):
+            value, low = getattr(self, name), least.get(name, 0)
+            if value < low or (value > MOST and name != "seed"):
+                bound = f"{low} or more" if value < low else f"{MOST} at most"
+                raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        for name in ("lr", "weight_decay", "seconds"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise PezError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}.")
 
     def record(self) -> dict[str, Any]:
-        """Those options that decide the outcome, as plain JSON values."""
+        """Those options that decide the outcome, as plain JSON values, and what is in the
+        word lists that they name.
+        """
         skip = {"rows", "device", "history"}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban)}
+        if lists := {path: digest for path, digest in digests.items() if digest}:
+            out["lists"] = lists
         return json.loads(json.dumps(out))
 
     def fingerprint(self) -> str:
@@ -87,13 +125,15 @@ class InvertOptions(SearchOptions):
 class DistillOptions(SearchOptions):
     """Options of ``pez distill``; ``length`` 0 means by ``ratio``."""
 
+    least_length: ClassVar[int] = 0
     length: int = _option(0, "tokens of the shorter prompt; 0 goes by --ratio", metavar="N")
-    ratio: float = _option(0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X")
+    ratio: float = _option(
+        0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X"
+    )
 
     def __post_init__(self) -> None:
         """Raise PezError for numbers that make no sense."""
-        if self.length < 0:
-            raise PezError(f"--length must be 1 or more, not {self.length}.")
+        super().__post_init__()
         if not 0 < self.ratio <= 1:
             raise PezError(f"--ratio must lie above 0 and at most 1, not {self.ratio}.")
 
@@ -102,11 +142,42 @@ class DistillOptions(SearchOptions):
 class MixOptions(SearchOptions):
     """Options of ``pez mix``."""
 
-    image: tuple[str, ...] = _option((), "a picture to match, with a weight: a.jpg=0.7", metavar="FILE[=W]")
-    text: tuple[str, ...] = _option((), 'a text to match, with a weight: "oil painting"=0.3', metavar="TEXT[=W]")
-    negative: tuple[str, ...] = _option(
-        (), 'a text or picture to stay away from, with a weight: "blurry"=0.2', metavar="TEXT|FILE[=W]"
+    image: tuple[str, ...] = _option(
+        (), "a picture to match, with a weight: a.jpg=0.7", metavar="FILE[=W]"
     )
+    text: tuple[str, ...] = _option(
+        (), 'a text to match, with a weight: "oil painting"=0.3', metavar="TEXT[=W]"
+    )
+    negative: tuple[str, ...] = _option(
+        (),
+        'a text or picture to stay away from, with a weight: "blurry"=0.2',
+        metavar="TEXT|FILE[=W]",
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _digest(path: str) -> str:
+    """The identity of a file's content; nothing for what is no file that can be read."""
+    try:
+        place = expanduser(path)
+        return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16] if isfile(place) else ""
+    except OSError:
+        return ""
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """PezError unless ``value`` is of its default's kind: Python callers may pass anything."""
+    if default is MISSING:
+        if not isinstance(value, tuple):
+            raise PezError(f"{_flag(name)} must be a list of texts, not {value!r}.")
+        return
+    kind = type(default)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if type(value) is not kind and not (kind is float and whole):
+        raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")
 
 
 def as_plain(options: SearchOptions) -> dict[str, Any]:

@@ -29,6 +29,14 @@ class Objective(Protocol):
         """
         ...
 
+    def features(self, embeddings: Tensor) -> Tensor:
+        """What the model makes of prompts (b, l, w): features (b, e)."""
+        ...
+
+    def rate(self, features: Tensor, items: Sequence[int]) -> Tensor:
+        """Scores (len(items), b) of prompts by their features (b, e), for several items."""
+        ...
+
     def targets(self, item: int) -> int:
         """How many targets an item has."""
         ...
@@ -132,11 +140,14 @@ class Problem:
             out.append(ids[picked.repeat(-(-slots // len(picked)))[:slots]])
         return torch.stack(out)
 
-    @torch.no_grad()
     def word_scores(self, items: Sequence[int]) -> Tensor:
         """Score (len(items), n) of each allowed word as a prompt by itself."""
-        ids, scores = self.vocabulary.ids, []
-        for chunk in ids.split(self.word_batch):
-            embeddings = self.vocabulary.embed(chunk)[:, None]
-            scores.append(self.objective.score_items(embeddings, items))  # type: ignore[attr-defined]
-        return torch.cat(scores, 1)
+        return self.objective.rate(self._word_features, items)
+
+    @cached_property
+    def _word_features(self) -> Tensor:
+        """Features (n, e) of every allowed word, computed once for all rows and items."""
+        with torch.no_grad():
+            chunks = self.vocabulary.ids.split(self.word_batch)
+            parts = [self.objective.features(self.vocabulary.embed(c)[:, None]) for c in chunks]
+            return torch.cat(parts)

@@ -12,7 +12,8 @@ from pez.result import Result
 
 class Bar:
     """A progress bar on stderr with the best prompt so far; plain lines where there is no
-    terminal and ``lines`` asks for them."""
+    terminal and ``lines`` asks for them.
+    """
 
     def __init__(self, lines: int = 0) -> None:
         self._bar = None
@@ -38,8 +39,14 @@ class Bar:
         room = max(20, shutil.get_terminal_size().columns - 52)
         jobs = f"{progress.done}/{progress.jobs} " if progress.jobs > 1 else ""
         best = prompt if len(prompt) <= room else prompt[: room - 1] + "…"
+        self._bar.total = progress.total  # texts of another length begin anew
         self._bar.set_description_str(f"{jobs}{progress.score:.3f} {best}", refresh=False)
         self._bar.update(progress.steps - self._bar.n)
+
+    def clear(self) -> None:
+        """Make room for a line of output; the next step draws the bar again."""
+        if self._bar is not None:
+            self._bar.clear()
 
     def close(self) -> None:
         """Take the bar away."""
@@ -50,9 +57,9 @@ class Bar:
 class InOrder:
     """Prints results on stdout in the order of the inputs, as early as that allows."""
 
-    def __init__(self, count: int, as_json: bool, out: TextIO | None = None) -> None:
+    def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
         self._waiting: dict[int, str] = {}
-        self._next, self._count = 0, count
+        self._next = 0
         self._json, self._out = as_json, out or sys.stdout
 
     def add(self, n: int, result: Result | None) -> None:
@@ -64,7 +71,7 @@ class InOrder:
         self._flush()
 
     def close(self) -> None:
-        """Print what is there, with empty lines for inputs without a result."""
+        """Print what is there, with empty lines for inputs before it without a result."""
         last = max(self._waiting, default=-1)
         for n in range(self._next, last):
             self._waiting.setdefault(n, "")

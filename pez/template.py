@@ -73,8 +73,10 @@ def parse_template(
         raise PezError("the length must be at least 1 token; give --length 8, for instance.")
     counts = _spread(sizes, length, text)
     plain = [tokens.encode(piece) if piece.strip() else [] for piece in words]
-    present = {i for piece in plain for i in piece}
-    front = [i for word in keep for i in tokens.encode(word) if i not in present]
+    front: list[int] = []
+    for word in map(tokens.encode, keep):
+        if not any(_contains(piece, word) for piece in (front, *plain)):
+            front += word
     ids, free = front + plain[0], []
     for count, piece in zip(counts, plain[1:], strict=True):
         free += range(len(ids), len(ids) + count)
@@ -99,6 +101,11 @@ def check_length(length: int, limit: int) -> None:
             f"the prompt would have {length} tokens, but this model reads at most {limit}; "
             "choose a smaller --length or a shorter template."
         )
+
+
+def _contains(ids: Sequence[int], word: Sequence[int]) -> bool:
+    """Whether all of ``word`` stands in ``ids`` in one stretch."""
+    return any(ids[n : n + len(word)] == word for n in range(len(ids) - len(word) + 1))
 
 
 def _spread(sizes: Sequence[str], length: int, text: str) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
+PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,10 @@ class Tokens:
     """A tokenizer seen as a vocabulary: plain ids without start, end and padding.
 
     ``full`` is open_clip's tokenizer: called with a text it gives the model's whole input.
+
+    Some tokenizers (Gemma's of SigLIP 2, RoBERTa's) have two ids for a word: one with a blank
+    before it and one for the start of a text. Here a word has the first one wherever it
+    stands, so that prompts can be put together from parts; ``front`` knows the second.
     """
 
     full: Any
@@ -42,21 +48,40 @@ class Tokens:
     def special(self) -> frozenset[int]:
         """Ids that must never stand inside a prompt: start, end, padding, unknown."""
         if self._is_clip:
-            return frozenset({self.full.sot_token_id, self.full.eot_token_id})
-        return frozenset(self._plain.all_special_ids)
+            return frozenset(self.full.all_special_ids)
+        added = self._plain.added_tokens_decoder.items()
+        return frozenset(self._plain.all_special_ids) | {i for i, t in added if t.special}
 
     @cached_property
     def signature(self) -> str:
         """Equal for two tokenizers exactly if ids mean the same words."""
         vocabulary = self._plain.encoder if self._is_clip else self._plain.get_vocab()
         text = "\n".join(f"{word}\t{i}" for word, i in sorted(vocabulary.items(), key=str))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{text}\n{self.encode(PROBE)}".encode()).hexdigest()[:16]
+
+    def inputs(self, texts: Sequence[str]) -> Tensor:
+        """The model's whole input (n, context) for typed texts."""
+        return self.full(list(texts), context_length=self.context)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ``text`` as the model reads it, without start, end and padding."""
+        """Ids of ``text`` within a prompt, without start, end and padding."""
+        return self._ids([text], self._blank)[0]
+
+    def _ids(self, texts: Sequence[str], before: str = "") -> list[list[int]]:
+        """Ids of each text, cleaned as the model's own, with ``before`` in front."""
         if self._is_clip:
-            return list(self.full.encode(self.full.clean_fn(text)))
-        return list(self._plain.encode(self.full.clean_fn(text), add_special_tokens=False))
+            return [list(self.full.encode(text)) for text in texts]
+        clean = [self.full.clean_fn(text) for text in texts]
+        typed = [before + text if text else "" for text in clean]
+        return self._plain(typed, add_special_tokens=False)["input_ids"] if typed else []
+
+    @cached_property
+    def _blank(self) -> str:
+        """A blank if words have other ids at the start of a text than within it, else nothing."""
+        if self._is_clip:
+            return ""
+        one, two, inside = self._plain(["a", "a a", " a"], add_special_tokens=False)["input_ids"]
+        return " " if two != one + one and two == one + inside else ""
 
     def decode(self, ids: list[int]) -> str:
         """The text a person would type for ``ids``."""
@@ -65,26 +90,37 @@ class Tokens:
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.
 
-        Found by tokenising an empty text, so that it holds for every tokenizer: start
+        Read off a text of that many words, so that it holds for every tokenizer: start
         tokens stay in front, the end token and the padding follow the prompt.
         """
-        empty = self.full([""])[0].tolist()
-        if self._is_clip:
-            return empty[:1], empty[1 : self.context - length]
-        probe = self.full(["a"])[0].tolist()
-        word = self._plain.encode("a", add_special_tokens=False)
-        start = next(i for i in range(len(probe)) if probe[i : i + len(word)] == word)
-        after = probe[start + len(word) :] + [probe[-1]] * len(word)
-        return probe[:start], after[: self.context - start - length]
+        if length not in self._layouts:
+            text = " ".join([self._word] * length)
+            row, ids = self.inputs([text])[0].tolist(), self._ids([text])[0]
+            starts = [n for n in range(len(row)) if row[n : n + length] == ids]
+            if not starts:
+                raise ValueError(f"the model does not read {length} tokens whole")
+            self._layouts[length] = row[: starts[0]], row[starts[0] + length :]
+        return self._layouts[length]
+
+    @cached_property
+    def _layouts(self) -> dict[int, tuple[list[int], list[int]]]:
+        return {}
 
     @cached_property
     def limit(self) -> int:
         """The longest prompt, in ids, that the model reads whole."""
-        if self._is_clip:
-            return self.context - 2
-        probe = self.full(["a"])[0].tolist()
-        specials = [i for i in probe if i in self.special and i != probe[-1]]
-        return self.context - len(specials)
+        before, _ = self.layout(1)
+        text = " ".join([self._word] * self.context)
+        row, ids = self.inputs([text])[0].tolist()[len(before) :], self._ids([text])[0]
+        return next((n for n, (a, b) in enumerate(zip(row, ids, strict=False)) if a != b), len(row))
+
+    @cached_property
+    def _word(self) -> str:
+        """A word that is one token wherever it stands."""
+        for word in ("a", "the", "cat"):
+            if len(self._ids([f"{word} {word}"])[0]) == 2:
+                return word
+        return self.decode([int(self.whole_words()[0])])
 
     def whole_words(self) -> Tensor:
         """Ids that are whole words and survive decode -> encode, int64 (n,), cached on disk.
@@ -94,7 +130,7 @@ class Tokens:
         path = cache_folder() / f"words-{self.signature}.txt"
         if path.is_file():
             return torch.tensor([int(i) for i in path.read_text().split()])
-        ids = [i for i in range(self.size) if i not in self.special and self._survives(i)]
+        ids = self._find_words()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}")
@@ -102,17 +138,38 @@ class Tokens:
             part.replace(path)
         except OSError:
             pass  # a read-only home costs a few seconds at each start, no more
-        return torch.tensor(ids)
+        return torch.tensor(ids, dtype=torch.long)
 
-    def _survives(self, i: int) -> bool:
-        if self._is_clip and not self.full.decoder[i].endswith("</w>"):
-            return False
-        word = self.decode([i])
-        readable = any(c.isalnum() for c in word) and not SYNTAX & set(word)
-        return readable and self.encode(word) == [i] and self.encode(f"{word} {word}") == [i, i]
+    def _find_words(self) -> list[int]:
+        words = {}
+        for i in range(self.size):
+            if i in self.special or (self._is_clip and not self.full.decoder[i].endswith("</w>")):
+                continue
+            word = self.decode([i])
+            if any(c.isalnum() for c in word) and not SYNTAX & set(word):
+                words[i] = word
+        typed = self._ids(list(words.values()))
+        alone = self._ids(list(words.values()), self._blank) if self._blank else typed
+        twice = self._ids([f"{word} {word}" for word in words.values()], self._blank)
+        found = zip(words, typed, alone, twice, strict=True)
+        return [i for i, t, a, two in found if len(t) == 1 and a == [i] and two == [i, i]]
+
+    @cached_property
+    def front(self) -> tuple[list[int], list[int]]:
+        """Whole words with another id at the start of a text, and those ids; most have none."""
+        if not self._blank:
+            return [], []
+        words = self.whole_words().tolist()
+        typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
+        pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
+        return [i for i, _ in pairs], [t for _, t in pairs]
 
 
 def cache_folder() -> Path:
     """Where small things computed once are kept: ``PEZ_CACHE`` or the user's cache folder."""
     base = os.environ.get("PEZ_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pez"
+    return (
+        Path(base)
+        if base
+        else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pez"
+    )

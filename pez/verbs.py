@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import torch
 from PIL import Image
 
+from pez.engine import Stop
 from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
 from pez.models import Reader
@@ -17,6 +17,7 @@ from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
 from pez.session import Item, Watch, model_names, open_reader, reader_vocabulary, run
+from pez.sources import joined_key, mix_key, mix_parts, text_key
 from pez.template import check_length
 
 Source = str | Path | Image.Image
@@ -40,14 +41,20 @@ def invert(
     """
     options = options or _options(InvertOptions, settings)
     single = isinstance(images, str | Path | Image.Image)
-    listed: list[Source] = [images] if isinstance(images, str | Path | Image.Image) else list(images)
+    listed: list[Source] = (
+        [images] if isinstance(images, str | Path | Image.Image) else list(images)
+    )
     sources: list[Source] = []
     for source in listed:
-        many = isinstance(source, Image.Image)
-        sources += [source] if many else expand_sources([str(source)])
+        drawn = isinstance(source, Image.Image)
+        sources += [source] if drawn else expand_sources([str(source)])
+    if options.together and not sources:
+        raise PezError("there is no picture; give at least one.")
+    own = reader is None  # a caller's model stays whole
     reader = reader or open_reader(options)
     items = image_items(reader, sources, options.together)
-    reader.free_vision()
+    if own:
+        reader.free_vision()
     results = _whole(run(reader, items, options, watch))
     return results[0] if options.together or (single and len(sources) == 1) else results
 
@@ -57,12 +64,18 @@ def image_items(
     sources: Sequence[Source],
     together: bool = False,
     failed: Callable[[Source, PezError], None] | None = None,
+    stop: Stop | None = None,
     chunk: int = 64,
 ) -> list[Item]:
-    """Items of pictures, ``chunk`` of them in memory at once. A picture that cannot be read
-    raises PezError, or is left out and reported if ``failed`` is given."""
+    """Items of pictures, ``chunk`` of them in memory at once; no more once ``stop`` is asked.
+
+    A picture that cannot be read raises PezError, or is left out and reported if ``failed``
+    is given.
+    """
     names, keys, parts = [], [], []
     for start in range(0, len(sources), chunk):
+        if stop and stop.asked:
+            break
         pictures = []
         for source in sources[start : start + chunk]:
             try:
@@ -82,8 +95,7 @@ def image_items(
     features = torch.cat(parts)
     if together:
         weights = torch.ones(len(features), device=features.device)
-        key = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-        return [Item(Targets(features, weights), names, key)]
+        return [Item(Targets(features, weights), names, joined_key(keys))]
     one = torch.ones(1, device=features.device)
     rows = zip(features, names, keys, strict=True)
     return [Item(Targets(f[None], one), [name], key) for f, name, key in rows]
@@ -105,14 +117,14 @@ def distill(
     """
     options = options or _options(DistillOptions, settings)
     listed = [texts] if isinstance(texts, str) else list(texts)
-    reader = reader or open_reader(options)
-    reader.free_vision()
+    if reader is None:
+        reader = open_reader(options)
+        reader.free_vision()  # a caller's model stays whole
     lengths = [_short_length(reader, text, options, warn) for text in listed]
     features = reader.encode_text(listed) if listed else torch.zeros(0)
     one = torch.ones(1, device=features.device)
     items = [
-        Item(Targets(f[None], one), [t], hashlib.sha256(t.encode()).hexdigest()[:16])
-        for f, t in zip(features, listed, strict=True)
+        Item(Targets(f[None], one), [t], text_key(t)) for f, t in zip(features, listed, strict=True)
     ]
     results: list[Result | None] = [None] * len(items)
     outer = watch or Watch()
@@ -159,60 +171,42 @@ def mix(
     """
     if options is None:
         options = _options(MixOptions, settings)
-        image, text, negative = list(image), list(text), list(negative)
     else:
         image, text, negative = options.image, options.text, options.negative
-    entries: list[tuple[str, Any, float]] = []
-    entries += [("image", *_weighted(e)) for e in image]
-    entries += [("text", *_weighted(e)) for e in text]
-    for entry in negative:
-        source, weight = _weighted(entry)
-        is_file = not isinstance(source, str) or Path(source).is_file()
-        entries.append(("image" if is_file else "text", source, -weight))
-    if not any(weight > 0 for _, _, weight in entries):
-        raise PezError("there is nothing to match: give at least one --image or --text.")
-    pictures = {n: read_image(e[1]) for n, e in enumerate(entries) if e[0] == "image"}
+    parts = mix_parts(image, text, negative)
+    own = reader is None  # a caller's model stays whole
     reader = reader or open_reader(options)
-    features, keys = [], []
-    for n, (_, source, weight) in enumerate(entries):
-        is_image = n in pictures
-        one = reader.encode_images([pictures[n]]) if is_image else reader.encode_text([source])
-        features.append(one)
-        keys.append(f"{pixels_key(pictures[n]) if is_image else source}={weight}")
-    reader.free_vision()
-    weights = torch.tensor([w for _, _, w in entries], device=features[0].device)
-    names = [f"{'image' if isinstance(s, Image.Image) else s}={w:g}" for _, s, w in entries]
-    key = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-    item = Item(Targets(torch.cat(features), weights), names, key)
+    features = [
+        reader.encode_text([what]) if isinstance(what, str) else reader.encode_images([what])
+        for what, _, _ in parts
+    ]
+    if own:
+        reader.free_vision()
+    weights = torch.tensor([weight for _, weight, _ in parts], device=features[0].device)
+    names = [name for _, _, name in parts]
+    item = Item(Targets(torch.cat(features), weights), names, mix_key(parts))
     return _whole(run(reader, [item], options, watch))[0]
 
 
-def _weighted(entry: Any) -> tuple[Any, float]:
-    """``"a.jpg=0.7"`` or ``("a.jpg", 0.7)`` -> both parts. PezError if the weight is no number."""
-    if not isinstance(entry, str):
-        return entry if isinstance(entry, tuple) else (entry, 1.0)
-    source, equals, weight = entry.rpartition("=")
-    if not equals or (Path(entry).is_file() and not Path(source).is_file()):
-        return entry, 1.0  # an equals sign may be part of a file's name
-    try:
-        value = float(weight)
-    except ValueError:
-        raise PezError(f"the weight in {entry!r} is no number; write it as {source}=0.5.") from None
-    if not 0 < value < float("inf"):
-        raise PezError(f"the weight in {entry!r} must be above 0; use --negative to push away.")
-    return source, value
-
-
+@overload
 def score(
-    image: Source, prompts: Sequence[str], *, model: Sequence[str] = (), reader: Reader | None = None,
-    device: str = "auto", dtype: str = "float32",
-) -> list[float]:  # fmt: skip
+    image: Source, prompts: str, *, reader: Reader | None = None, **settings: Any
+) -> float: ...
+@overload
+def score(
+    image: Source, prompts: Sequence[str], *, reader: Reader | None = None, **settings: Any
+) -> list[float]: ...
+def score(
+    image: Source, prompts: str | Sequence[str], *, reader: Reader | None = None, **settings: Any
+) -> float | list[float]:
     """Cosine of each prompt with the picture, under any model (several: their mean)."""
+    options = _options(SearchOptions, settings)
+    listed = [prompts] if isinstance(prompts, str) else list(prompts)
     picture = read_image(image)
-    names = (model,) if isinstance(model, str) else tuple(model)
-    reader = reader or open_reader(SearchOptions(model=names, device=device, dtype=dtype))
+    reader = reader or open_reader(options)
     target = reader.encode_images([picture])
-    return (reader.encode_text(list(prompts)) @ target[0]).tolist()
+    cosines = (reader.encode_text(listed) @ target[0]).tolist() if listed else []
+    return cosines[0] if isinstance(prompts, str) else cosines
 
 
 def neighbours(
@@ -220,6 +214,8 @@ def neighbours(
 ) -> list[tuple[int, str, float]]:
     """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine."""
     options = _options(SearchOptions, settings)
+    if top < 1:
+        raise PezError(f"--top must be 1 or more, not {top}.")
     reader = reader or open_reader(options)
     ids = reader.tokens.encode(word)
     if len(ids) != 1:
@@ -228,7 +224,9 @@ def neighbours(
     if reader.known is not None and ids[0] not in reader.known.tolist():
         raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
     vocabulary = reader_vocabulary(reader, options)
-    own = make_unit(vocabulary.embed(torch.tensor(ids, device=vocabulary.table.device)), vocabulary.parts)
+    own = make_unit(
+        vocabulary.embed(torch.tensor(ids, device=vocabulary.table.device)), vocabulary.parts
+    )
     cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)
     best = cosine.topk(min(top, len(cosine)))
     return [
@@ -248,12 +246,14 @@ def _options(kind: type[O], settings: dict[str, Any]) -> O:
     """Options from keyword settings; a single model, ban or keep may be a plain string."""
     names = set(kind.__dataclass_fields__)
     if unknown := set(settings) - names:
-        raise PezError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(names))}.")
-    plain = {
-        k: (v,) if k in ("model", "ban", "keep") and isinstance(v, str) else v
-        for k, v in settings.items()
-    }
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+        raise PezError(
+            f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(names))}."
+        )
+    plain: dict[str, Any] = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+    for k, v in plain.items():
+        if k in ("model", "ban", "keep") and isinstance(v, str | list):
+            plain[k] = (v,) if isinstance(v, str) else tuple(map(str, v))
+    return kind(**plain)
 
 
 def _whole(results: Sequence[Result | None]) -> list[Result]:

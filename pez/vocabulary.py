@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 
 import torch
@@ -112,7 +113,7 @@ def _is_ascii(text: str) -> bool:
 def _read_words(path: str, option: str) -> list[str]:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
             f"{option} {path!r} is neither a known kind (auto, words, ascii, all) nor a "
             "readable text file of words; check the spelling or the path."
@@ -121,6 +122,6 @@ def _read_words(path: str, option: str) -> list[str]:
 
 def _ban_words(word: str) -> list[str]:
     """A banned word itself, the words of a file, or a comma-separated list."""
-    if Path(word).is_file():
+    if isfile(word):  # unlike Path.is_file no OSError for a long list
         return _read_words(word, "--ban")
     return [w for w in word.replace(",", " ").split() if w]

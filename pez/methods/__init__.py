@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import fields
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -23,9 +23,9 @@ State = dict[str, Tensor]  # every tensor has a leading row dimension
 class Method(Protocol):
     """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step."""
 
-    name: str
-    forwards: int
-    backwards: int
+    name: ClassVar[str]
+    forwards: ClassVar[int]
+    backwards: ClassVar[int]
 
     def start(self, problem: Problem, rows: Rows) -> State:
         """Where the rows begin."""

@@ -50,9 +50,7 @@ class Reader(Protocol):
         ...
 
 
-def load_model(
-    names: str | Sequence[str], device: str = "auto", dtype: str = "float32"
-) -> Reader:
+def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
     """Load one model, or several as one reader that all of them must please.
 
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.models.hub import prepare_hub
 from pez.models.text_tower import (
+    Front,
     Tower,
     causal_tower,
     cut_features,
     embedding_module,
+    front_rows,
     full_features,
     text_module,
 )
@@ -59,9 +62,16 @@ class OpenClip:
         """Whether the context may be cut behind the end token."""
         return self.tower is not None
 
+    @cached_property
+    def front(self) -> Front | None:
+        """The rows of words that are typed differently at the start of a text, if any are."""
+        return front_rows(self.table, *self.tokens.front)
+
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as embeddings (b, l, w)."""
         embeddings = embeddings.to(self.table.dtype)
+        if self.front is not None:
+            embeddings = self.front.exchange(embeddings)
         if self.tower is not None:
             return F.normalize(cut_features(self.tower, embeddings).float(), dim=-1)
         return F.normalize(full_features(self.model, self.tokens, embeddings).float(), dim=-1)
@@ -71,7 +81,7 @@ class OpenClip:
         """Features (n, e) of typed texts, by open_clip's own tokenizer and forward."""
         out = []
         for start in range(0, len(texts), 256):
-            ids = self.tokens.full(list(texts[start : start + 256])).to(self.device)
+            ids = self.tokens.inputs(texts[start : start + 256]).to(self.device)
             out.append(F.normalize(self.model.encode_text(ids).float(), dim=-1))
         return torch.cat(out)
 
@@ -121,10 +131,14 @@ def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: 
     """A reader around a built model, with random weights too."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    config = PreprocessCfg(**(getattr(model.visual, "preprocess_cfg", None) or {}))
-    transform = image_transform_v2(config, is_train=False)
+    config = dict(getattr(model.visual, "preprocess_cfg", None) or {})
+    if hasattr(model.visual, "image_size"):
+        config["size"] = model.visual.image_size  # as open_clip does, whatever the file says
+    transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
     text = text_module(model)
-    context = getattr(text, "context_length", None) or tokenizer.context_length
+    # a Hugging Face tower may have more positions than its tokenizer fills
+    contexts = (getattr(text, "context_length", None), tokenizer.context_length)
+    context = min(c for c in contexts if c)
     return OpenClip(name, model, transform, Tokens(tokenizer, context), device, **kwargs)
 
 
@@ -197,4 +211,4 @@ def model_tokens(name: str) -> Tokens:
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
         raise PezError(_why(name, error)) from error
-    return Tokens(tokenizer, tokenizer.context_length)
+    return Tokens(tokenizer, tokenizer.context_length or 77)

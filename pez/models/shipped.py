@@ -63,9 +63,7 @@ def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtyp
     tokenizer = _tokenizer(config)
     special = {tokenizer.sot_token_id, tokenizer.eot_token_id, 0}
     known = ids[~torch.isin(ids, torch.tensor(sorted(special)))]
-    return wrap(
-        name, model.to(dtype), tokenizer, device, known=known.to(device), own_words=words
-    )
+    return wrap(name, model.to(dtype), tokenizer, device, known=known.to(device), own_words=words)
 
 
 def shipped_tokens(name: str) -> Tokens:
@@ -78,7 +76,9 @@ def shipped_tokens(name: str) -> Tokens:
 def _tokenizer(config: dict[str, Any]) -> Any:
     import open_clip
 
-    return open_clip.SimpleTokenizer(context_length=config["model_cfg"]["text_cfg"]["context_length"])
+    return open_clip.SimpleTokenizer(
+        context_length=config["model_cfg"]["text_cfg"]["context_length"]
+    )
 
 
 def scatter_rows(rows: Tensor, ids: Tensor, size: int) -> Tensor:

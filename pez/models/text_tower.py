@@ -34,7 +34,7 @@ def text_module(model: nn.Module) -> Any:
     return getattr(model, "text", model)
 
 
-def embedding_module(model: nn.Module) -> nn.Module:
+def embedding_module(model: nn.Module) -> Any:
     """The token embedding of any open_clip tower, Hugging Face ones included."""
     text = text_module(model)
     if hasattr(text, "token_embedding"):
@@ -57,10 +57,16 @@ def causal_tower(model: nn.Module, tokens: Tokens) -> Tower | None:
         return None
     if getattr(text, "cls_emb", None) is not None or getattr(text, "use_pad_mask", False):
         return None
-    blocks = list(text.transformer.resblocks)
+    before, after = tokens.layout(1)
+    if pool == "eos":
+        ends = after[0] == getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+    else:  # the largest id
+        ends = all(i in tokens.special for i in range(after[0] + 1, tokens.size))
+    if not ends:
+        return None
+    blocks: list[Any] = list(text.transformer.resblocks)
     if any(type(b) is not ResidualAttentionBlock for b in blocks):
         return None
-    before, after = tokens.layout(1)
     start = text.token_embedding.weight[before] + text.positional_embedding[: len(before)]
     return Tower(
         blocks,
@@ -110,6 +116,48 @@ def _project(x: Tensor, projection: Tensor | nn.Module | None) -> Tensor:
     return projection(x) if isinstance(projection, nn.Module) else x @ projection
 
 
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Words that have another row at the start of a text, found by their rows' bits.
+
+    A search knows a word by one row wherever it stands (:class:`pez.tokens.Tokens`); the
+    model reads the first word of a typed text by another.
+    """
+
+    keys: Tensor  # of the rows to be exchanged, ascending, int64 (n,)
+    typed: Tensor  # the rows the model reads instead, (n, w)
+
+    def exchange(self, embeddings: Tensor) -> Tensor:
+        """Prompts (b, l, w) as typed; gradients pass to the given ones. Points that are no
+        row of the table stay as they are.
+        """
+        first = embeddings[:, 0]
+        keys = row_keys(first)
+        place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+        hit = (self.keys[place] == keys)[:, None]
+        typed = self.typed[place] + (first - first.detach())
+        return torch.cat([torch.where(hit, typed, first)[:, None], embeddings[:, 1:]], 1)
+
+
+def front_rows(table: Tensor, ids: list[int], typed: list[int]) -> Front | None:
+    """The exchange of rows ``ids`` of the table (V, w) for ``typed``; None for no ids."""
+    if not ids:
+        return None
+    keys, order = row_keys(table[ids]).sort()
+    return Front(keys, table[typed][order])
+
+
+def row_keys(rows: Tensor) -> Tensor:
+    """A number (n,) of the bits of each row (n, w): equal rows have equal numbers."""
+    kinds = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    weights = torch.randint(1 << 62, (rows.shape[1],), generator=torch.Generator().manual_seed(0))
+    weights = weights.to(rows.device)
+    bits = (
+        chunk.contiguous().view(kinds[rows.element_size()]) for chunk in rows.detach().split(4096)
+    )
+    return torch.cat([(b.long() * weights).sum(-1) for b in bits])
+
+
 def full_features(model: Any, tokens: Tokens, embeddings: Tensor) -> Tensor:
     """Features (b, e), not normalised, of prompts (b, l, w) over the model's whole context.
 
@@ -127,7 +175,10 @@ def full_features(model: Any, tokens: Tokens, embeddings: Tensor) -> Tensor:
         parts = [output[:, :start], embeddings.to(output.dtype), output[:, start + length :]]
         return torch.cat(parts, 1)
 
-    handle = embedding_module(model).register_forward_hook(replace)
+    module = embedding_module(model)
+    # M2M-100 (NLLB) scales what it looks up
+    embeddings = embeddings * getattr(module, "embed_scale", 1)
+    handle = module.register_forward_hook(replace)
     try:
         return model.encode_text(ids)
     finally:

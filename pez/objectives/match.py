@@ -55,7 +55,7 @@ class Match:
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Loss (b,) and score (b,) of prompts (b, l, w); see :class:`pez.problem.Objective`."""
-        features = self.reader.features(embeddings)
+        features = self.features(embeddings)
         score = (features * self._directions[item]).sum(-1)
         if draw is None:
             return 1 - score, score
@@ -65,9 +65,13 @@ class Match:
         cosine = (seen * features[:, None]).sum(-1)
         return 1 - (cosine * share).sum(-1) / share.abs().sum(-1), score.detach()
 
-    def score_items(self, embeddings: Tensor, items: Sequence[int]) -> Tensor:
-        """Scores (len(items), b) of prompts (b, l, w) for several items at once."""
-        return self._directions[list(items)] @ self.reader.features(embeddings).T
+    def features(self, embeddings: Tensor) -> Tensor:
+        """Features (b, e) of prompts (b, l, w)."""
+        return self.reader.features(embeddings)
+
+    def rate(self, features: Tensor, items: Sequence[int]) -> Tensor:
+        """Scores (len(items), b) of prompts by their features (b, e), for several items."""
+        return self._directions[list(items)] @ features.T
 
     def targets(self, item: int) -> int:
         """How many targets an item has."""

@@ -1,0 +1,102 @@
+"""What the tests share: the small shipped model, CLIP's tokenizer and a few pictures."""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import pez
+from pez.models import Reader
+from pez.objectives.match import Match, Targets
+from pez.options import SearchOptions
+from pez.problem import Job, Problem
+from pez.session import reader_vocabulary
+from pez.template import parse_template
+from pez.tokens import Tokens
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ProblemMaker = Callable[..., Problem]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two threads at most, and a cache folder that no other session shares."""
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    before = os.environ.get("PEZ_CACHE")
+    os.environ["PEZ_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["PEZ_CACHE"]
+    else:
+        os.environ["PEZ_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def mini() -> Reader:
+    """The small shipped CLIP. Shared: a test that frees its image tower must load its own."""
+    return pez.load_model("mini", "cpu")
+
+
+@pytest.fixture(scope="session")
+def tokens() -> Tokens:
+    """CLIP's own tokenizer."""
+    return Tokens(open_clip.SimpleTokenizer(), 77)
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[Image.Image]:
+    """Six RGB pictures that differ: shipped samples, or drawn ones where there are none."""
+    found = sorted((ROOT / "data" / "samples").glob("*/*-0[1-3].png"))[::2][:6]
+    if len(found) == 6:
+        return [Image.open(path).convert("RGB") for path in found]
+    return [drawn(seed) for seed in range(6)]
+
+
+def drawn(seed: int) -> Image.Image:
+    """A picture of coloured ellipses, always the same for a seed."""
+    dice = random.Random(seed)
+    picture = Image.new("RGB", (96, 96), tuple(dice.randrange(256) for _ in range(3)))
+    pen = ImageDraw.Draw(picture)
+    for _ in range(4):
+        x, y = dice.randrange(64), dice.randrange(64)
+        colour = tuple(dice.randrange(256) for _ in range(3))
+        pen.ellipse((x, y, x + dice.randrange(10, 40), y + dice.randrange(10, 40)), fill=colour)
+    return picture
+
+
+@pytest.fixture(scope="session")
+def looks(mini: Reader, pictures: list[Image.Image]) -> Tensor:
+    """Unit features (6, e) of the pictures by ``mini``."""
+    return mini.encode_images(pictures)
+
+
+@pytest.fixture(scope="session")
+def make_problem() -> ProblemMaker:
+    """``make_problem(reader, groups, ...)``: an item for each group of features (t, e)."""
+
+    def make(
+        reader: Reader,
+        groups: Sequence[Tensor],
+        length: int = 5,
+        template: str = "{}",
+        init: str | Tensor = "random",
+        vocabulary: str = "auto",
+    ) -> Problem:
+        allowed = reader_vocabulary(reader, SearchOptions(vocabulary=vocabulary))
+        form = parse_template(template, reader.tokens, length, (), reader.limit)
+        items = [Targets(group, torch.ones(len(group))) for group in groups]
+        return Problem(allowed, form, Match(reader, items), init)
+
+    return make
+
+
+def jobs_for(count: int, restarts: int = 1, seed: int = 0) -> list[Job]:
+    """Jobs for ``count`` items, each with its restarts."""
+    return [Job(n, f"item-{n}", r, seed) for n in range(count) for r in range(restarts)]

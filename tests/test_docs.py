@@ -1,0 +1,57 @@
+"""What the README tells people to type works as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pez.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the shipped data, to run commands in."""
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.split("\n")[0][:40])
+def test_commands_of_the_readme_print_a_prompt(
+    block: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in block.strip().splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "pez"
+        assert main([*arguments]) == 0
+        assert capsys.readouterr().out.strip()
+
+
+def test_python_of_the_readme_runs(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(("name", "heading"), [("speed", "times faster"), ("quality", "judge")])
+def test_figures_of_the_readme_come_from_the_benchmarks(name: str, heading: str) -> None:
+    text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
+    tables = [part for part in text.split("\n\n") if part.startswith("|") and heading in part]
+    assert tables
+    assert all(table.strip() in README for table in tables)
+
+
+def test_every_file_the_readme_names_exists() -> None:
+    for path in re.findall(r"`?((?:data|benchmarks|pez)/[\w./-]+)`?", README):
+        assert (ROOT / path).exists(), path
