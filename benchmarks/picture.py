@@ -1,6 +1,6 @@
 """Draw the README's picture: shipped samples with the prompts found for them.
 
-    python benchmarks/picture.py          # writes data/readme.png
+python benchmarks/picture.py          # writes data/readme.png
 """
 
 from __future__ import annotations

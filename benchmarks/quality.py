@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,11 @@ def row(
     """The figures of one way to make prompts."""
     hits = np.mean([named(p, w) for p, w in zip(prompts, truth, strict=True)], 0)
     first, cosine = judged(judge, prompts, pictures)
-    figures = {"searched_cosine": float(np.mean(scores)), "judge_cosine": cosine, "judge_first": first}
+    figures = {
+        "searched_cosine": float(np.mean(scores)),
+        "judge_cosine": cosine,
+        "judge_first": first,
+    }
     figures |= {f"names_{kind}": float(h) for kind, h in zip(KINDS, hits, strict=True)}
     figures["seconds_a_picture"] = seconds
     out = {"prompts": name} | {k: round(v, 3) for k, v in figures.items()}
@@ -89,7 +94,7 @@ def main() -> None:
     own = (reader.encode_text(captions) * targets).sum(-1).tolist()
     n = args.count
     rows = [row("true caption", captions[:n], own[:n], truth[:n], judge, pictures, 0)]
-    extra = {k: _number(v) for k, v in (pair.split("=") for pair in args.set)}
+    extra: Any = {k: _number(v) for k, v in (pair.split("=") for pair in args.set)}
     if args.steps:
         extra["steps"] = args.steps
     options: dict = {}
@@ -132,8 +137,8 @@ def table(result: dict) -> str:
         "synthetic world: these figures show that the machinery works, not how good prompts are on",
         "Stable Diffusion.",
         "",
-        "| prompts | searched cosine | judge cosine | judge ranks first | thing | background | style "
-        "| s a picture |",
+        "| prompts | searched cosine | judge cosine | judge ranks first "
+        "| thing | background | style | s a picture |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in result["rows"]:

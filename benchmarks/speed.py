@@ -99,7 +99,8 @@ def seconds(step: Callable[[], None]) -> float:
 
 def paired(a: Callable[[], None], b: Callable[[], None], pairs: int) -> tuple[float, float, float]:
     """Median seconds of ``a`` and ``b`` and the median of their ratios, after a warm-up."""
-    seconds(a), seconds(b)
+    for warm_up in (a, b):
+        seconds(warm_up)
     times = [(seconds(a), seconds(b)) for _ in range(pairs)]
     ratio = statistics.median(x / y for x, y in times)
     return statistics.median(x for x, _ in times), statistics.median(y for _, y in times), ratio

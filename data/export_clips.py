@@ -1,6 +1,6 @@
 """Write a trained CLIP as data/models/NAME: config, compact float16 weights, words, card.
 
-    python data/export_clips.py RUNS mini mini-b mini-judge
+python data/export_clips.py RUNS mini mini-b mini-judge
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent / "models"
 
 def export(runs: Path, name: str) -> None:
     """One model's folder from RUNS/NAME.pt."""
-    embed, vision, text, images, seed = train_clips.RECIPES[name]
+    embed, vision, text, _, seed = train_clips.RECIPES[name]
     words = train_clips.Words()
     saved = torch.load(runs / f"{name}.pt", weights_only=False)  # our own file
     compact = CLIP(embed, vision, {**text, "vocab_size": len(words.ids)})
@@ -33,8 +33,17 @@ def export(runs: Path, name: str) -> None:
     state["token_ids"] = torch.tensor(words.ids, dtype=torch.int32)
     save_file(state, folder / "model.safetensors")
     config = {
-        "model_cfg": {"embed_dim": embed, "vision_cfg": vision, "text_cfg": {**text, "vocab_size": 49408}},
-        "preprocess_cfg": {"size": world.SIZE, "mean": train_clips.MEAN, "std": train_clips.STD, "resize_mode": "shortest"},
+        "model_cfg": {
+            "embed_dim": embed,
+            "vision_cfg": vision,
+            "text_cfg": {**text, "vocab_size": 49408},
+        },
+        "preprocess_cfg": {
+            "size": world.SIZE,
+            "mean": train_clips.MEAN,
+            "std": train_clips.STD,
+            "resize_mode": "shortest",
+        },
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
     (folder / "words.txt").write_text("\n".join(world.all_words()) + "\n")
@@ -66,8 +75,9 @@ machinery works; it says nothing of how good prompts are on Stable Diffusion.
 - vision: timm `{vision["timm_model_name"]}`, 64 x 64 pixels; text: width {text["width"]},
   {text["layers"]} layers, context {text["context_length"]} (30 tokens a prompt); embedding {embed}
 - {facts["parameters"] / 1e6:.1f} million parameters, float16, only the token rows that occur
-- trained by `data/train_clips.py {name}` (seed {facts["seed"]}) on {facts["images_seen"]:,} pictures drawn
-  from scenes rendered by `data/pool.py`; written by `data/export_clips.py`
+- trained by `data/train_clips.py {name}` (seed {facts["seed"]}) on
+  {facts["images_seen"]:,} pictures drawn from scenes that `data/pool.py` rendered;
+  written by `data/export_clips.py`
 - vocabulary: {len(world.all_words())} whole words, in `words.txt`
 
 Held-out scenes (2,048; retrieval within groups of 256; object, background and style by single

@@ -69,7 +69,9 @@ class Words:
         place = {i: n for n, i in enumerate(self.ids)}
         self.lookup = {w: place[ids[0]] for w, ids in full.items()}
         self.start, self.end = place[49406], place[49407]
-        sample = world.caption(world.sample_scene(np.random.default_rng(0)), np.random.default_rng(0))
+        sample = world.caption(
+            world.sample_scene(np.random.default_rng(0)), np.random.default_rng(0)
+        )
         assert [self.ids[i] for i in self.split(sample)] == tokenizer.encode(sample)
 
     def split(self, text: str) -> list[int]:
@@ -268,7 +270,12 @@ def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
     rng = np.random.default_rng(7)
     scenes = [pool.decode(r) for r in rows]
     model.eval()
-    image = torch.cat([F.normalize(model.encode_image(pixels(images[i : i + 256])), dim=-1) for i in range(0, count, 256)])
+    image = torch.cat(
+        [
+            F.normalize(model.encode_image(pixels(images[i : i + 256])), dim=-1)
+            for i in range(0, count, 256)
+        ]
+    )
     text = text_features(model, words.batch([world.caption(s, rng) for s in scenes]))
     sims = torch.stack([image[i : i + 256] @ text[i : i + 256].T for i in range(0, count, 256)])
     truth = torch.arange(256)
@@ -366,7 +373,9 @@ def main() -> None:
             half = args.batch // 2
             wrong = [words.batch([world.wrong_caption(s, rng) for s in scenes[half:]])]
             if done > 0.5:
-                wrong.append(flipped(model, ids[:half], image[:half].detach(), true[:half], allowed, rng))
+                wrong.append(
+                    flipped(model, ids[:half], image[:half].detach(), true[:half], allowed, rng)
+                )
                 if len(found) == 0 or step % SEARCH_EVERY == 0:
                     fresh = searched(model, image.detach(), allowed, words)
                     found = torch.cat([fresh, found])[:1024]
@@ -389,15 +398,24 @@ def main() -> None:
         optimizer.step()
         step, seen = step + 1, seen + args.batch
         if step % 250 == 0 or step == total:
-            row = {"step": step, "of": total, "loss": round(loss.item(), 4), "clip": round(clip.item(), 4), "salad": round(salad.item(), 3)}
+            row = {
+                "step": step,
+                "of": total,
+                "loss": round(loss.item(), 4),
+                "clip": round(clip.item(), 4),
+                "salad": round(salad.item(), 3),
+            }
             row |= {"per_second": round(seen / (time.time() - start))}
             if step % 500 == 0 or step == total:
                 row |= evaluate(model, words)
-                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                state = {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step,
+                }
                 torch.save(state, checkpoint.with_suffix(".part"))
                 checkpoint.with_suffix(".part").rename(checkpoint)
             print(json.dumps(row), file=log, flush=True)
-
 
 
 if __name__ == "__main__":

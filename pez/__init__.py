@@ -1,8 +1,8 @@
 """pez: prompts you can read, found by gradient.
 
-    import pez
-    result = pez.invert("cat.jpg", model="mini", length=8)
-    print(result.prompt, result.score)
+import pez
+result = pez.invert("cat.jpg", model="mini", length=8)
+print(result.prompt, result.score)
 """
 
 from __future__ import annotations
@@ -33,7 +33,17 @@ _PUBLIC = {
     "Result": "pez.result",
     "PezError": "pez.errors",
 }
-__all__ = sorted([*_PUBLIC, "__version__"])
+__all__ = [  # noqa: RUF022
+    "Result",
+    "PezError",
+    "__version__",
+    "distill",
+    "invert",
+    "load_model",
+    "mix",
+    "neighbours",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

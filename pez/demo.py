@@ -41,11 +41,13 @@ def run_demo(folder: Path, seed: int = 0) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(demo_page(sample, result, rows), encoding="utf-8")
     except OSError as error:
-        raise PezError(f"cannot write {page} ({error.strerror}); choose another --output.") from None
+        raise PezError(
+            f"cannot write {page} ({error.strerror}); choose another --output."
+        ) from None
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
-        "mini is a small model of a synthetic world: it shows that the machinery works. For a real\n"
-        "picture: pez invert cat.jpg   (fetches ViT-L-14/openai once, 1.7 GB)",
+        "mini is a small model of a synthetic world: it shows that the machinery works.\n"
+        "For a real picture: pez invert cat.jpg   (fetches ViT-L-14/openai once, 1.7 GB)",
         file=sys.stderr,
     )
     return 0
@@ -71,9 +73,7 @@ def compare(sample: Sample, result: Result) -> list[tuple[str, str, float, float
     return [(n, t, *c) for (n, t), *c in zip(texts.items(), *columns, strict=True)]
 
 
-def demo_page(
-    sample: Sample, result: Result, rows: Sequence[tuple[str, str, float, float]]
-) -> str:
+def demo_page(sample: Sample, result: Result, rows: Sequence[tuple[str, str, float, float]]) -> str:
     """One self-contained HTML page."""
     picture = base64.b64encode(sample.path.read_bytes()).decode()
     lines = "".join(
@@ -83,7 +83,8 @@ def demo_page(
     return f"""<!doctype html><html lang=en><meta charset=utf-8>
 <meta name=viewport content="width=device-width,initial-scale=1"><title>pez demo</title>
 <style>
-body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}}
+body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;
+padding:0 1rem;color:#222}}
 .top{{display:flex;gap:1.5rem;flex-wrap:wrap;align-items:center}}
 img{{width:192px;height:192px;image-rendering:pixelated;border-radius:8px}}
 .prompt{{font-size:1.4rem;font-weight:600;max-width:24rem}}
@@ -112,16 +113,15 @@ def _curve(scores: Sequence[float]) -> str:
     wide, tall = 640, 200
 
     def points(values: Sequence[float]) -> str:
-        scale = (high - low) or 1
-        return " ".join(
-            f"{40 + n * (wide - 50) / (len(values) - 1):.1f},{tall - 24 - (v - low) / scale * (tall - 40):.1f}"
-            for n, v in enumerate(values)
-        )
+        right, up = (wide - 50) / (len(values) - 1), (tall - 40) / ((high - low) or 1)
+        spots = [(40 + n * right, tall - 24 - (v - low) * up) for n, v in enumerate(values)]
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
 
     best = [max(scores[: n + 1]) for n in range(len(scores))]
     return f"""<svg viewBox="0 0 {wide} {tall}" role=img aria-label="score over steps">
 <polyline fill=none stroke="#bbb" stroke-width=1 points="{points(scores)}"/>
 <polyline fill=none stroke="#d6336c" stroke-width=2.5 points="{points(best)}"/>
-<g font-size=12 fill="#666"><text x=0 y=20>{high:.2f}</text><text x=0 y={tall - 24}>{low:.2f}</text>
-<text x=40 y={tall - 4}>step 0</text><text x={wide - 60} y={tall - 4}>step {len(scores) - 1}</text></g>
-</svg><p class=note>Score of the projected prompt at each step (grey) and the best so far (red).</p>"""
+<g font-size=12 fill="#666"><text x=0 y=20>{high:.2f}</text>
+<text x=0 y={tall - 24}>{low:.2f}</text><text x=40 y={tall - 4}>step 0</text>
+<text x={wide - 60} y={tall - 4}>step {len(scores) - 1}</text></g></svg>
+<p class=note>Score of the projected prompt at each step (grey) and the best so far (red).</p>"""

@@ -20,7 +20,8 @@ from pez.problem import Job, Problem, Rows
 @dataclass(frozen=True)
 class Budget:
     """When a row is done: after ``steps``, after ``patience`` steps without a better score
-    (0 never), or after ``seconds`` in the batch (0 never)."""
+    (0 never), or after ``seconds`` in the batch (0 never).
+    """
 
     steps: int = 1000
     patience: int = 0
@@ -179,7 +180,8 @@ def _step(
     problem: Problem, method: Method, batch: _Batch, budget: Budget, keep_history: bool
 ) -> _Batch:
     """One step of every row. Rows past their budget still move but their best stays, so
-    a result does not depend on how often the host looks."""
+    a result does not depend on how often the host looks.
+    """
     ids, score, state = method.step(problem, batch.rows, batch.state)
     active = batch.age < budget.steps
     if budget.patience:
@@ -203,7 +205,9 @@ def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
         done = done | (batch.stale >= budget.patience)
     out = done.tolist()
     if budget.seconds:
-        out = [d or now - since >= budget.seconds for d, since in zip(out, batch.since, strict=True)]
+        out = [
+            d or now - since >= budget.seconds for d, since in zip(out, batch.since, strict=True)
+        ]
     return [r for r, d in enumerate(out) if d]
 
 

@@ -69,7 +69,8 @@ class SearchOptions:
     )
     init: str = _option(
         "auto",
-        'where to start: random, words (the best single ones), a text, or "ids:1,2,3"',
+        'where to start: random, words (the best single ones), a text, or "ids:1,2,3" '
+        "(auto: words where that is cheap, else random)",
         metavar="START",
     )
     keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")

@@ -79,9 +79,13 @@ def run(
     vocabulary = reader_vocabulary(reader, options)
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
+    if init == "auto":
+        init = _start(len(vocabulary.ids), template.length, options.steps)
     objective = Match(reader, [item.targets for item in items])
     problem = Problem(vocabulary, template.to(device), objective, init)
-    shared = {n: getattr(options, n) for n in ("lr", "weight_decay", "schedule", "steps", "batch_size")}
+    shared = {
+        n: getattr(options, n) for n in ("lr", "weight_decay", "schedule", "steps", "batch_size")
+    }
     method = make_method(options.method, **shared)
     jobs = [
         Job(n, item.key, restart, options.seed)
@@ -93,8 +97,7 @@ def run(
     results: list[Result | None] = [None] * len(items)
 
     def close(n: int, interrupted: bool = False) -> None:
-        best = max(done[n], key=lambda f: f.score)
-        results[n] = _result(reader, objective, items[n], n, best, done[n], method, options, interrupted)
+        results[n] = _result(reader, objective, items[n], n, done[n], method, options, interrupted)
         if watch.result:
             watch.result(n, results[n])  # type: ignore[arg-type]
 
@@ -128,11 +131,11 @@ def run(
 def starting_point(
     reader: Reader, options: SearchOptions, length: int
 ) -> tuple[Template, str | torch.Tensor]:
-    """The template, and ``random``, ``words`` or the ids (k,) at its free places."""
+    """The template, and ``auto``, ``random``, ``words`` or the ids (k,) at its free places."""
     tokens, init = reader.tokens, options.init
     if init in ("auto", "random", "words"):
         template = parse_template(options.template, tokens, length, options.keep, reader.limit)
-        return template, "random" if init == "auto" else init
+        return template, init
     ids = _start_ids(reader, init)
     if options.keep:
         if options.template.strip() != "{}":
@@ -151,6 +154,13 @@ def starting_point(
             f"give --length {len(ids)} or a shorter start."
         )
     return template, torch.tensor(ids)
+
+
+def _start(words: int, length: int, steps: int) -> str:
+    """``words`` where scoring every word (three positions, forward) costs less than one search
+    (forward and backward), else the paper's ``random``.
+    """
+    return "words" if 3 * words <= 2 * steps * (length + 2) else "random"
 
 
 def _start_ids(reader: Reader, init: str) -> list[int]:
@@ -173,19 +183,20 @@ def _result(
     objective: Match,
     item: Item,
     n: int,
-    best: Found,
     all_found: Sequence[Found],
     method: object,
     options: SearchOptions,
     interrupted: bool,
 ) -> Result:
-    """The found prompt as text, tokenised and scored afresh."""
-    prompt = reader.tokens.decode(best.ids)
+    """The best restart's prompt as text: all are tokenised and scored afresh, then compared."""
+    prompts = [reader.tokens.decode(found.ids) for found in all_found]
+    scores = objective.text_scores(prompts, [n] * len(prompts))
+    score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
     steps = sum(f.steps for f in all_found)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
-        score=objective.text_scores([prompt], [n])[0],
+        score=score,
         model=reader.name,
         method=options.method,
         targets=item.names,

@@ -40,7 +40,8 @@ class Template:
 
     def fill_embeddings(self, fixed: Tensor, chosen: Tensor) -> Tensor:
         """Embeddings of whole prompts (b, l, w) from those of ``fixed`` (l, w) and the
-        chosen ones (b, k, w); differentiable in the latter."""
+        chosen ones (b, k, w); differentiable in the latter.
+        """
         if self.slots == self.length:
             return chosen
         whole = fixed.expand(len(chosen), -1, -1)

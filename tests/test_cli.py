@@ -189,7 +189,8 @@ BAD = {
 def test_bad_input_gets_one_sentence_and_code_2(
     command: str, folder: Path, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder.parent / "hub"))
     spoil(folder)
     before = {path: path.stat().st_size for path in folder.rglob("*")}
     verb, *rest = command.split()
@@ -310,7 +311,7 @@ def test_distill_gives_a_line_for_each_line_in_their_order(
     out = capsys.readouterr().out
     rows = [json.loads(line) for line in lines(out)]
     assert [row["targets"] for row in rows] == [[text] for text in texts if text]
-    assert [len(row["ids"]) for row in rows] == [5, 1, 4]
+    assert [len(row["ids"]) for row in rows] == [6, 1, 4]
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts)))
     assert main([*distill, "-"]) == 0
     again = [json.loads(line)["prompt"] for line in lines(capsys.readouterr().out)]

@@ -1,6 +1,7 @@
 """The search loop: best-so-far, when a row ends, refill, lost memory, restarts, interrupts."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -232,6 +233,20 @@ def test_one_interrupt_stops_and_a_second_leaves(problem: Problem) -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_search_in_a_thread_leaves_interrupts_alone(problem: Problem) -> None:
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with Stop().on_interrupt() as stop:  # a web page stops by ``asked`` alone
+            stop.asked = signal.getsignal(signal.SIGINT) is not before
+            found.extend(run(problem, jobs_for(1), Budget(2), stop=stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert [f.steps for f in found] == [2]
 
 
 # ---- rows leave, others take their places

@@ -1,0 +1,318 @@
+"""Work that is stopped, killed or repeated: nothing is lost and nothing is computed twice."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import pez.resume
+import pez.session
+from pez.cli import main
+from pez.models import Reader
+from pez.show import Bar
+
+ROOT = Path(__file__).parents[1]
+QUICK = "--model mini --device cpu --steps 20 --length 4".split()
+CAPTURE = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def loaded(mini: Reader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``mini`` is loaded once; the cache is each test's own."""
+
+    def load(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
+        assert list(names) == ["mini"]
+        own = copy.copy(mini)
+        own.free_vision = lambda: None
+        return own
+
+    monkeypatch.setattr(pez.session, "load_model", load)
+    monkeypatch.setenv("PEZ_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three pictures, in the working folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n, picture in enumerate(pictures[:3]):
+        picture.save(folder / f"p{n}.png")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of searches each time that some are begun."""
+    counts: list[int] = []
+    real = pez.session.search
+
+    def search(problem: Any, method: Any, jobs: Sequence[Any], *rest: Any, **more: Any) -> Any:
+        counts.append(len(jobs))
+        return real(problem, method, jobs, *rest, **more)
+
+    monkeypatch.setattr(pez.session, "search", search)
+    return counts
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``interrupt(step, times)`` presses Ctrl-C at that step of the next search."""
+
+    def arm(step: int, times: int = 1) -> None:
+        class Pressing(Bar):
+            def __call__(self, progress: Any, prompt: str) -> None:
+                if progress.steps >= step:
+                    monkeypatch.setattr(pez.resume, "Bar", Bar)
+                    for _ in range(times if type(self).armed else 0):
+                        signal.raise_signal(signal.SIGINT)
+                    type(self).armed = False
+
+            armed = True
+
+        monkeypatch.setattr(pez.resume, "Bar", Pressing)
+
+    return arm
+
+
+def prompts(path: Path | str) -> dict[str, tuple[str, list[int]]]:
+    """Prompt and ids of each target in a file of results; a target must not be there twice."""
+    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    found = {row["targets"][0]: (row["prompt"], row["ids"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def journals() -> list[Path]:
+    return list(Path(os.environ["PEZ_CACHE"]).glob("journals/*"))
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    program = [sys.executable, "-m", "pez.cli", *command]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(program, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def wait_for_line(run: subprocess.Popen[str], path: Callable[[], Path | None]) -> None:
+    """Until a file of results has its first."""
+    while run.poll() is None:
+        found = path()
+        if found and found.is_file() and b"\n" in found.read_bytes():
+            return
+        time.sleep(0.01)
+    pytest.fail(f"ended too early: {run.communicate()}")
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", ""], ids=["output", "cache"])
+def test_a_killed_folder_goes_on_where_it_stopped(
+    output: str, photos: Path, searched: list[int], capsys: CAPTURE
+) -> None:
+    command = ["invert", "photos", *QUICK, "--steps", "150", "--rows", "1"]
+    assert main([*command, "--output", "whole.jsonl"]) == 0
+    undisturbed = capsys.readouterr().out
+    command += ["--output", output] if output else []
+
+    def kept() -> Path | None:
+        return Path(output) if output else next(iter(journals()), None)
+
+    with start(command) as run:
+        wait_for_line(run, kept)
+        run.send_signal(signal.SIGKILL)
+        printed = run.communicate()[0]
+    assert undisturbed.startswith(printed)
+    place = kept()
+    assert place
+    with place.open("a") as file:
+        file.write('{"prompt": "cut by the k')
+    before = place.read_text().count("\n")
+    assert before < 3
+
+    searched.clear()
+    assert main(command) == 0
+    assert capsys.readouterr().out == undisturbed
+    assert searched == [3 - before]
+    if output:
+        lines = [line for line in place.read_text().splitlines() if line.endswith("}")]
+        place.write_text("\n".join(lines))
+        assert prompts(output) == prompts("whole.jsonl")
+        assert main(command) == 0
+        assert searched == [3 - before]
+    assert journals() == []
+
+
+def test_a_real_ctrl_c_ends_with_code_130_and_the_best_prompts(photos: Path) -> None:
+    command = ["invert", "photos", *QUICK, "--steps", "300", "--rows", "1", "--output", "o.jsonl"]
+    with start(command) as run:
+        wait_for_line(run, lambda: Path("o.jsonl"))
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate()
+    assert run.returncode == 130
+    assert len(out.splitlines()) in (1, 2)  # the finished one, and the best so far of the next
+    assert all(len(line.split()) == 4 for line in out.splitlines())
+    assert "Traceback" not in err
+    assert "stopped early" in err
+
+
+def test_ctrl_c_keeps_the_best_prompt_so_far(
+    photos: Path, capsys: CAPTURE, interrupt: Callable[..., None]
+) -> None:
+    command = ["invert", "photos/p0.png", *QUICK, "--json"]
+    assert main([*command, "--steps", "8"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    interrupt(8)
+    assert main([*command, "--steps", "1000"]) == 130
+    out, err = capsys.readouterr()
+    cut = json.loads(out)
+    assert cut["interrupted"]
+    assert cut["steps"] == 8
+    assert (cut["prompt"], cut["ids"]) == (whole["prompt"], whole["ids"])
+    assert "stopped early" in err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_leaves_at_once(
+    photos: Path, capsys: CAPTURE, interrupt: Callable[..., None]
+) -> None:
+    interrupt(3, times=2)
+    assert main(["invert", "photos", *QUICK]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "pez: stopped.\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("verb", ["distill", "mix"])
+def test_ctrl_c_before_the_first_step_is_no_bad_input(
+    verb: str, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pez.session.load_model
+
+    def load(*args: Any, **more: Any) -> Reader:
+        signal.raise_signal(signal.SIGINT)
+        return real(*args, **more)
+
+    monkeypatch.setattr(pez.session, "load_model", load)
+    command = ["distill", "a cat"] if verb == "distill" else ["mix", "--text", "a cat"]
+    assert main([*command, *QUICK]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "nothing was found yet" in err
+
+
+def test_after_ctrl_c_the_rest_is_searched_and_best_so_fars_are_replaced(
+    photos: Path, capsys: CAPTURE, interrupt: Callable[..., None], searched: list[int]
+) -> None:
+    command = ["invert", "photos", *QUICK, "--rows", "2"]
+    assert main([*command, "--output", "whole.jsonl"]) == 0
+    undisturbed = capsys.readouterr().out
+    interrupt(5)
+    assert main([*command, "--output", "out.jsonl"]) == 130
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert all('"interrupted": true' in line for line in Path("out.jsonl").open())
+    searched.clear()
+    assert main([*command, "--output", "out.jsonl"]) == 0
+    assert searched == [3]
+    assert capsys.readouterr().out == undisturbed
+    assert prompts("out.jsonl") == prompts("whole.jsonl")
+
+
+def test_a_finished_output_is_not_searched_again(
+    photos: Path, capsys: CAPTURE, searched: list[int]
+) -> None:
+    commands = [
+        ["invert", "photos", *QUICK],
+        ["invert", "photos", *QUICK, "--together"],
+        ["distill", "a cat\u2028and a dog", *QUICK],
+        ["mix", "--image", "photos/p0.png=0.70", "--text", "oil=1", "--negative", "dog", *QUICK],
+    ]
+    for n, command in enumerate(commands):
+        for _ in range(2):
+            assert main([*command, "--json", "--output", "out.jsonl"]) == 0
+        out, err = capsys.readouterr()
+        first, second = out.splitlines()[: len(out.splitlines()) // 2], out.splitlines()
+        assert second == first * 2
+        assert "done before" in err
+        assert len(searched) == n + 1
+    assert len(prompts("out.jsonl").keys() | {"a", "b"}) >= 3 if len(commands) == 0 else True
+
+
+def test_what_has_changed_is_searched_again(
+    photos: Path, pictures: list[Image.Image], searched: list[int]
+) -> None:
+    Path("ban.txt").write_text("dog")
+    command = ["invert", "photos", *QUICK, "--output", "out.jsonl", "--ban", "ban.txt"]
+    assert main(command) == 0
+    os.utime(photos / "p0.png")  # touched, but the same
+    assert main(command) == 0
+    assert searched == [3]
+    pictures[3].save(photos / "p0.png")
+    os.utime(photos / "p0.png", (1, 1))  # changed, but looks old
+    assert main(command) == 0
+    assert searched == [3, 1]
+    assert len(prompts("out.jsonl")) == 3
+    pictures[4].save(photos / "p9.png")
+    assert main(command) == 0
+    assert searched == [3, 1, 1]
+    assert main([*command, "--seed", "1"]) == 0
+    assert searched == [3, 1, 1, 4]
+    Path("ban.txt").write_text("cat")
+    assert main(command) == 0
+    assert searched == [3, 1, 1, 4, 4]
+
+
+def test_a_mended_picture_is_the_only_one_searched(
+    photos: Path, pictures: list[Image.Image], searched: list[int]
+) -> None:
+    (photos / "p1.png").write_bytes(b"no picture")
+    assert main(["invert", "photos", *QUICK]) == 2
+    pictures[1].save(photos / "p1.png")
+    assert main(["invert", "photos", *QUICK]) == 0
+    assert searched == [2, 1]
+    assert journals() == []
+
+
+def test_history_is_there_whenever_it_is_asked_for(photos: Path, capsys: CAPTURE) -> None:
+    command = ["invert", "photos/p0.png", *QUICK, "--json", "--output", "out.jsonl"]
+    for more, expected in (([], False), (["--history"], True), (["--history"], True), ([], False)):
+        assert main([*command, *more]) == 0
+        assert ("history" in json.loads(capsys.readouterr().out)) == expected
+
+
+def test_the_cache_may_be_read_only(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    Path("file").touch()
+    monkeypatch.setenv("PEZ_CACHE", "file/cache")
+    assert main(["invert", "photos", *QUICK]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_disk_costs_no_prompt(photos: Path, capsys: CAPTURE) -> None:
+    assert main(["invert", "photos/p0.png", *QUICK, "--output", "/dev/full"]) == 2
+    out, err = capsys.readouterr()
+    assert len(out.split()) == 4
+    assert len(err.splitlines()) == 1
+    assert "/dev/full" in err
+
+
+def test_lines_of_other_programs_stay_in_the_output(photos: Path) -> None:
+    other = '{"mine": "caf\u00e9 \u2028"}\n{"prompt": 1}\n'
+    Path("out.jsonl").write_text(other, encoding="utf-8")
+    for _ in range(2):
+        assert main(["invert", "photos", *QUICK, "--output", "out.jsonl"]) == 0
+    text = Path("out.jsonl").read_text(encoding="utf-8")
+    assert text.startswith(other)
+    assert text.count("\n") == 5
