@@ -14,14 +14,22 @@ import train_clips
 import world
 from open_clip import CLIP
 from safetensors.torch import save_file
+from texts import Words
 
 HERE = Path(__file__).parent / "models"
+# how the shipped runs differ from one plain run of train_clips.py, told on the cards
+NOTES = {
+    "mini": "captions at every third step only from step 2,000, random word lists from 3,000, "
+    "the fixed temperature and searched negatives from 4,000",
+    "mini-b": "stopped after a fifth of its steps for want of time: a weak model",
+    "mini-judge": "with a learned temperature and without searched negatives",
+}
 
 
 def export(runs: Path, name: str) -> None:
     """One model's folder from RUNS/NAME.pt."""
     embed, vision, text, _, seed = train_clips.RECIPES[name]
-    words = train_clips.Words()
+    words = Words()
     saved = torch.load(runs / f"{name}.pt", weights_only=False)  # our own file
     compact = CLIP(embed, vision, {**text, "vocab_size": len(words.ids)})
     compact.load_state_dict(saved["model"])
@@ -78,6 +86,7 @@ machinery works; it says nothing of how good prompts are on Stable Diffusion.
 - trained by `data/train_clips.py {name}` (seed {facts["seed"]}) on
   {facts["images_seen"]:,} pictures drawn from scenes that `data/pool.py` rendered;
   written by `data/export_clips.py`
+- not one plain run: {NOTES[name]}
 - vocabulary: {len(world.all_words())} whole words, in `words.txt`
 
 Held-out scenes (2,048; retrieval within groups of 256; object, background and style by single

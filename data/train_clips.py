@@ -3,10 +3,10 @@
     python data/pool.py POOL --shards 18            # once: scenes on disk
     python data/train_clips.py mini POOL RUNS       # resumes from RUNS/mini.pt
 
-Only the tokens that occur are trained: ids are mapped to a compact table whose order is
-that of the full one, so open_clip's end-token pooling (argmax) is unchanged. The loss is
-CLIP's, with hard-negative captions as extra columns, and a word-prediction loss: the
-image against each single word as a prompt, by kind of word.
+The loss is CLIP's, with hard-negative captions as extra columns; a word-prediction loss: the
+image against each single word as a prompt, by kind of word; and, for the text tower alone, random
+word lists must read as the words they hold. Without the last and without the prompts that PEZ
+itself finds as negatives, a search pleases pictures with words that have nothing to do with them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,19 @@ import torch
 import torch.nn.functional as F
 import world
 from open_clip import CLIP
-from open_clip.tokenizer import SimpleTokenizer
+from texts import (
+    CONTEXT,
+    Words,
+    flipped,
+    naming,
+    salad_table,
+    salads,
+    searched,
+    text_features,
+    word_tables,
+)
 from torch import Tensor
 
-CONTEXT = 32
 BATCH = 128
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -56,72 +65,14 @@ SALADS = 64  # random word lists a step
 CAPTION_EVERY = 2  # things are learned slower than language: most steps see single words only
 
 
-class Words:
-    """Captions <-> compact ids, by the CLIP tokenizer's own whole words."""
-
-    def __init__(self) -> None:
-        tokenizer = SimpleTokenizer()
-        pieces = [*world.all_words(), ",", ":"]
-        full = {w: tokenizer.encode(w) for w in pieces}
-        long = [w for w, ids in full.items() if len(ids) != 1]
-        assert not long, f"not one token: {long}"
-        self.ids = sorted({ids[0] for ids in full.values()} | {0, 49406, 49407})  # full ids
-        place = {i: n for n, i in enumerate(self.ids)}
-        self.lookup = {w: place[ids[0]] for w, ids in full.items()}
-        self.start, self.end = place[49406], place[49407]
-        sample = world.caption(
-            world.sample_scene(np.random.default_rng(0)), np.random.default_rng(0)
-        )
-        assert [self.ids[i] for i in self.split(sample)] == tokenizer.encode(sample)
-
-    def split(self, text: str) -> list[int]:
-        text = text.replace(",", " ,").replace(":", " :")
-        return [self.lookup[w] for w in text.split()]
-
-    def batch(self, texts: list[str]) -> Tensor:
-        """Compact ids (b, longest + 2), padded with 0 as open_clip does."""
-        rows = [[self.start, *self.split(t)[: CONTEXT - 2], self.end] for t in texts]
-        length = max(map(len, rows))
-        return torch.tensor([r + [0] * (length - len(r)) for r in rows])
-
-
-def text_features(model: CLIP, ids: Tensor) -> Tensor:
-    """Normalised features (b, e) of ids (b, l), the causal context cut at l."""
-    length = ids.shape[1]
-    x = model.token_embedding(ids) + model.positional_embedding[:length]
-    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-    x = x[torch.arange(len(ids)), ids.argmax(1)] @ model.text_projection
-    return F.normalize(x, dim=-1)
-
-
-def word_tables(words: Words) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Single-word prompts (n, 3), and for each kind its rows and truth table (values, rows)."""
-    kinds = {
-        "thing": world.NAMES,
-        "background": world.BACKGROUNDS,
-        "style": world.STYLES,
-        "size": world.SIZES,
-        "spot": world.SPOTS,
-    }
-    prompts: list[str] = []
-    tables = {}
-    for kind, table in kinds.items():
-        own = [w for ws in table.values() for w in ws]
-        truth = torch.zeros(len(table), len(own))
-        for value, ws in enumerate(table.values()):
-            for w in ws:
-                truth[value, own.index(w)] = 1
-        tables[kind] = (torch.arange(len(prompts), len(prompts) + len(own)), truth)
-        prompts += own
-    return words.batch(prompts), tables
-
-
 def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
     """Mean over kinds of the negative log share of the true words; logits (b, n)."""
     losses = []
+    rows = rows.to(logits.device)
     columns = {"thing": 0, "background": 2, "style": 3, "size": 4, "spot": 5}
     weights = {"thing": 1.0, "background": 0.5, "style": 0.5, "size": 0.1, "spot": 0.1}
     for kind, (own, truth) in tables.items():
+        truth = truth.to(logits.device)
         shift = 1 if kind in ("size", "spot") else 0  # 0 means unsaid there
         value = rows[:, columns[kind]].long() - shift
         target = truth[value.clamp(min=0)]
@@ -132,42 +83,6 @@ def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
         share = (logits[:, own].log_softmax(-1) * target).sum(-1) / target.sum(-1).clamp(min=1)
         losses.append(-weights[kind] * share[keep].sum() / keep.sum().clamp(min=1))
     return torch.stack(losses).sum()
-
-
-def salad_table(words: Words, tables: dict, columns: int) -> tuple[np.ndarray, Tensor, np.ndarray]:
-    """Every word's id, its true single-word prompts (n, columns), and how often to say it."""
-    shares = {"thing": 0.42, "background": 0.2, "style": 0.18, "size": 0.04, "spot": 0.04}
-    kinds = (world.NAMES, world.BACKGROUNDS, world.STYLES, world.SIZES, world.SPOTS)
-    ids, truth, often = [], [], []
-    for (kind, (rows, table)), values in zip(tables.items(), kinds, strict=True):
-        for value, own in enumerate(values.values()):
-            row = torch.zeros(columns)
-            row[rows] = table[value]
-            for word in own:
-                ids.append(words.lookup[word])
-                truth.append(row)
-                often.append(shares[kind] / len(rows))
-    for word in world.FILLERS:
-        ids.append(words.lookup[word])
-        truth.append(torch.zeros(columns))
-        often.append(0.12 / len(world.FILLERS))
-    return np.array(ids), torch.stack(truth), np.array(often) / sum(often)
-
-
-def salads(words: Words, table: tuple, count: int, rng) -> tuple[Tensor, Tensor]:
-    """Random word lists as ids (count, 14) and the share (count, columns) of single-word
-    prompts that are in them, synonyms too. They are what a search tries: read as the words
-    they hold, they leave it no way to please a picture with other words."""
-    ids, truth, often = table
-    picks = rng.choice(len(ids), (count, 12), p=often)
-    lengths = rng.integers(1, 13, count)
-    said = torch.from_numpy(np.arange(12) < lengths[:, None])
-    target = (truth[torch.from_numpy(picks)] * said[:, :, None]).amax(1)
-    out = torch.zeros(count, 14, dtype=torch.long)
-    out[:, 0] = words.start
-    out[:, 1:13] = torch.from_numpy(ids[picks]) * said
-    out[torch.arange(count), torch.from_numpy(lengths) + 1] = words.end
-    return out, target / target.sum(1, keepdim=True).clamp(min=1)
 
 
 def pixels(images: np.ndarray) -> Tensor:
@@ -204,80 +119,22 @@ def captions(scenes: list[world.Scene], rng, long: bool) -> list[str]:
 
 
 @torch.no_grad()
-def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool_ids: Tensor, rng):
-    """Adversarial negatives: in each text one word becomes the wrong word that, to first
-    order, raises the similarity with the image most (HotFlip, Ebrahimi 2018)."""
-    with torch.enable_grad():
-        x = model.token_embedding(ids).detach().requires_grad_(True)
-        length = ids.shape[1]
-        h = x + model.positional_embedding[:length].detach()
-        h = model.ln_final(model.transformer(h, attn_mask=model.attn_mask[:length, :length]))
-        h = h[torch.arange(len(ids)), ids.argmax(1)] @ model.text_projection
-        (grad,) = torch.autograd.grad((F.normalize(h, dim=-1) * image).sum(), x)
-    gain = grad @ model.token_embedding.weight[pool_ids].T  # (b, l, n)
-    out, place = ids.clone(), {int(i): n for n, i in enumerate(pool_ids)}
-    for b, true in enumerate(truth):
-        places = [p for p in range(1, int(ids[b].argmax())) if int(ids[b, p]) in true]
-        if not places:
-            continue
-        p = places[int(rng.integers(len(places)))]
-        gain[b, p, torch.tensor([place[i] for i in true])] = -1e9
-        out[b, p] = pool_ids[gain[b, p].argmax()]
-    return out
-
-
-def searched(model: CLIP, image: Tensor, allowed: Tensor, words: Words, steps: int = 40) -> Tensor:
-    """Prompts of eight words that PEZ finds for images (b, e) on the model as it is: compact
-    ids (b, 10). Shown as negatives they close the ways around language that a search finds."""
-    table = F.normalize(model.token_embedding.weight[allowed].detach(), dim=-1)
-    ids = allowed[torch.randint(len(allowed), (len(image), 8))]
-    point = model.token_embedding.weight[ids].detach().clone().requires_grad_(True)
-    optimizer = torch.optim.AdamW([point], lr=0.1, weight_decay=0.1)
-    edge = torch.tensor([words.start, words.end]).expand(len(image), 2)
-    best, top = ids.clone(), torch.full((len(image),), -2.0)
-    for _ in range(steps):
-        ids = allowed[(point.detach() @ table.T).argmax(-1)]
-        full = torch.cat([edge[:, :1], ids, edge[:, 1:]], 1)
-        x = model.token_embedding.weight[full].detach().requires_grad_(True)
-        h = x + model.positional_embedding[:10].detach()
-        h = model.ln_final(model.transformer(h, attn_mask=model.attn_mask[:10, :10]))
-        score = (F.normalize(h[:, -1] @ model.text_projection, dim=-1) * image).sum(-1)
-        (grad,) = torch.autograd.grad(-score.sum(), x)
-        better = score.detach() > top
-        top = torch.where(better, score.detach(), top)
-        best = torch.where(better[:, None], ids, best)
-        point.grad = grad[:, 1:-1]
-        optimizer.step()
-    return torch.cat([edge[:, :1], best, edge[:, 1:]], 1)
-
-
-def naming(ids: Tensor, scenes: list[world.Scene], words: Words, kinds: tuple[str, ...]) -> Tensor:
-    """Whether prompts ids (m, l) hold a word of every kind for each scene, bool (b, m)."""
-    held = torch.zeros(len(ids), len(words.ids)).scatter_(1, ids, 1.0)
-    named = torch.ones(len(scenes), len(ids), dtype=torch.bool)
-    for kind in kinds:
-        true = torch.zeros(len(scenes), len(words.ids))
-        for n, scene in enumerate(scenes):
-            true[n, [words.lookup[w] for w in scene.words()[kind]]] = 1
-        named &= true @ held.T > 0
-    return named
-
-
-@torch.no_grad()
 def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
     """Held-out figures: retrieval in 256 both ways, accuracy by single words."""
     images, rows = pool.draw(pool.HELD_OUT, count)
+    device = model.attn_mask.device
     rng = np.random.default_rng(7)
     scenes = [pool.decode(r) for r in rows]
     model.eval()
     image = torch.cat(
         [
-            F.normalize(model.encode_image(pixels(images[i : i + 256])), dim=-1)
+            F.normalize(model.encode_image(pixels(images[i : i + 256]).to(device)), dim=-1)
             for i in range(0, count, 256)
         ]
     )
     text = text_features(model, words.batch([world.caption(s, rng) for s in scenes]))
-    sims = torch.stack([image[i : i + 256] @ text[i : i + 256].T for i in range(0, count, 256)])
+    groups = zip(image.split(256), text.split(256), strict=True)
+    sims = torch.stack([pictures @ texts.T for pictures, texts in groups]).cpu()
     truth = torch.arange(256)
     figures = {
         "retrieval_image_to_text": (sims.argmax(2) == truth).float().mean().item(),
@@ -289,7 +146,7 @@ def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
         ("background", 2, [v[0] for v in world.BACKGROUNDS.values()]),
         ("style", 3, [v[0] for v in world.STYLES.values()]),
     ):
-        guess = (image @ text_features(model, words.batch(names)).T).argmax(1)
+        guess = (image @ text_features(model, words.batch(names)).T).argmax(1).cpu()
         right = guess == torch.from_numpy(rows[:, column].astype(int))
         figures[kind] = right[single].float().mean().item()
     allowed = torch.tensor(sorted({words.lookup[w] for w in world.all_words()}))
@@ -316,6 +173,7 @@ def main() -> None:
     parser.add_argument("--images", type=int)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     embed, vision, text, images, seed = RECIPES[args.name]
     images = args.images or images
@@ -323,7 +181,8 @@ def main() -> None:
     torch.manual_seed(seed)
     words = Words()
     model = CLIP(embed, vision, {**text, "vocab_size": len(words.ids)})
-    model = model.to(memory_format=torch.channels_last)
+    device = torch.device(args.device)
+    model = model.to(device, memory_format=torch.channels_last)
     decay = [p for p in model.parameters() if p.ndim >= 2]
     plain = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
@@ -332,7 +191,7 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     checkpoint = args.runs / f"{args.name}.pt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=False)  # our own file
+        saved = torch.load(checkpoint, map_location=device, weights_only=False)  # our own
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
@@ -349,23 +208,20 @@ def main() -> None:
     while step < total:
         rng = np.random.default_rng([seed, step])
         done = step / total
-        lr = args.lr * min(1, (step + 1) / 300) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-6
-        lr = float(lr)
+        lr = float(args.lr * min(1, (step + 1) / 300) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-6)
         for group in optimizer.param_groups:
             group["lr"] = lr
         shard = int(rng.integers(len(data)))
         picks = np.sort(rng.choice(len(facts[shard]), args.batch, replace=False))
         batch, rows = augment(data[shard][picks], facts[shard][picks], rng)
-        image = F.normalize(visual(pixels(batch)), dim=-1)
-        scale = torch.tensor(SCALE)
+        image = F.normalize(visual(pixels(batch).to(device)), dim=-1)
         single = text_features(model, prompts)
-        facts_now = torch.from_numpy(rows)
-        loss = word_loss(scale * image @ single.T, facts_now, tables)
+        loss = word_loss(SCALE * image @ single.T, torch.from_numpy(rows), tables)
         ids, share = salads(words, listed, SALADS, rng)
-        guess = (scale * text_features(model, ids) @ single.T).log_softmax(-1)
-        salad = -(guess * share).sum(-1).mean()
+        guess = (SCALE * text_features(model, ids) @ single.T).log_softmax(-1)
+        salad = -(guess * share.to(device)).sum(-1).mean()
         loss = loss + 0.5 * salad
-        clip = torch.zeros(())
+        clip = torch.zeros((), device=device)
         if done > 0.12 and step % CAPTION_EVERY == 0:
             scenes = [pool.decode(r) for r in rows]
             true = [{words.lookup[w] for ws in s.words().values() for w in ws} for s in scenes]
@@ -383,11 +239,11 @@ def main() -> None:
             pad = max(t.shape[1] for t in (ids, *wrong))
             both = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (ids, *wrong)])
             feature = text_features(model, both)
-            logits = scale * image @ feature.T  # (b, b + wrong)
+            logits = SCALE * image @ feature.T  # (b, b + wrong)
             if done > 0.5:  # a found prompt that names everything is no wrong one
                 named = naming(wrong[-1], scenes, words, ("thing", "background", "style"))
-                logits[:, -half:] = logits[:, -half:].masked_fill(named, -1e4)
-            truth = torch.arange(len(image))
+                logits[:, -half:] = logits[:, -half:].masked_fill(named.to(device), -1e4)
+            truth = torch.arange(len(image), device=device)
             clip = 0.5 * F.cross_entropy(logits, truth)
             clip = clip + 0.5 * F.cross_entropy(logits[:, : len(image)].T, truth)
             close = 1 - (image * feature[: len(image)]).sum(-1).mean()

@@ -43,7 +43,7 @@ class SearchOptions:
     )
     method: str = _option("pez", "how to search (see pez methods)", metavar="NAME")
     length: int = _option(16, "how many tokens to search", metavar="N")
-    steps: int = _option(1000, "steps of one search", metavar="N")
+    steps: int = _option(500, "steps of one search", metavar="N")
     restarts: int = _option(
         1, "searches of one target from different starts; the best is kept", metavar="N"
     )

@@ -156,9 +156,9 @@ def _short_length(reader: Reader, text: str, options: DistillOptions, warn: Warn
 
 def mix(
     *,
-    image: Sequence[Any] = (),
-    text: Sequence[Any] = (),
-    negative: Sequence[Any] = (),
+    image: Any = (),
+    text: Any = (),
+    negative: Any = (),
     reader: Reader | None = None,
     watch: Watch | None = None,
     options: MixOptions | None = None,
@@ -166,8 +166,8 @@ def mix(
 ) -> Result:
     """One prompt that matches pictures and texts by weight and stays away from negatives.
 
-    Each entry is ``"source=weight"`` or a pair ``(source, weight)``; without a weight it
-    counts 1. A negative is a picture if it names a file, else a text.
+    Each is an entry or a list of them: ``"source=weight"`` or a pair ``(source, weight)``;
+    without a weight it counts 1. A negative is a picture if it names a file, else a text.
     """
     if options is None:
         options = _options(MixOptions, settings)
