@@ -127,14 +127,14 @@ class Problem:
         return allowed[(rows.uniform(slots) * len(allowed)).long()]
 
     def _best_words(self, rows: Rows) -> Tensor:
-        """The best single words of each row's item; later restarts draw from the best 4 k."""
+        """The best single words of each row's item; other seeds and restarts draw from 4 k."""
         slots, ids = self.template.slots, self.vocabulary.ids
         items = sorted({job.item for job in rows.jobs})
         scores = dict(zip(items, self.word_scores(items), strict=True))
         out = []
         for job, generator in zip(rows.jobs, rows.generators, strict=True):
             best = scores[job.item].argsort(descending=True)
-            pool = min(len(best), slots if job.restart == 0 else 4 * slots)
+            pool = min(len(best), slots if job.restart == job.seed == 0 else 4 * slots)
             order = torch.randperm(pool, generator=generator)[:slots].sort().values
             picked = best[order.to(best.device)]
             out.append(ids[picked.repeat(-(-slots // len(picked)))[:slots]])

@@ -216,12 +216,16 @@ def _result(
 
 
 def _width(reader: Reader, template: Template, device: torch.device) -> int:
-    """How many rows to try first: a quarter of the memory that is free."""
+    """How many rows to try first: a quarter of the memory that is free.
+
+    On a CPU more than 32 bring no speed, and a folder's first prompts would come late.
+    """
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:
         free = available_memory()
-    return int(max(1, min(4096, free // 4 // reader.bytes_per_row(template.length))))
+    most = 32 if device.type == "cpu" else 4096
+    return int(max(1, min(most, free // 4 // reader.bytes_per_row(template.length))))
 
 
 def available_memory() -> int:

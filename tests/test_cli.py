@@ -22,7 +22,7 @@ from pez.cli import main
 from pez.models import Reader
 
 ROOT = Path(__file__).parents[1]
-QUICK = "--model mini --device cpu --steps 20 --length 4".split()
+QUICK = ["--model", "mini", "--device", "cpu", "--steps", "20", "--length", "4"]
 CAPTURE = pytest.CaptureFixture[str]
 
 
@@ -67,7 +67,8 @@ def bomb(side: int) -> bytes:
     """A small PNG file of side x side black points."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        size, check = struct.pack(">I", len(data)), struct.pack(">I", zlib.crc32(kind + data))
+        return size + kind + data + check
 
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     data = zlib.compress(bytes((side // 8 + 1) * side))
@@ -83,9 +84,9 @@ def test_help_of_every_verb_comes_without_torch() -> None:
     script = """if True:
         import sys
         from pez.cli import main
-        for words in ([], *([v] for v in "invert distill mix score tokens neighbours demo".split())):
+        for verb in "- invert distill mix score tokens neighbours models methods demo".split():
             try:
-                main([*words, "--help"])
+                main([verb, "--help"][verb == "-":])
             except SystemExit as end:
                 assert not end.code
         assert not {"torch", "open_clip", "PIL", "numpy"} & set(sys.modules)
@@ -304,7 +305,12 @@ def test_together_gives_one_prompt_in_its_template(folder: Path, capsys: CAPTURE
 def test_distill_gives_a_line_for_each_line_in_their_order(
     folder: Path, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = ["a red cat sits on a blue car in the snow", "a dog", "", "a red cat and a dog by a tree"]
+    texts = [
+        "a red cat sits on a blue car in the snow",
+        "a dog",
+        "",
+        "a red cat and a dog by a tree",
+    ]
     Path("texts.txt").write_text("\ufeff" + "\r\n".join(texts), encoding="utf-8")
     distill = ["distill", "--ratio", "0.5", "--json", "--model", "mini", "--steps", "5"]
     assert main([*distill, "texts.txt"]) == 0
@@ -319,7 +325,14 @@ def test_distill_gives_a_line_for_each_line_in_their_order(
 
 
 def test_mix_names_its_targets_with_their_weights(folder: Path, capsys: CAPTURE) -> None:
-    entries = ["--image", "photos/p0.png=0.7", "--text", "oil painting=0.3", "--negative", "dog=0.2"]
+    entries = [
+        "--image",
+        "photos/p0.png=0.7",
+        "--text",
+        "oil painting=0.3",
+        "--negative",
+        "dog=0.2",
+    ]
     assert main(["mix", *entries, *QUICK, "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert row["targets"] == ["photos/p0.png=0.7", "oil painting=0.3", "dog=-0.2"]
@@ -374,6 +387,6 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         pez.commands = commands
         sys.exit(cli.main(["models"]))
     """
-    command = f'"{sys.executable}" -c \'{script}\' | head -n 1; exit ${{PIPESTATUS[0]}}'
+    command = f"\"{sys.executable}\" -c '{script}' | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

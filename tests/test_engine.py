@@ -252,12 +252,13 @@ def test_a_search_in_a_thread_leaves_interrupts_alone(problem: Problem) -> None:
 # ---- rows leave, others take their places
 
 
-def test_any_width_gives_the_same_results(problem: Problem) -> None:
+@pytest.mark.parametrize("method", [Pez(), Random()], ids=lambda method: method.name)
+def test_any_width_gives_the_same_results(method: Any, problem: Problem) -> None:
     budget = Budget(20, patience=6)  # so that rows leave at different steps
-    whole = run(problem, jobs_for(5), budget, width=5)
+    whole = run(problem, jobs_for(5), budget, method, width=5)
     assert len({f.steps for f in whole}) > 1
     for width in (0, 1, 2, 3, 99):
-        assert same(run(problem, jobs_for(5), budget, width=width), whole)
+        assert same(run(problem, jobs_for(5), budget, method, width=width), whole)
 
 
 @dataclass(frozen=True, eq=False)
