@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pictures
 import pool
 import world
 from numpy.random import Generator
@@ -47,7 +48,7 @@ def main() -> None:
     for number, kind in enumerate(("web", "scenes", "attributes", "art")):
         rng = np.random.default_rng([2024, pool.HELD_OUT + 100 + number])
         scenes = [draw_kind(kind, rng) for _ in range(COUNT)]
-        images = world.render(scenes, rng)
+        images = pictures.render(scenes, rng)
         folder = HERE / kind
         folder.mkdir(parents=True, exist_ok=True)
         lines = []

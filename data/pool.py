@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import pictures
 import world
 
 SHARD = 20_000
@@ -47,7 +48,7 @@ def draw(shard: int, count: int = SHARD, two: float = 0.25) -> tuple[np.ndarray,
     images, rows = [], []
     for start in range(0, count, 500):
         scenes = [world.sample_scene(rng, two) for _ in range(min(500, count - start))]
-        images.append(world.render(scenes, rng))
+        images.append(pictures.render(scenes, rng))
         rows += [encode(s) for s in scenes]
     return np.concatenate(images), np.array(rows, np.int16)
 

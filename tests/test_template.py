@@ -68,6 +68,7 @@ def test_embeddings_are_filled_as_ids_are(text: str, tokens: Tokens) -> None:
         ("{3} b {}", 8, [3, 5]),
         ("{} b {3}", 8, [5, 3]),
         ("{} b {2} c {}", 7, [3, 2, 2]),
+        ("{2} b {} c {}", 7, [2, 3, 2]),
         ("{3} b {1}", 16, [3, 1]),  # all sizes are given: the length has no say
         ("{12}", 1, [12]),
     ],
