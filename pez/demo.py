@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.models import Reader
 from pez.options import InvertOptions
 from pez.result import Result
 from pez.samples import Sample, samples
 from pez.session import Watch, open_reader
 from pez.show import Bar
-from pez.verbs import invert
+from pez.verbs import invert, score
 
 STEPS = 300
 
@@ -26,13 +27,14 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     sample = choices[seed % len(choices)]
     options = InvertOptions(model=("mini",), length=8, steps=STEPS, restarts=4, history=True)
     print(f"picture   {sample.path}", file=sys.stderr)
+    reader = open_reader(options)
     bar = Bar(lines=6)
     watch = Watch(progress=bar)
     with watch.stop.on_interrupt():
-        result = invert(sample.path, options=options, watch=watch)
+        result = invert(sample.path, reader=reader, options=options, watch=watch)
     bar.close()
     assert isinstance(result, Result)
-    rows = compare(sample, result)
+    rows = compare(sample, result, reader)
     print(result.prompt)
     for name, text, own, judged in rows:
         print(f"{name:<14} mini {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
@@ -53,24 +55,20 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     return 0
 
 
-def compare(sample: Sample, result: Result) -> list[tuple[str, str, float, float]]:
+def compare(
+    sample: Sample, result: Result, searched: Reader
+) -> list[tuple[str, str, float, float]]:
     """Name, text, and cosine under mini and the judge: found, true caption, random words."""
-    searched = open_reader(InvertOptions(model=("mini",)))
-    judge = open_reader(InvertOptions(model=("mini-judge",)))
     words = random.Random(0).sample(searched.own_words or [], 8)
     texts = {
         "found prompt": result.prompt,
         "true caption": sample.captions[0],
         "random words": " ".join(words),
     }
-    from pez.images import read_image
-
-    picture = read_image(sample.path)
-    columns = [
-        (reader.encode_text(list(texts.values())) @ reader.encode_images([picture])[0]).tolist()
-        for reader in (searched, judge)
-    ]
-    return [(n, t, *c) for (n, t), *c in zip(texts.items(), *columns, strict=True)]
+    prompts = list(texts.values())
+    own = score(sample.path, prompts, reader=searched)
+    judged = score(sample.path, prompts, model="mini-judge")
+    return list(zip(texts, prompts, own, judged, strict=True))
 
 
 def demo_page(sample: Sample, result: Result, rows: Sequence[tuple[str, str, float, float]]) -> str:

@@ -16,9 +16,10 @@ from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
-from pez.session import Item, Watch, model_names, open_reader, reader_vocabulary, run
+from pez.session import Item, Watch, open_reader, reader_vocabulary, run
 from pez.sources import joined_key, mix_key, mix_parts, text_key
 from pez.template import check_length
+from pez.vocabulary import unit_rows
 
 Source = str | Path | Image.Image
 Warn = Callable[[str], None]
@@ -224,22 +225,14 @@ def neighbours(
     if reader.known is not None and ids[0] not in reader.known.tolist():
         raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
     vocabulary = reader_vocabulary(reader, options)
-    own = make_unit(
-        vocabulary.embed(torch.tensor(ids, device=vocabulary.table.device)), vocabulary.parts
-    )
+    here = torch.tensor(ids, device=vocabulary.table.device)
+    own = unit_rows(vocabulary.embed(here), vocabulary.parts)
     cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)
     best = cosine.topk(min(top, len(cosine)))
     return [
         (int(vocabulary.ids[n]), reader.tokens.decode([int(vocabulary.ids[n])]), float(c))
         for c, n in zip(best.values, best.indices, strict=True)
     ]
-
-
-def make_unit(rows: torch.Tensor, parts: Sequence[int]) -> torch.Tensor:
-    """Rows (n, w) with each of their parts of length one."""
-    from torch.nn.functional import normalize
-
-    return torch.cat([normalize(p.float(), dim=-1) for p in rows.split(list(parts), -1)], -1)
 
 
 def _options(kind: type[O], settings: dict[str, Any]) -> O:
@@ -262,6 +255,3 @@ def _whole(results: Sequence[Result | None]) -> list[Result]:
     if results and not found:
         raise PezError("stopped before the first prompt was found.")
     return found
-
-
-__all__ = ["distill", "invert", "mix", "model_names", "neighbours", "score"]

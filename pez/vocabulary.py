@@ -40,7 +40,7 @@ class Vocabulary:
         which row is nearest, so with one part it is left as it is.
         """
         if len(self.parts) > 1:
-            points = torch.cat([F.normalize(p, dim=-1) for p in points.split(self.parts, -1)], -1)
+            points = unit_rows(points, self.parts)
         return self.ids[(points @ self.unit.T).argmax(-1)]
 
 
@@ -52,9 +52,13 @@ def make_vocabulary(
 ) -> Vocabulary:
     """Normalise the allowed rows once. ``table`` is (V, w), ``ids`` (n,)."""
     parts = tuple(parts or (table.shape[1],))
-    rows = table[ids].float()
-    unit = torch.cat([F.normalize(p, dim=-1) for p in rows.split(parts, -1)], -1)
+    unit = unit_rows(table[ids].float(), parts)
     return Vocabulary(tokens, table.float(), ids, unit, parts)
+
+
+def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:
+    """Rows (..., w) with each of their parts of length one."""
+    return torch.cat([F.normalize(p, dim=-1) for p in rows.split(list(parts), -1)], -1)
 
 
 def allowed_ids(
