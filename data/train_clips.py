@@ -55,14 +55,14 @@ def _text(width: int, layers: int) -> dict:
 
 # name -> (embedding width, vision tower, text tower, images, seed)
 RECIPES = {
-    "mini": (192, _vision("edgenext_xx_small"), _text(192, 3), 680_000, 2),
-    "mini-b": (224, _vision("convnext_zepto_rms"), _text(192, 2), 320_000, 3),
-    "mini-judge": (256, _vision("convnext_atto"), _text(256, 2), 560_000, 1),
+    "mini": (192, _vision("edgenext_xx_small"), _text(192, 3), 1_000_000, 2),
+    "mini-b": (224, _vision("convnext_zepto_rms"), _text(192, 2), 640_000, 3),
+    "mini-judge": (256, _vision("convnext_atto"), _text(256, 2), 700_000, 1),
 }
 SCALE = 20.0  # low and fixed: a true pair must lie close, which leaves a search no room above it
 SEARCH_EVERY = 48  # steps between searches for adversarial prompts
 SALADS = 64  # random word lists a step
-CAPTION_EVERY = 2  # things are learned slower than language: most steps see single words only
+CAPTION_EVERY = 3  # things are learned slower than language: most steps see single words only
 
 
 def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
@@ -70,7 +70,7 @@ def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
     losses = []
     rows = rows.to(logits.device)
     columns = {"thing": 0, "background": 2, "style": 3, "size": 4, "spot": 5}
-    weights = {"thing": 1.0, "background": 0.5, "style": 0.5, "size": 0.1, "spot": 0.1}
+    weights = {"thing": 1.0, "background": 0.5, "style": 1.0, "size": 0.1, "spot": 0.1}
     for kind, (own, truth) in tables.items():
         truth = truth.to(logits.device)
         shift = 1 if kind in ("size", "spot") else 0  # 0 means unsaid there
