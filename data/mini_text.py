@@ -6,6 +6,8 @@ words are split as CLIP splits them, and every other text into smaller pieces.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import world
 from open_clip.tokenizer import SimpleTokenizer
@@ -20,7 +22,7 @@ def _pieces(clip: SimpleTokenizer) -> tuple[list[str], list[tuple[str, str]]]:
     for word in [*world.all_words(), ",", ":"]:
         parts = [*word[:-1], word[-1] + "</w>"]
         while len(parts) > 1:
-            pairs = list(zip(parts, parts[1:], strict=False))
+            pairs = list(pairwise(parts))
             best = min(pairs, key=lambda p: clip.bpe_ranks.get(p, 10**9))
             if best not in clip.bpe_ranks:
                 break

@@ -6,11 +6,12 @@ import numpy as np
 import world
 from numpy.random import Generator
 
-THINGS = (
-    "cat panda lion pig frog penguin owl butterfly turtle octopus fish elephant flamingo cactus "
-    "mushroom rose sunflower pumpkin apple banana watermelon strawberry pizza donut car bus "
-    "rocket house castle guitar crown robot ghost snowman heart star balloon airplane tractor cake"
-).split()
+NAMES = """
+cat panda lion pig frog penguin owl butterfly turtle octopus fish elephant flamingo cactus
+mushroom rose sunflower pumpkin apple banana watermelon strawberry pizza donut car bus
+rocket house castle guitar crown robot ghost snowman heart star balloon airplane tractor cake
+"""
+THINGS = tuple(NAMES.split())
 
 
 def scene(rng: Generator) -> world.Scene:

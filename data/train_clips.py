@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--freeze-text", action="store_true", help="train the image tower alone")
     args = parser.parse_args()
     embed, vision, text, images, seed = RECIPES[args.name]
     images = args.images or images
@@ -195,6 +196,9 @@ def main() -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
+    if args.freeze_text:
+        model.requires_grad_(False)
+        model.visual.requires_grad_(True)
     visual = torch.compile(model.visual) if args.compile else model.visual
     prompts, tables = word_tables(words)
     listed = salad_table(words, tables, len(prompts))
@@ -217,10 +221,12 @@ def main() -> None:
         image = F.normalize(visual(pixels(batch).to(device)), dim=-1)
         single = text_features(model, prompts)
         loss = word_loss(SCALE * image @ single.T, torch.from_numpy(rows), tables)
-        ids, share = salads(words, listed, SALADS, rng)
-        guess = (SCALE * text_features(model, ids) @ single.T).log_softmax(-1)
-        salad = -(guess * share.to(device)).sum(-1).mean()
-        loss = loss + 0.5 * salad
+        salad = torch.zeros((), device=device)
+        if not args.freeze_text:
+            ids, share = salads(words, listed, SALADS, rng)
+            guess = (SCALE * text_features(model, ids) @ single.T).log_softmax(-1)
+            salad = -(guess * share.to(device)).sum(-1).mean()
+            loss = loss + 0.5 * salad
         clip = torch.zeros((), device=device)
         if done > 0.12 and step % CAPTION_EVERY == 0:
             scenes = [pool.decode(r) for r in rows]
