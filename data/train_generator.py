@@ -29,7 +29,7 @@ from pez.generation.patches import PatchAutoencoder
 
 CHANNELS, SHARD, SHARDS = 32, 10_000, 10
 BATCH, EMPTY = 64, 0.1  # share of empty prompts, for guidance
-EMA = 0.9995
+EMA = 0.999
 UNET = {
     "sample_size": 8,
     "in_channels": CHANNELS,
