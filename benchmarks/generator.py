@@ -57,6 +57,7 @@ def main() -> None:
     """Draw, judge, write."""
     from diffusers import StableDiffusionPipeline
 
+    import pez.generation.patches  # noqa: F401  the class that the folder names
     from pez.models import load_model
 
     parser = argparse.ArgumentParser(description=__doc__)
