@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_celeba_lists_are_read_as_released(form: str, tmp_path: Path) -> None:
 
 def test_a_caption_tells_what_the_attributes_say() -> None:
     names = "Young Wavy_Hair Blond_Hair Eyeglasses Bangs Wearing_Hat Attractive"
-    on = dict.fromkeys(names.split(), True)
+    on = {name: True for name in names.split()}
     said = "a photo of a young woman with wavy blond hair, bangs and glasses, wearing a hat"
     assert celeba_caption(on) == said
     assert celeba_caption({"Male": True, "No_Beard": False}) == "a photo of a man with a beard"
@@ -208,3 +209,12 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     put(tmp_path / "data/train-0.parquet", "no parquet")
     with pytest.raises(PezError, match=r"train-0\.parquet cannot be read"):
         items("lexica", tmp_path)
+
+
+def test_a_parquet_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
+    schema: list[tuple[str, Any]] = [("image", PICTURE), ("prompt", pa.string())]
+    for n in range(2):
+        row = {"image": {"bytes": png(n), "path": None}, "prompt": "cat"}
+        file = parquet(tmp_path / "train.parquet", [row], schema)
+        os.utime(file, (n, n))
+        assert items("lexica", file)[0].picture() == png(n)

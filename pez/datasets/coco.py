@@ -32,8 +32,8 @@ def load(split: str, path: str) -> Iterator[Item]:
     ``path`` is a caption file or a folder with one (also in ``annotations/``; Karpathy's goes
     before COCO's own), or parquet files, or nothing for the hub. Pictures are looked for in
     ``val2014/``, ``images/val2014/``, ``images/`` and the folder itself, else on the web.
-    Splits: Karpathy's train, val, test, restval; of COCO's files what their name says
-    (``val``, ``val2014``).
+    Splits: Karpathy's train, val, test, restval (which many count to train); of COCO's files
+    what their name says (``val``, ``val2014``).
     """
     place = Path(path)
     if not path or place.suffix == ".parquet":
