@@ -58,21 +58,25 @@ class Encoding:
         self._encoders = _clip_encoders(pipe)
         self._negative = self._fragments(negative)
         self.negative = "".join(f.text for f in self._negative)  # as plain text
-        self._plain_negative = self._is_plain(self._negative)
+        with quiet():
+            self._plain_negative = self._is_plain(self._negative)
 
     def read(self, prompt: str | Tensor) -> str | Encoded:
         """A plain text for the pipeline's own way, else what the text encoders make of it.
 
         Raises PezError for what the pipeline cannot read.
         """
+        with quiet():  # the pipeline would tell that it cuts what compel reads whole
+            return self._read(prompt)
+
+    def _read(self, prompt: str | Tensor) -> str | Encoded:
         if isinstance(prompt, Tensor):
             return self._soft(prompt)
         fragments = self._fragments(self._template.replace("{}", prompt))
         text = "".join(f.text for f in fragments)
         if self._plain_negative and self._is_plain(fragments):
             return text
-        with quiet():  # the pipeline would tell that it cuts what compel reads whole
-            return self._joined(self._own(text), self._weighted(fragments))
+        return self._joined(self._own(text), self._weighted(fragments))
 
     def _fragments(self, text: str) -> list[Fragment]:
         parts = [Fragment(text)] if self._literal else parse_weights(text)
@@ -93,7 +97,7 @@ class Encoding:
     def _ids(self, encoder: _Encoder, text: str) -> list[int]:
         """Ids of a text with the words of textual inversions spelt out."""
         text = self.pipe.maybe_convert_prompt(text, encoder.tokenizer)
-        return encoder.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _own(self, text: str) -> Encoded:
         """The pipeline's own reading of a plain text, cut where its positions end."""

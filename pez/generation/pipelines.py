@@ -46,7 +46,10 @@ def make_plan(options: GenerateOptions) -> Plan:
         own = replace(own, guidance=generator.guidance)
     if not own.image and not own.width and not own.height:
         own = replace(own, width=generator.size, height=generator.size)
-    settings = own.record() | {"generator": generator.name}
+    usual = GenerateOptions().record()
+    always = {"steps", "guidance", "width", "height"}
+    settings = {k: v for k, v in own.record().items() if k in always or v != usual.get(k)}
+    settings["generator"] = generator.name
     folder = generator.folder
     settings["weights"] = weights_digest(folder) if folder else generator.source
     return Plan(generator, own, settings)
