@@ -199,6 +199,13 @@ def datasets(args: argparse.Namespace) -> int:
     return 0
 
 
+def generate(args: argparse.Namespace) -> int:
+    """``pez generate``: pictures of prompts."""
+    from pez.generation.command import run as draw
+
+    return draw(args)
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.demo import run_demo
