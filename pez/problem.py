@@ -86,6 +86,11 @@ class Rows:
         drawn = [torch.rand(shape, generator=g) for g in self.generators]
         return torch.stack(drawn).to(self.device, non_blocking=True)
 
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers (b, *shape), each row from its own generator."""
+        drawn = [torch.randn(shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device, non_blocking=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:

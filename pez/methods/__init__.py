@@ -14,6 +14,16 @@ from pez.problem import Problem, Rows
 
 METHODS = {
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
+    "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
+    "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
+    "fluentprompt": (
+        "pez.methods.fluentprompt:FluentPrompt",
+        "projected Langevin steps (Shi et al. 2022)",
+    ),
+    "soft": (
+        "pez.methods.soft:Soft",
+        "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
