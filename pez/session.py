@@ -197,6 +197,7 @@ def _result(
     scores = objective.text_scores(prompts, [n] * len(prompts))
     score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
     steps = sum(f.steps for f in all_found)
+    reached, soft = _softest(all_found)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
@@ -216,7 +217,18 @@ def _result(
         history=best.history if options.history else None,
         interrupted=interrupted,
         finished=time.time(),
+        soft_score=reached,
+        embeddings=None if soft is None else soft.split(list(reader.parts), -1),
     )
+
+
+def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | None]:
+    """The best continuous embeddings (k, w) of all restarts and their score, if there are any."""
+    soft = [found.extra for found in all_found if "embeddings" in found.extra]
+    if not soft:
+        return None, None
+    best = max(soft, key=lambda extra: float(extra["soft_score"]))
+    return float(best["soft_score"]), best["embeddings"]
 
 
 def _width(reader: Reader, template: Template, device: torch.device) -> int:

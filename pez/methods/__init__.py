@@ -26,6 +26,14 @@ METHODS = {
         "pez.methods.soft:Soft",
         "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
     ),
+    "pez-bank": (
+        "pez.methods.bank:PezBank",
+        "pez from the best prompts of a bank (Wen et al. 2023)",
+    ),
+    "interrogator": (
+        "pez.methods.interrogator:Interrogator",
+        "a start text, then phrases from a list, each the best of all",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
@@ -56,6 +64,14 @@ class Method(Protocol):
     def step(self, problem: Problem, rows: Rows, state: State) -> tuple[Tensor, Tensor, State]:
         """One step: the free ids tried (b, k), their scores (b,) and the next state."""
         ...
+
+
+def extra_of(method: Method, state: State) -> State:
+    """What a method keeps of its best beside ids: its own ``extra(state)`` if it has one, as
+    ``soft`` does, else nothing. Every tensor has a leading row dimension.
+    """
+    tell = getattr(method, "extra", None)
+    return tell(state) if tell else {}
 
 
 def method_class(name: str) -> Any:

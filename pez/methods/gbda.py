@@ -54,7 +54,7 @@ class Gbda:
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Draw noise, move the logits by the relaxed sample, score the drawn prompt."""
         vocabulary = problem.vocabulary
-        logits = state["logits"].requires_grad_(True)
+        logits = state["logits"].detach().requires_grad_(True)
         noisy = logits + gumbel(rows, problem.template.slots, len(vocabulary.ids))
         relaxed = mix(vocabulary, (noisy / self.temperature).softmax(-1))
         loss, _ = problem.judge(relaxed, rows.item)

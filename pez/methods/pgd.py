@@ -41,7 +41,7 @@ class Pgd:
     forwards: ClassVar[int] = 2  # the relaxed prompt and the one tried
     backwards: ClassVar[int] = 1
 
-    rate: float = 0.1
+    rate: float = 1.0
     entropy: float = 0.4  # the largest Gini index of a place; 1 leaves it free
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Pgd:
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Score the argmax of the rows, move them by the gradient, project them."""
         vocabulary = problem.vocabulary
-        weights = state["weights"].requires_grad_(True)
+        weights = state["weights"].detach().requires_grad_(True)
         loss, _ = problem.judge(mix(vocabulary, weights), rows.item)
         (gradient,) = torch.autograd.grad(loss.sum(), weights)
         with torch.no_grad():

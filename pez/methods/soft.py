@@ -33,7 +33,7 @@ class Soft:
     forwards: ClassVar[int] = 2  # the embeddings and their nearest words
     backwards: ClassVar[int] = 1
 
-    rate: float = 0.1  # Adam's, in root mean squares of the allowed words' embeddings
+    rate: float = 0.3  # Adam's, in root mean squares of the allowed words' embeddings
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """Embeddings (b, k, w) of the first ids, none of them scored yet."""
@@ -45,7 +45,7 @@ class Soft:
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Score the embeddings and their nearest words, move the embeddings."""
-        point = state["point"].requires_grad_(True)
+        point = state["point"].detach().requires_grad_(True)
         loss, reached = problem.judge(point, rows.item)
         (gradient,) = torch.autograd.grad(loss.sum(), point)
         with torch.no_grad():
