@@ -54,7 +54,8 @@ class Interrogator:
         phrases, lengths, features = self._rated(problem)
         orders = best_first(problem, features, [job.item for job in rows.jobs])
         listed = torch.stack([orders[job.item][: self.top] for job in rows.jobs])
-        ids = problem.start_ids(rows)
+        vocabulary = problem.vocabulary
+        ids = vocabulary.nearest(vocabulary.embed(problem.start_ids(rows)).float())
         said = len(problem.init) if isinstance(problem.init, Tensor) else 0
         place = torch.full((len(rows),), said, device=rows.device)
         if not said:
@@ -65,10 +66,11 @@ class Interrogator:
                     ids[r], place[r] = phrases[n], lengths[n]
         full = place >= slots
         ids = _repeated(ids, place.clamp(min=1))
-        score = _scores(problem, ids[:, None], rows.item)[:, 0]
+        loss, score = (x[:, 0] for x in _judged(problem, ids[:, None], rows.item))
         return {
             "listed": listed,
             "ids": ids,
+            "loss": loss,
             "score": score,
             "place": torch.where(full, 0, place),
             "first": torch.where(full | (said == 0), 0, place),  # where the chain begins
@@ -76,7 +78,8 @@ class Interrogator:
             "cursor": torch.zeros_like(place),  # phrases tried at this place
             "best": ids,
             "best_end": torch.zeros_like(place),
-            "best_score": torch.where(full, score, -torch.inf),
+            "best_loss": torch.where(full, loss, torch.inf),
+            "best_score": score,
         }
 
     @torch.no_grad()
@@ -95,14 +98,15 @@ class Interrogator:
         chosen = listed.gather(1, turn.clamp(max=most - 1))  # (b, c); the last fills up
         end = (place[:, None] + lengths[chosen]).clamp(max=slots)
         tried = _with_phrases(state["ids"], phrases[chosen], place, end, again)
-        scores = _scores(problem, tried, rows.item)
-        score, n = scores.max(1)
+        losses, scores = _judged(problem, tried, rows.item)
+        loss, n = losses.min(1)
         row = torch.arange(len(rows), device=rows.device)
-        ids, end = tried[row, n], end[row, n]
+        ids, score, end = tried[row, n], scores[row, n], end[row, n]
 
-        better = score > state["best_score"]
+        better = loss < state["best_loss"]
         best = torch.where(better[:, None], ids, state["best"])
         best_end = torch.where(better, end, state["best_end"])
+        best_loss = torch.where(better, loss, state["best_loss"])
         best_score = torch.where(better, score, state["best_score"])
         cursor = state["cursor"] + self.candidates
         done = cursor >= most
@@ -111,10 +115,11 @@ class Interrogator:
         full = done & (moved >= slots)
         again = again | full
         place = torch.where(done, torch.where(full, state["first"], moved), place)
-        worse = score < state["score"]
+        worse = loss > state["loss"]
         new = {
             "listed": listed,
             "ids": torch.where(done[:, None], best, state["ids"]),
+            "loss": torch.where(done, best_loss, state["loss"]),
             "score": torch.where(done, best_score, state["score"]),
             "place": place,
             "first": state["first"],
@@ -122,10 +127,11 @@ class Interrogator:
             "cursor": torch.where(done, 0, cursor),
             "best": best,
             "best_end": torch.where(done, 0, best_end),
-            "best_score": torch.where(done & ~again, -torch.inf, best_score),
+            "best_loss": torch.where(done & ~again, torch.inf, best_loss),
+            "best_score": best_score,
         }
         ids = torch.where(worse[:, None], state["ids"], ids)
-        return ids, torch.maximum(score, state["score"]), new
+        return ids, torch.where(worse, state["score"], score), new
 
     def _rated(self, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         """Phrases as ids (P, k), each repeated over the places, their lengths (P,) and their
@@ -165,13 +171,11 @@ def _repeated(ids: Tensor, end: Tensor) -> Tensor:
     return ids.gather(-1, at % end[..., None])
 
 
-def _scores(problem: Problem, ids: Tensor, item: Tensor) -> Tensor:
-    """Scores (b, c) of prompts (b, c, k), a bounded number of them at once."""
+def _judged(problem: Problem, ids: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss (b, c) and score (b, c) of prompts (b, c, k), a bounded number of them at once."""
     flat, items = ids.flatten(0, 1), item.repeat_interleave(ids.shape[1])
-    parts = [
-        problem.judge(problem.vocabulary.embed(some).float(), of)[1]
-        for some, of in zip(
-            flat.split(problem.word_batch), items.split(problem.word_batch), strict=True
-        )
-    ]
-    return torch.cat(parts).view(ids.shape[:2])
+    size, parts = problem.word_batch, []
+    for some, of in zip(flat.split(size), items.split(size), strict=True):
+        parts.append(problem.judge(problem.vocabulary.embed(some).float(), of))
+    loss, score = (torch.cat(part).view(ids.shape[:2]) for part in zip(*parts, strict=True))
+    return loss, score

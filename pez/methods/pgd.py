@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.methods import adam
 from pez.methods.simplex import (
     entropy_projection,
     mix,
@@ -30,11 +29,13 @@ class Pgd:
 
         X~_{t+1} = Pi_entropy(Pi_simplex(X~_t - rate * G_t)),
 
-    where G_t is Adam's direction for the gradient of the loss at the mixtures X~_t E, and
-    the projections are Algorithms 2 and 3 (:mod:`pez.methods.simplex`). The prompt tried is
-    the argmax of each row. The paper's relaxed length is left away: a template says how many
-    words there are. So are its restarts of the learning rate and its return to the best
-    prompt after a long wait.
+    where G_t is the running mean of the gradients of the loss at the mixtures X~_t E, its
+    largest entry in a prompt brought to one, and the projections are Algorithms 2 and 3
+    (:mod:`pez.methods.simplex`). The prompt tried is the argmax of each row. The paper moves
+    by Adam; its first steps are of one size for all words, which the simplex makes ties that
+    only rounding decides. The paper's relaxed length is left away, as a template says how many
+    words there are; so are its restarts of the learning rate and its return to the best prompt
+    after a long wait.
     """
 
     name: ClassVar[str] = "pgd"
@@ -42,16 +43,19 @@ class Pgd:
     backwards: ClassVar[int] = 1
 
     rate: float = 1.0
+    momentum: float = 0.9
     entropy: float = 0.4  # the largest Gini index of a place; 1 leaves it free
 
     def __post_init__(self) -> None:
         if not 0 <= self.entropy <= 1:
             raise PezError(f"the entropy of pgd must lie between 0 and 1, not {self.entropy}.")
+        if not 0 <= self.momentum < 1:
+            raise PezError(f"the momentum of pgd must be 0 or more, below 1, not {self.momentum}.")
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """One-hot rows (b, k, n) at the start's words."""
         weights = one_hot(start_places(problem, rows), len(problem.vocabulary.ids))
-        return {"weights": weights, **adam.fresh(weights)}
+        return {"weights": weights, "mean": torch.zeros_like(weights)}
 
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
@@ -64,6 +68,8 @@ class Pgd:
         with torch.no_grad():
             ids = vocabulary.ids[weights.argmax(-1)]
             _, score = problem.judge(vocabulary.embed(ids).float(), rows.item)
-            move, moments = adam.direction(state, gradient)
+            mean = state["mean"].lerp(gradient, 1 - self.momentum)
+            move = mean / mean.abs().amax((1, 2), keepdim=True).clamp(min=1e-20)
             moved = simplex_projection(weights - self.rate * move)
-            return ids, score, {"weights": entropy_projection(moved, self.entropy), **moments}
+            weights = entropy_projection(moved, self.entropy)
+            return ids, score, {"weights": weights, "mean": mean}
