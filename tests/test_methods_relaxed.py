@@ -1,7 +1,8 @@
 """Methods on relaxed, noisy or continuous prompts: what they reach and what they are exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 from pez.engine import Budget, Found, search
 from pez.errors import PezError
 from pez.methods import make_method
+from pez.methods.bank import shipped_bank
 from pez.methods.fluentprompt import FluentPrompt
 from pez.methods.gbda import Gbda
 from pez.methods.pgd import Pgd
@@ -30,6 +32,18 @@ from pez.problem import Problem, Rows
 
 CPU = torch.device("cpu")
 STEPS = {"gbda": 40, "pgd": 30, "fluentprompt": 40, "soft": 40, "pez-bank": 15, "interrogator": 10}
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """A method by its name; a bank is short, to be quick."""
+    bank = tmp_path_factory.mktemp("bank") / "bank.txt"
+    bank.write_text("".join(Path(shipped_bank()).read_text().splitlines(True)[:60]))
+
+    def made(name: str, **options: Any) -> Any:
+        return make_method(name, [f"bank={bank}"] if name == "pez-bank" else [], **options)
+
+    return made
 
 
 def run(
@@ -75,11 +89,11 @@ def watched(problem: Problem) -> tuple[Problem, Watched]:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_beats_random_words_at_the_same_cost(
-    name: str, mini: Reader, looks: Tensor, make_problem: ProblemMaker
+    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     length = 2 if name == "interrogator" else 5
     problem = make_problem(mini, [looks[:1], looks[2:3]], length=length)
-    method = make_method(name, steps=STEPS[name])
+    method = make(name, steps=STEPS[name])
     passes = STEPS[name] * (method.forwards + method.backwards)
     found = run(problem, method, STEPS[name], 2)
     floor = run(problem, make_method("random"), 4, 2, restarts=passes // 4)
@@ -88,10 +102,10 @@ def test_beats_random_words_at_the_same_cost(
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_costs_the_passes_that_are_counted(
-    name: str, mini: Reader, looks: Tensor, make_problem: ProblemMaker
+    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem, objective = watched(make_problem(mini, [looks[:1], looks[1:2]]))
-    method = make_method(name)
+    method = make(name)
     rows = Rows(jobs_for(2), CPU)
     state = method.start(problem, rows)
     objective.without.clear()
@@ -103,10 +117,10 @@ def test_a_step_costs_the_passes_that_are_counted(
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_row_finds_the_same_alone_and_beside_others(
-    name: str, mini: Reader, looks: Tensor, make_problem: ProblemMaker
+    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1], looks[1:2]])
-    together, alone = (run(problem, make_method(name), 4, 2, width=w) for w in (2, 1))
+    together, alone = (run(problem, make(name), 4, 2, width=w) for w in (2, 1))
     assert [f.ids for f in together] == [f.ids for f in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.score == pytest.approx(other.score, abs=1e-5)
@@ -116,7 +130,7 @@ def test_a_row_finds_the_same_alone_and_beside_others(
 
 @pytest.mark.parametrize("name", STEPS)
 def test_only_allowed_words_come_and_fixed_ones_stay(
-    name: str, mini: Reader, looks: Tensor, make_problem: ProblemMaker, tmp_path: Any
+    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker, tmp_path: Any
 ) -> None:
     (tmp_path / "words.txt").write_text("boot\nfries\ngreen\nphoto\nsketch\nnight\n")
     problem = make_problem(
@@ -126,7 +140,7 @@ def test_only_allowed_words_come_and_fixed_ones_stay(
         template="a photo of {2} in {}",
         vocabulary=str(tmp_path / "words.txt"),
     )
-    (found,) = run(problem, make_method(name), 8)
+    (found,) = run(problem, make(name), 8)
     allowed, fixed = set(problem.vocabulary.ids.tolist()), problem.template.fixed.tolist()
     free = set(problem.template.free.tolist())
     for step in found.history:
@@ -222,10 +236,10 @@ def test_gbda_draws_words_by_their_probability(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1]], length=1)
-    still = Gbda(rate=0.0, confidence=5.0)
-    (found,) = run(problem, still, 300)
-    start = problem.start_ids(Rows(jobs_for(1), CPU))[0].tolist()
-    share = sum(step["ids"] == start for step in found.history) / 300
+    found = run(problem, Gbda(rate=0.0, confidence=5.0), 3, restarts=100)
+    starts = problem.start_ids(Rows(jobs_for(1, 100), CPU)).tolist()
+    drawn = [step["ids"] == s for f, s in zip(found, starts, strict=True) for step in f.history]
+    share = sum(drawn) / 300
     weight = torch.tensor(5.0).exp()
     expected = float(weight / (weight + len(problem.vocabulary.ids) - 1))
     assert share == pytest.approx(expected, abs=0.1)  # three deviations
