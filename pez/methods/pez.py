@@ -40,13 +40,17 @@ class Pez:
             raise PezError(f"unknown schedule {self.schedule!r}; use {', '.join(SCHEDULES)}.")
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
-        """Continuous embeddings (b, k, w) at the first ids, with AdamW's moments at zero."""
-        point = problem.vocabulary.embed(problem.start_ids(rows)).float()
+        """Where ``--init`` says; see :meth:`start_at`."""
+        return self.start_at(problem, problem.start_ids(rows))
+
+    def start_at(self, problem: Problem, ids: Tensor) -> dict[str, Tensor]:
+        """Continuous embeddings (b, k, w) at ids (b, k), with AdamW's moments at zero."""
+        point = problem.vocabulary.embed(ids).float()
         return {
             "point": point,
             "mean": torch.zeros_like(point),
             "square": torch.zeros_like(point),
-            "age": torch.zeros(len(rows), 1, 1, device=point.device),
+            "age": torch.zeros(len(ids), 1, 1, device=point.device),
         }
 
     def step(
