@@ -16,6 +16,19 @@ from pez.problem import Problem, Rows
 
 METHODS = {
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
+    "gcg": (
+        "pez.methods.gcg:Gcg",
+        "the best of random steep exchanges (Zou et al. 2023, Algorithm 1; momentum: MAC)",
+    ),
+    "autoprompt": (
+        "pez.methods.autoprompt:AutoPrompt",
+        "the best of the steepest exchanges at one place (Shin et al. 2020, equation 2)",
+    ),
+    "arca": (
+        "pez.methods.arca:Arca",
+        "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
+    ),
+    "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
@@ -24,7 +37,7 @@ State = dict[str, Tensor]  # every tensor has a leading row dimension
 
 class Method(Protocol):
     """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step,
-    class variables where no option changes them.
+    plain class attributes where no option changes them.
     """
 
     name: ClassVar[str]
