@@ -34,6 +34,19 @@ METHODS = {
         "pez.methods.interrogator:Interrogator",
         "a start text, then phrases from a list, each the best of all",
     ),
+    "gcg": (
+        "pez.methods.gcg:Gcg",
+        "the best of random steep exchanges (Zou et al. 2023, Algorithm 1; momentum: MAC)",
+    ),
+    "autoprompt": (
+        "pez.methods.autoprompt:AutoPrompt",
+        "the best of the steepest exchanges at one place (Shin et al. 2020, equation 2)",
+    ),
+    "arca": (
+        "pez.methods.arca:Arca",
+        "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
+    ),
+    "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
@@ -42,7 +55,7 @@ State = dict[str, Tensor]  # every tensor has a leading row dimension
 
 class Method(Protocol):
     """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step,
-    class variables where no option changes them.
+    plain class attributes where no option changes them.
     """
 
     name: ClassVar[str]
