@@ -109,6 +109,8 @@ def make_parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="one JSON object a line")
     methods = verb("methods", "ways to search", "methods")
     methods.add_argument("--json", action="store_true", help="one JSON object a line")
+    datasets = verb("datasets", "data sets that can be evaluated on", "datasets")
+    datasets.add_argument("--json", action="store_true", help="one JSON object a line")
     demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")

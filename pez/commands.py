@@ -190,6 +190,15 @@ def methods(args: argparse.Namespace) -> int:
     return 0
 
 
+def datasets(args: argparse.Namespace) -> int:
+    """``pez datasets``."""
+    from pez.datasets import DATASETS
+
+    for name, (_, text) in DATASETS.items():
+        print(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
+    return 0
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.demo import run_demo

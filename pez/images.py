@@ -47,13 +47,42 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
         with _explained(name, _GIVE_LINK), Image.open(data, "r", _FORMATS) as image:
             return _decode(image)
     with _explained(name):
-        info = os.stat(source)
-        if stat.S_ISDIR(info.st_mode):
-            raise PezError(f"{name} is a folder, not a picture; give one of the files in it.")
-        if info.st_size == 0:  # so are pipes and devices, which might block for ever
-            raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
+        _check_file(source)
         with open(source, "rb") as file, Image.open(file, "r", _FORMATS) as image:
             return _decode(image)
+
+
+def read_bytes(source: str | Path) -> bytes:
+    """What lies at a path or http(s) address, as it is; PezError if it cannot be read."""
+    if _is_web(str(source)):
+        return _download(str(source))
+    with _explained(str(source)):
+        _check_file(source)
+        return Path(source).read_bytes()
+
+
+def decode_image(data: bytes, name: str) -> Image.Image:
+    """The picture in the bytes of a file called ``name``, as :func:`read_image` gives it."""
+    mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS) as image:
+        return _decode(image)
+
+
+def check_picture(data: bytes, name: str) -> bytes:
+    """The bytes if they begin like a picture (the rest is not decoded), else PezError."""
+    if not data:
+        raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
+    mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS):
+        return data
+
+
+def _check_file(source: str | Path) -> None:
+    info = os.stat(source)
+    if stat.S_ISDIR(info.st_mode):
+        raise PezError(f"{source} is a folder, not a picture; give one of the files in it.")
+    if info.st_size == 0:  # so are pipes and devices, which might block for ever
+        raise PezError(f"{source} is empty (0 bytes); copy or download it again.")
 
 
 def find_images(folder: Path) -> list[Path]:

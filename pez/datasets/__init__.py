@@ -1,0 +1,79 @@
+"""Data sets of pictures with captions: name -> module:symbol, loaded when asked for.
+
+    items = open_dataset("coco", split="test", path="coco/")
+    chosen = draw(items, 100, seed=0)
+    write_manifest("run/manifest.jsonl", chosen, "coco", "test", 0)
+
+One file for each, with one function ``load(split, path)`` that gives :class:`Item` by item.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from itertools import chain
+
+from pez.datasets.item import Item
+from pez.datasets.manifest import Entry, from_manifest, read_manifest, write_manifest
+from pez.errors import PezError
+
+__all__ = [
+    "DATASETS",
+    "Entry",
+    "Item",
+    "draw",
+    "from_manifest",
+    "open_dataset",
+    "read_manifest",
+    "write_manifest",
+]
+
+DATASETS: dict[str, tuple[str, str]] = {
+    "samples": ("pez.datasets.samples:load", "shipped: web, scenes, attributes, art"),
+    "folder": ("pez.datasets.folder:load", "pictures with .txt, metadata.csv or .jsonl beside"),
+    "webdataset": ("pez.datasets.webdataset:load", "tar files, as img2dataset writes them"),
+    "coco": ("pez.datasets.coco:load", "MS COCO: own captions_*.json, Karpathy's, or the hub"),
+    "flickr": ("pez.datasets.flickr:load", "Flickr8k, Flickr30k: Karpathy's or captions.txt"),
+    "celeba": ("pez.datasets.celeba:load", "faces with 40 attributes; captions made from them"),
+    "laion": ("pez.datasets.laion:load", "web pictures by address; better through webdataset"),
+    "lexica": ("pez.datasets.lexica:load", "generated pictures with their original prompts"),
+}
+
+
+def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Item]:
+    """The items of a data set, one by one; no picture is read yet.
+
+    ``split`` "" means all. ``path`` is where the data lie; "" is the hub for coco, celeba, laion
+    and lexica. The first item is looked for at once, so that errors come here: PezError for an
+    unknown name or split, data that are missing, empty or damaged, and a hub out of reach.
+    """
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name, DATASETS, 3, 0.5)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise PezError(f"unknown data set {name!r}; {meant}there are {', '.join(DATASETS)}.")
+    module, symbol = DATASETS[name][0].split(":")
+    items = iter(getattr(import_module(module), symbol)(split, path))
+    first = next(items, None)
+    if first is None:
+        where = f"{name} {split} {path}".strip()
+        raise PezError(f"{where} holds no pictures; check the split and the path.")
+    return chain([first], items)
+
+
+def draw(items: Iterable[Item], count: int, seed: int) -> list[Item]:
+    """``count`` items at random from a stream, or all if there are fewer; O(count) memory.
+
+    Each item has a rank, a hash of seed and id, and the lowest ranks are taken in order. So
+    the draw depends on nothing but the seed and which ids there are: not on their order, and a
+    draw of 10 is the beginning of a draw of 100. PezError for a count below 1.
+    """
+    if count < 1:
+        raise PezError(f"the number of items to draw must be above 0, not {count}.")
+    return heapq.nsmallest(count, items, lambda item: _rank(item.id, seed))
+
+
+def _rank(key: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{key}".encode(errors="surrogatepass")).digest()

@@ -1,0 +1,96 @@
+"""MS COCO captions: COCO's own annotation files, Karpathy's splits, or those of the hub.
+
+T.-Y. Lin and others, *Microsoft COCO: Common Objects in Context*, ECCV 2014. On the hub the
+parquet files of ``yerevann/coco-karpathy`` are read: splits train, validation, test, restval;
+columns ``filepath, sentids, filename, imgid, split, sentences, cocoid, url`` (names and use
+verified in published code that reads them, not on the hub itself). They hold addresses; the
+pictures come from images.cocodataset.org one by one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pez.datasets.item import Item, cell_captions, in_split
+from pez.datasets.karpathy import karpathy_items, picture_place, read_json
+from pez.datasets.parquet import parquet_files, parquet_rows
+from pez.errors import PezError
+from pez.images import read_bytes
+
+HUB = "yerevann/coco-karpathy"
+LAYOUT = "data/train-*.parquet (or captions_val2014.json and val2014/, or dataset_coco.json)"
+_WEB = "http://images.cocodataset.org/"
+
+
+def load(split: str, path: str) -> Iterator[Item]:
+    """Items of COCO; the id is COCO's image id in all layouts.
+
+    ``path`` is a caption file or a folder with one (also in ``annotations/``; Karpathy's goes
+    before COCO's own), or parquet files, or nothing for the hub. Pictures are looked for in
+    ``val2014/``, ``images/val2014/``, ``images/`` and the folder itself, else on the web.
+    Splits: Karpathy's train, val, test, restval; of COCO's files what their name says
+    (``val``, ``val2014``).
+    """
+    place = Path(path)
+    if not path or place.suffix == ".parquet":
+        return _from_parquet(split, path)
+    if place.is_file():
+        own = "annotations" in read_json(place)
+        return _from_captions([place], split) if own else _from_karpathy(place, split)
+    where = (place, place / "annotations")
+    files = [file for folder in where for file in sorted(folder.glob("dataset_*.json"))]
+    if files:
+        return _from_karpathy(files[0], split)
+    files = [file for folder in where for file in sorted(folder.glob("captions_*.json"))]
+    return _from_captions(files, split) if files else _from_parquet(split, path)
+
+
+def _root(file: Path) -> Path:
+    return file.parent.parent if file.parent.name == "annotations" else file.parent
+
+
+def _from_karpathy(file: Path, split: str) -> Iterator[Item]:
+    root = _root(file)
+    return karpathy_items(file, split, (root, root / "images"), lambda name: _WEB + name)
+
+
+def _from_captions(files: list[Path], split: str) -> Iterator[Item]:
+    chosen = [file for file in files if in_split(file.stem, split)]
+    if not chosen:
+        names = ", ".join(file.name for file in files)
+        raise PezError(f"none of {names} is of split {split!r}; name a split as they do.")
+    for file in chosen:
+        yield from _items(file)
+
+
+def _items(file: Path) -> Iterator[Item]:
+    """``{"images": [{"id", "file_name", "coco_url", ...}], "annotations": [{"image_id",
+    "id", "caption"}]}``.
+    """
+    whole, root, part = read_json(file), _root(file), file.stem.rpartition("_")[2]
+    captions: dict[Any, list[str]] = defaultdict(list)
+    for row in whole.get("annotations") or ():
+        captions[row.get("image_id")] += cell_captions(row.get("caption"))
+    rows = [row for row in whole["images"] if "file_name" in row and "id" in row]
+    web = {row["file_name"]: row.get("coco_url") or _WEB + row["file_name"] for row in rows}
+    folders = (root / part, root / "images" / part, root / "images", root)
+    place = picture_place(folders, list(web), web.__getitem__, file)
+    for row in rows:
+        source = place(row["file_name"])
+        attributes = {k: v for k, v in row.items() if k not in ("id", "file_name")}
+        attributes["split"] = part
+        texts, read = tuple(captions[row["id"]]), partial(read_bytes, source)
+        yield Item(str(row["id"]), texts, attributes, source, read)
+
+
+def _from_parquet(split: str, path: str) -> Iterator[Item]:
+    for _, row, _ in parquet_rows(parquet_files(HUB, split, path, LAYOUT)):
+        source = row.get("url") or f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
+        attributes = {"split": row["split"]} if row.get("split") else {}
+        read = partial(read_bytes, source)
+        texts = cell_captions(row.get("sentences"))
+        yield Item(str(row.get("cocoid")), texts, attributes, source, read)

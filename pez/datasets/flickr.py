@@ -1,0 +1,60 @@
+"""Flickr8k and Flickr30k: Karpathy's caption file, or ``captions.txt``, beside the pictures.
+
+M. Hodosh, P. Young, J. Hockenmaier, *Framing Image Description as a Ranking Task*, JAIR 2013;
+P. Young and others, *From image descriptions to visual denotations*, TACL 2014.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pez.datasets.item import Item, clean
+from pez.datasets.karpathy import karpathy_items, picture_place
+from pez.errors import PezError
+from pez.images import read_bytes
+
+_FOLDERS = ("images", "Images", "flickr30k_images", "flickr30k-images", "Flicker8k_Dataset")
+_LAYOUT = "dataset_flickr30k.json or captions.txt (image,caption) beside images/"
+
+
+def load(split: str, path: str) -> Iterator[Item]:
+    """Items of a folder or caption file; the id is the picture's file name.
+
+    Karpathy's file has the splits train, val and test; ``captions.txt`` (a csv with the columns
+    ``image`` and ``caption``, a line a caption) has none.
+    """
+    place = Path(path)
+    if not path or not place.exists():
+        raise PezError(f"{path!r} does not exist; give a folder with {_LAYOUT}.")
+    names = ("dataset_flickr*.json", "captions.txt", "captions.csv")
+    files = [f for name in names for f in sorted(place.glob(name))] if place.is_dir() else [place]
+    if not files:
+        raise PezError(f"{path} holds no caption file; give a folder with {_LAYOUT}.")
+    file = files[0]
+    folders = [file.parent / name for name in _FOLDERS if (file.parent / name).is_dir()]
+    folders.append(file.parent)
+    if file.suffix == ".json":
+        return karpathy_items(file, split, folders)
+    if split:
+        raise PezError(f"{file} knows no splits; leave the split out, or use Karpathy's file.")
+    return _from_lines(file, folders)
+
+
+def _from_lines(file: Path, folders: list[Path]) -> Iterator[Item]:
+    captions: dict[str, list[str]] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, restval="")
+            if not {"image", "caption"} <= set(reader.fieldnames or ()):
+                raise PezError(f"{file} has no columns image and caption; give {_LAYOUT}.")
+            for row in reader:
+                captions.setdefault(row["image"], []).append(row["caption"])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PezError(f"{file} cannot be read as csv ({error}).") from error
+    place = picture_place(folders, list(captions), None, file)
+    for name, texts in captions.items():
+        source = place(name)
+        yield Item(name, clean(texts), {}, source, partial(read_bytes, source))

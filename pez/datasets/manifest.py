@@ -1,0 +1,114 @@
+"""Which pictures a run used, so that it can be repeated with these very ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pez.datasets.item import Item
+from pez.errors import PezError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a run. ``sha256`` is of its file's bytes, None if they could not be read."""
+
+    dataset: str
+    split: str
+    id: str
+    sha256: str | None
+    seed: int
+
+
+def write_manifest(
+    path: str | Path, items: Sequence[Item], dataset: str, split: str, seed: int
+) -> list[Entry]:
+    """Read the picture of each item and write a line of JSON for it, all at once (atomically).
+
+    A picture that cannot be read does not stop it: it is recorded with sha256 null. PezError if
+    the file cannot be written.
+    """
+    entries = [Entry(dataset, split, item.id, _digest(item), seed) for item in items]
+    target = Path(path)
+    part = target.with_name(f"{target.name}.part")
+    lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # names that are no UTF-8 come out as JSON escapes
+        part.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+        os.replace(part, target)
+    except OSError as error:
+        raise PezError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    return entries
+
+
+def read_manifest(path: str | Path) -> list[Entry]:
+    """The lines of a manifest. PezError that names the line for one that is none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PezError(f"{path} cannot be read as a manifest ({error}).") from error
+    entries = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                entries.append(_entry(json.loads(line)))
+            except (ValueError, TypeError, RecursionError):
+                raise PezError(f"{path}, line {number}, is no line of a manifest.") from None
+    if not entries:
+        raise PezError(f"{path} is empty; give a manifest that a run has written.")
+    return entries
+
+
+def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Item]:
+    """The items of a manifest in its order, from the data set opened anew.
+
+    ``path_to_data`` is the ``path`` of :func:`pez.datasets.open_dataset`. Reads the data set
+    until all are found, and every picture. PezError that names the item for an id that is
+    missing and for a picture whose bytes are not those of then: changed, unreadable now, or
+    readable now and not then.
+    """
+    from pez.datasets import open_dataset
+
+    entries = read_manifest(path)
+    if len({(entry.dataset, entry.split) for entry in entries}) > 1:
+        raise PezError(f"{path} is of several data sets or splits; make a manifest for each.")
+    missing, found = {entry.id for entry in entries}, {}
+    for item in open_dataset(entries[0].dataset, split=entries[0].split, path=path_to_data):
+        if item.id in missing:
+            missing.remove(item.id)
+            found[item.id] = item
+            if not missing:
+                break
+    for entry in entries:
+        if entry.id in missing:
+            where = f"{entry.dataset} {entry.split} {path_to_data}".strip()
+            raise PezError(f"{entry.id} of {path} is not in {where}; give the data of then.")
+        if (now := _digest(found[entry.id])) != entry.sha256:
+            was, is_now = entry.sha256 or "unreadable", now or "unreadable"
+            raise PezError(
+                f"the picture of {entry.id} is not that of {path} "
+                f"(sha256 was {was[:16]}, is {is_now[:16]}); give the data of then."
+            )
+    return [found[entry.id] for entry in entries]
+
+
+def _digest(item: Item) -> str | None:
+    try:
+        return hashlib.sha256(item.picture()).hexdigest()
+    except PezError:
+        return None
+
+
+def _entry(row: object) -> Entry:
+    if not isinstance(row, dict):
+        raise TypeError
+    entry = Entry(**{f.name: row.get(f.name) for f in fields(Entry)})
+    texts = [entry.dataset, entry.split, entry.id, entry.sha256 or ""]
+    if not all(isinstance(text, str) for text in texts) or type(entry.seed) is not int:
+        raise TypeError
+    return entry

@@ -1,0 +1,155 @@
+"""Parquet files, of a folder or of the hub: rows are streamed without their pictures.
+
+The bytes of a picture are read from its row group when asked for, so that drawing a hundred
+pictures from two hundred thousand fetches only what is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from pez.datasets.item import in_split
+from pez.errors import PezError
+
+_HUB = "hf://datasets/"
+
+
+def parquet_files(repo: str, split: str, path: str, layout: str) -> list[str]:
+    """The parquet files of a split in order: of a local file or folder, else of the hub.
+
+    Those of the hub are named ``hf://datasets/owner/name/file``. ``layout`` tells which files
+    to put into a folder by hand. PezError if there are none, or the hub cannot be reached.
+    """
+    if path:
+        root = Path(path)
+        if not root.exists():
+            raise PezError(f"{path} does not exist; give a folder with {layout}.")
+        found = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
+        names = [str(file.relative_to(root)) if root.is_dir() else root.name for file in found]
+        files = [str(file) for file in found]
+    else:
+        names = sorted(_hub_files(repo, layout))
+        files = [f"{_HUB}{repo}/{name}" for name in names]
+    if not files:
+        raise PezError(f"{path or repo} holds no parquet file; give a folder with {layout}.")
+    chosen = [file for name, file in zip(names, files, strict=True) if in_split(name, split)]
+    if not chosen:
+        raise PezError(f"no file of {path or repo} is of split {split!r}: {', '.join(names[:5])}.")
+    return chosen
+
+
+def parquet_rows(
+    files: Sequence[str], picture: str = "", skip: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, Any], partial[bytes]]]:
+    """For each row: where it is (``file#row``), its cells, and what reads its picture.
+
+    ``picture`` names the column of pictures (binary, or a struct of ``bytes`` and ``path`` as
+    the hub has it), of which only the path is among the cells; columns in ``skip`` are left out.
+    """
+    for file in files:
+        with _explained(file), _opened(file) as table:
+            heavy = _heavy(table, picture) if picture else ""
+            columns = [name for name in _leaves(table) if name != heavy and name not in skip]
+            place = 0
+            for group in range(table.num_row_groups):
+                row = 0
+                for batch in table.iter_batches(1024, [group], columns):
+                    for cells in batch.to_pylist():
+                        read = partial(read_cell, file, group, row, heavy)
+                        yield f"{file}#{place}", cells, read
+                        row, place = row + 1, place + 1
+
+
+def read_cell(file: str, group: int, row: int, column: str) -> bytes:
+    """The bytes in one cell; ``column`` may be a part of a struct, as ``image.bytes``."""
+    with _explained(file):
+        value = _column(file, _stamp(file), group, column)[row].as_py()
+    return value or b""
+
+
+@lru_cache(maxsize=2)  # pictures are mostly read in order, many of one row group in a row
+def _column(file: str, _stamp: tuple[int, ...], group: int, column: str) -> Any:
+    with _opened(file) as table:
+        cells = table.read_row_group(group, [column]).column(0).combine_chunks()
+    for part in column.split(".")[1:]:
+        cells = cells.field(part)
+    return cells
+
+
+def _stamp(file: str) -> tuple[int, ...]:
+    """Differs once a local file was changed."""
+    if file.startswith(_HUB):
+        return ()
+    info = os.stat(file)
+    return info.st_mtime_ns, info.st_size
+
+
+def _leaves(table: Any) -> list[str]:
+    """Columns and the parts of struct columns, by their dotted names."""
+    names: list[str] = []
+    for field in table.schema_arrow:
+        struct = str(field.type).startswith("struct")
+        parts = [field.type.field(n).name for n in range(field.type.num_fields)] if struct else []
+        names += [f"{field.name}.{part}" for part in parts] or [field.name]
+    return names
+
+
+def _heavy(table: Any, picture: str) -> str:
+    """The column of the bytes of pictures."""
+    names = _leaves(table)
+    for name in (f"{picture}.bytes", picture):
+        if name in names:
+            return name
+    raise PezError(f"there is no column {picture!r} of pictures, only {', '.join(names[:12])}.")
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[Any]:
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise PezError("parquet files need pyarrow; pip install 'pez-prompts[eval]'.") from None
+    opened = _hub().open(file.removeprefix("hf://"), "rb") if file.startswith(_HUB) else None
+    with opened or open(file, "rb") as stream, ParquetFile(stream) as table:
+        yield table
+
+
+def _hub() -> Any:
+    from huggingface_hub import HfFileSystem
+
+    return HfFileSystem(endpoint=os.environ.get("HF_ENDPOINT"))
+
+
+def _hub_files(repo: str, layout: str) -> list[str]:
+    """The parquet files of a data set on the hub."""
+    try:
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+        names = api.list_repo_files(repo, repo_type="dataset")
+    except Exception as error:  # the client and what it rests on raise dozens of kinds
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        by_hand = f"or download it by hand and give a folder with {layout} as path"
+        if status in (401, 403):
+            mend = f"accept its terms on its page and run `hf auth login`, {by_hand}"
+            raise PezError(f"the hub does not hand out {repo} (HTTP {status}); {mend}.") from error
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        mend = f"check the connection, {by_hand}"
+        raise PezError(f"{repo} cannot be had from the hub ({why}); {mend}.") from error
+    return [name for name in names if name.endswith(".parquet")]
+
+
+@contextmanager
+def _explained(file: str) -> Iterator[None]:
+    try:
+        yield
+    except (PezError, GeneratorExit):
+        raise
+    except Exception as error:  # pyarrow's own errors are ValueError, OSError and others
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise PezError(f"{file} cannot be read ({why}); download it again.") from error

@@ -1,0 +1,98 @@
+"""Tar files of pictures as img2dataset writes them and WebDataset reads them.
+
+A sample is a run of members of one name up to the first dot: a picture (``.jpg``, ``.png``,
+``.webp``), its captions in ``.txt`` and what else is known in ``.json``. Nothing is unpacked:
+a picture is read from its place in the tar when asked for.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pez.datasets.folder import beside
+from pez.datasets.item import Item, in_split, split_row, text_captions
+from pez.errors import PezError
+from pez.images import natural_key
+
+_PICTURES = ("jpg", "jpeg", "png", "webp")
+_LAYOUT = "tar files of .jpg, .txt and .json, as img2dataset --output_format webdataset writes"
+
+
+def load(split: str, path: str) -> Iterator[Item]:
+    """Items of a tar file, or of all those in a folder and below.
+
+    A split is told from the tars' names or folders (``train-00000.tar``, ``train/00000.tar``).
+    The id is the tar's name and the key: ``00000/000000012``. A sample without a picture (its
+    download failed) is left out.
+    """
+    root = Path(path)
+    if not path or not root.exists():
+        raise PezError(f"{path!r} does not exist; give a path with {_LAYOUT}.")
+    base = root if root.is_dir() else root.parent
+    found = [f for f in root.rglob("*.tar*") if f.is_file()] if root.is_dir() else [root]
+    tars = [file for file in found if in_split(str(file.relative_to(base)), split)]
+    if not tars:
+        raise PezError(f"{path} holds no tar file of split {split!r}; give {_LAYOUT}.")
+    for file in sorted(tars, key=lambda f: natural_key(f.relative_to(base))):
+        name = file.relative_to(base).as_posix().partition(".tar")[0]
+        for key, members in _samples(file):
+            yield from _item(file, f"{name}/{key}", members)
+
+
+def _samples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Keys and, by suffix, texts (str) and the members that are pictures, in one pass."""
+    key, members = "", {}
+    try:
+        with tarfile.open(file) as tar:
+            while member := tar.next():
+                tar.members = []  # type: ignore[assignment]  # millions would fill the memory
+                folder, _, base = member.name.rpartition("/")
+                if not member.isfile() or base.startswith("."):
+                    continue
+                stem, _, suffix = base.partition(".")
+                own = f"{folder}/{stem}".strip("./")
+                if own != key:
+                    if members:
+                        yield key, members
+                    key, members = own, {}
+                kind = suffix.lower()
+                if kind in _PICTURES:
+                    members["picture"] = member
+                elif kind in ("txt", "json"):
+                    stream = tar.extractfile(member)
+                    members[kind] = stream.read().decode(errors="replace") if stream else ""
+            if members:
+                yield key, members
+    except (tarfile.TarError, OSError, EOFError) as error:
+        why = str(error) or type(error).__name__
+        raise PezError(f"{file} is damaged or no tar ({why}); make or copy it again.") from error
+
+
+def _item(file: Path, name: str, members: dict[str, Any]) -> Iterator[Item]:
+    if "picture" not in members:
+        return
+    captions, attributes, prompt = split_row(
+        beside(members.get("json", "")), text_captions(members.get("txt", ""))
+    )
+    member: tarfile.TarInfo = members["picture"]
+    read = partial(read_member, str(file), member.name, member.offset_data, member.size)
+    yield Item(name, captions, attributes, f"{file}#{member.name}", read, prompt)
+
+
+def read_member(file: str, name: str, offset: int, size: int) -> bytes:
+    """The bytes of a member, by its place in the (unpacked) tar."""
+    try:
+        with tarfile.open(file) as tar:  # its file object unpacks a .tar.gz
+            stream: Any = tar.fileobj
+            stream.seek(offset)
+            data = stream.read(size)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        why = str(error) or type(error).__name__
+        raise PezError(f"{file}#{name} cannot be read ({why}); copy the tar again.") from error
+    if len(data) < size:
+        raise PezError(f"{file}#{name} is cut off; make or copy the tar again.")
+    return data
