@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pez.errors import PezError as PezError
+    from pez.generation import generate as generate
     from pez.models import load_model as load_model
     from pez.result import Result as Result
     from pez.verbs import distill as distill
@@ -29,6 +30,7 @@ _PUBLIC = {
     "mix": "pez.verbs",
     "neighbours": "pez.verbs",
     "score": "pez.verbs",
+    "generate": "pez.generation",
     "load_model": "pez.models",
     "Result": "pez.result",
     "PezError": "pez.errors",
@@ -38,6 +40,7 @@ __all__ = [  # noqa: RUF022
     "PezError",
     "__version__",
     "distill",
+    "generate",
     "invert",
     "load_model",
     "mix",
