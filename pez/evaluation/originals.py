@@ -147,10 +147,10 @@ def _keep(item: Item, data: Data, seed: int, store: Store) -> Original:
     except PezError as error:
         return replace(known, error=str(error))
     sha256 = hashlib.sha256(bytes_).hexdigest()
-    return replace(known, sha256=sha256, file=store.put_original(bytes_, sha256, _suffix(bytes_)))
+    return replace(known, sha256=sha256, file=store.put_original(bytes_, sha256, picture_suffix(bytes_)))
 
 
-def _suffix(data: bytes) -> str:
+def picture_suffix(data: bytes) -> str:
     """A file name's end by what the bytes are, for browsers and viewers."""
     import io
 

@@ -44,9 +44,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Given:
-    """A prompt made elsewhere, for the item called ``item``; ``number`` tells several apart."""
+    """A prompt made elsewhere, for the item at ``place`` of the originals; ``number`` tells several
+    of one method apart."""
 
-    item: str
+    place: int
     prompt: str
     method: str
     number: int = 0
@@ -64,6 +65,7 @@ class Way:
     length: int | None = None
     seed: int | None = None
     options: InvertOptions | None = None
+    record: dict[str, Any] = field(default_factory=dict, hash=False)  # of ``options``
 
 
 @dataclass(frozen=True)
@@ -122,19 +124,24 @@ def expand(
 ) -> list[Node]:
     """A node for each item and way, item by item."""
     listed = _ways(plan)
-    made: dict[str, list[Given]] = {}
+    draws = [
+        (generator, {"generator": identity(generator.name), "options": options.record()})
+        for generator in plan.generators
+        for options in [painter_options(generator)]
+    ]
+    made: dict[int, list[Given]] = {}
     for one in given:
-        made.setdefault(one.item, []).append(one)
+        made.setdefault(one.place, []).append(one)
     nodes = []
-    for original in originals:
+    for place, original in enumerate(originals):
         for way in listed:
             spec = _prompt_spec(plan, original, way, identity)
             if spec is not None:
-                nodes.append(_node(plan, original, way, Unit("prompt", spec), identity))
-        for one in made.get(original.item, ()):
+                nodes.append(_node(plan, draws, original, way, Unit("prompt", spec), identity))
+        for one in made.get(place, ()):
             way = Way(one.method, "text", seed=one.number)
             spec = _identity_of(original) | {"text": one.prompt}
-            nodes.append(_node(plan, original, way, Unit("prompt", spec), identity))
+            nodes.append(_node(plan, draws, original, way, Unit("prompt", spec), identity))
     return nodes
 
 
@@ -160,19 +167,14 @@ def _ways(plan: Plan) -> list[Way]:
 
 
 def _searches(plan: Plan, method: Any) -> list[Way]:
-    return [
-        Way(
-            method.label,
-            "search",
-            model,
-            length,
-            seed,
-            method_options(method, model, length, seed, plan.dtype),
-        )
-        for length in method.lengths
-        for model in plan.models
-        for seed in plan.seeds
-    ]
+    ways = []
+    for length in method.lengths:
+        for model in plan.models:
+            for seed in plan.seeds:
+                options = method_options(method, model, length, seed, plan.dtype)
+                record = options.record()
+                ways.append(Way(method.label, "search", model, length, seed, options, record))
+    return ways
 
 
 def _identity_of(original: Original) -> dict[str, Any]:
@@ -187,9 +189,9 @@ def _prompt_spec(
 ) -> dict[str, Any] | None:
     """What decides a prompt; None for a baseline that the item does not have."""
     spec = _identity_of(original)
-    if way.how == "search" and way.options:
+    if way.how == "search":
         return spec | {
-            "search": way.options.record(),
+            "search": way.record,
             "models": [identity(name) for name in way.model],
         }
     if way.how == "captioner":
@@ -198,42 +200,29 @@ def _prompt_spec(
     return spec | {"text": text} if text else None
 
 
-def _node(plan: Plan, original: Original, way: Way, unit: Unit, identity: Identity) -> Node:
-    pictures = tuple(
-        _drawn(plan, original, unit, generator, seed, identity)
-        for generator in plan.generators
-        for seed in generator.image_seeds or range(generator.pictures)
-    )
+def _node(
+    plan: Plan,
+    draws: Sequence[tuple[GeneratorPlan, dict[str, Any]]],
+    original: Original,
+    way: Way,
+    unit: Unit,
+    identity: Identity,
+) -> Node:
+    pictures = []
+    for generator, spec in draws:
+        for seed in generator.image_seeds or range(generator.pictures):
+            own = {"prompt": unit.key, "image_seed": seed, "noise": noise_seed(original, seed)}
+            picture = Unit("picture", spec | own)
+            asked = {j: {"picture": picture.key, "judge": identity(j)} for j in plan.judges}
+            scores = {judge: Unit("score", spec) for judge, spec in asked.items()}
+            pictures.append(Drawn(picture, generator, seed, scores))
     texts = [judge for judge in (*plan.judges, *plan.readers) if not picture_only(judge)]
     readings = {
         judge: Unit("reading", {"prompt": unit.key, "judge": identity(judge)}) for judge in texts
     }
     model = plan.language_model
     language = Unit("language", {"prompt": unit.key, "model": identity(model)}) if model else None
-    return Node(original, way, unit, pictures, readings, language)
-
-
-def _drawn(
-    plan: Plan,
-    original: Original,
-    prompt: Unit,
-    generator: GeneratorPlan,
-    seed: int,
-    identity: Identity,
-) -> Drawn:
-    spec = {
-        "prompt": prompt.key,
-        "generator": identity(generator.name),
-        "options": painter_options(generator).record(),
-        "image_seed": seed,
-        "noise": noise_seed(original, seed),
-    }
-    unit = Unit("picture", spec)
-    scores = {
-        judge: Unit("score", {"picture": unit.key, "judge": identity(judge)})
-        for judge in plan.judges
-    }
-    return Drawn(unit, generator, seed, scores)
+    return Node(original, way, unit, tuple(pictures), readings, language)
 
 
 def noise_seed(original: Original, image_seed: int) -> int:
