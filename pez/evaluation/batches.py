@@ -142,7 +142,9 @@ class Missing:
             chosen = [pair for pair, lack in zip(chunk, lacks, strict=True) if lack]
             if cut and not (self.retry and any(record and record.error for record in found)):
                 chosen = chunk
-            out.append((sum(lacks), lambda c=chosen: self._make(kind, how, options, title, c, task)))
+            out.append(
+                (sum(lacks), lambda c=chosen: self._make(kind, how, options, title, c, task))
+            )
         return out
 
     def _make(

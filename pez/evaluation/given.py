@@ -1,8 +1,8 @@
 """Prompts made elsewhere, from a CSV file, so that any rival can enter the table.
 
-    item,prompt,method
-    web-00,a cob of corn on pink,mine
-    photos/cat.jpg,a cat,mine
+item,prompt,method
+web-00,a cob of corn on pink,mine
+photos/cat.jpg,a cat,mine
 """
 
 from __future__ import annotations

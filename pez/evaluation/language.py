@@ -25,8 +25,8 @@ class LanguageModel:
 
     @torch.no_grad()
     def perplexities(self, texts: Sequence[str]) -> list[float | None]:
-        """exp of the mean negative log-likelihood of each text's tokens, each given those
-        before it and the start token (Jelinek et al. 1977). Without a start token the first
+        """Perplexities: exp of the mean negative log-likelihood of each text's tokens, each given
+        those before it and the start token (Jelinek et al. 1977). Without a start token the first
         one is only given; a text without any token to predict has None.
         """
         start = [t for t in (self.tokenizer.bos_token_id,) if t is not None]

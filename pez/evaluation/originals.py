@@ -112,9 +112,7 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
         listed, seeds = _manifest_copy(data, store)
         items = from_manifest(listed, path_to_data=data.path)
     else:
-        items = draw(
-            open_dataset(data.dataset, split=split, path=data.path), data.count, data.seed
-        )
+        items = draw(open_dataset(data.dataset, split=split, path=data.path), data.count, data.seed)
     out = []
     for n, item in enumerate(items):
         if notice:
@@ -139,15 +137,15 @@ def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
 def _keep(item: Item, data: Data, seed: int, store: Store) -> Original:
     """Read an item's picture into the store."""
     caption = item.captions[0] if item.captions else ""
-    known = Original(
-        data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed
-    )
+    known = Original(data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed)
     try:
         bytes_ = item.picture()
     except PezError as error:
         return replace(known, error=str(error))
     sha256 = hashlib.sha256(bytes_).hexdigest()
-    return replace(known, sha256=sha256, file=store.put_original(bytes_, sha256, picture_suffix(bytes_)))
+    return replace(
+        known, sha256=sha256, file=store.put_original(bytes_, sha256, picture_suffix(bytes_))
+    )
 
 
 def picture_suffix(data: bytes) -> str:

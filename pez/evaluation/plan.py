@@ -1,26 +1,26 @@
 """What a plan file says, read from TOML and checked before anything is done.
 
-    models = ["mini"]                  # searched; a list inside the list is searched as one
-    seeds = [0]
-    judges = ["mini-judge"]            # compare pictures, and prompts with originals
-    readers = ["mini-b"]               # compare prompts with originals only
-    baselines = ["caption", "random-words"]
+models = ["mini"]                  # searched; a list inside the list is searched as one
+seeds = [0]
+judges = ["mini-judge"]            # compare pictures, and prompts with originals
+readers = ["mini-b"]               # compare prompts with originals only
+baselines = ["caption", "random-words"]
 
-    [data]                             # or several [[data]]
-    dataset = "samples"
-    split = ["web", "art"]
-    count = 15
+[data]                             # or several [[data]]
+dataset = "samples"
+split = ["web", "art"]
+count = 15
 
-    [[methods]]
-    name = "pez"
-    lengths = [8, 16]
-    steps = 500
-    options = { init = "random" }      # any option of pez invert
+[[methods]]
+name = "pez"
+lengths = [8, 16]
+steps = 500
+options = { init = "random" }      # any option of pez invert
 
-    [[generators]]
-    name = "mini-sd"
-    pictures = 2                       # of each prompt; or image_seeds = [0, 1]
-    options = { steps = 20 }           # any option of pez generate
+[[generators]]
+name = "mini-sd"
+pictures = 2                       # of each prompt; or image_seeds = [0, 1]
+options = { steps = 20 }           # any option of pez generate
 """
 
 from __future__ import annotations
@@ -46,8 +46,6 @@ _TAKEN_PICTURE = ("generator", "seed", "count", "device")
 
 
 def _entry(read: Callable[[Any, str], Any], default: Any = MISSING) -> Any:
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata={"read": read})
     return field(default=default, metadata={"read": read})
 
 
@@ -116,7 +114,7 @@ class MethodPlan:
     lengths: tuple[int, ...] = _entry(_many(_number(1)), (16,))
     steps: int = _entry(_number(1), 500)
     label: str = _entry(_text, "")
-    options: dict[str, Any] = _entry(_options, {})
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": _options})
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class GeneratorPlan:
     pictures: int = _entry(_number(1), 1)
     image_seeds: tuple[int, ...] = _entry(_many(_number(0)), ())
     label: str = _entry(_text, "")
-    options: dict[str, Any] = _entry(_options, {})
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": _options})
 
 
 @dataclass(frozen=True)

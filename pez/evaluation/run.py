@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,8 @@ def versions() -> dict[str, str]:
 
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):  # pez itself may run from a bare checkout
             found[name] = version(name)
-        except PackageNotFoundError:
-            pass  # run from a checkout that is not installed
     return found
 
 

@@ -1,10 +1,10 @@
 """What a plan asks for, as units: each is named by a hash of all that decides its outcome.
 
-    item x method x length x model x seed  -> prompt
-    prompt x generator x image seed        -> picture
-    picture x judge                        -> score      (the two pictures compared)
-    prompt x judge or reader               -> reading    (the prompt compared with the original)
-    prompt x language model                -> language   (perplexity)
+item x method x length x model x seed  -> prompt
+prompt x generator x image seed        -> picture
+picture x judge                        -> score      (the two pictures compared)
+prompt x judge or reader               -> reading    (the prompt compared with the original)
+prompt x language model                -> language   (perplexity)
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class Unit:
 
 @dataclass(frozen=True)
 class Given:
-    """A prompt made elsewhere, for the item at ``place`` of the originals; ``number`` tells several
-    of one method apart."""
+    """A prompt made elsewhere, for the item at ``place`` of the originals; ``number`` tells
+    several of one method apart.
+    """
 
     place: int
     prompt: str
