@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pez.errors import PezError as PezError
+    from pez.evaluation.command import similarity as similarity
+    from pez.evaluation.run import evaluate as evaluate
     from pez.generation import generate as generate
     from pez.models import load_model as load_model
     from pez.result import Result as Result
@@ -32,6 +34,8 @@ _PUBLIC = {
     "score": "pez.verbs",
     "generate": "pez.generation",
     "load_model": "pez.models",
+    "evaluate": "pez.evaluation.run",
+    "similarity": "pez.evaluation.command",
     "Result": "pez.result",
     "PezError": "pez.errors",
 }
@@ -40,12 +44,14 @@ __all__ = [  # noqa: RUF022
     "PezError",
     "__version__",
     "distill",
+    "evaluate",
     "generate",
     "invert",
     "load_model",
     "mix",
     "neighbours",
     "score",
+    "similarity",
 ]
 
 

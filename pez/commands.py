@@ -223,6 +223,20 @@ def _listed(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def evaluate(args: argparse.Namespace) -> int:
+    """``pez evaluate``."""
+    from pez.evaluation.command import run_evaluate
+
+    return run_evaluate(args)
+
+
+def similarity(args: argparse.Namespace) -> int:
+    """``pez similarity``: a cosine (for lpips 1 - distance)."""
+    from pez.evaluation.command import run_similarity
+
+    return run_similarity(args)
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.demo import run_demo

@@ -240,5 +240,5 @@ def test_weights_that_cannot_be_had_are_no_silent_fallback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(PezError, match="stable-diffusion-v1-5.*--generator mini-sd"):
+    with pytest.raises(PezError, match=r"stable-diffusion-v1-5.*--generator mini-sd"):
         open_painter(options(generator="sd15"))

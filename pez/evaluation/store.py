@@ -1,0 +1,169 @@
+"""Results of a run in a folder: one file a unit, written once and whole, and the table's rows.
+
+units/KIND/ab/KEY.json    what was done and what came of it; KEY begins with ab
+units/KIND/ab/KEY.png     of a picture; KEY.npy of a prompt that is no text
+originals/ab/SHA256.png   the pictures of the data sets, as they came
+index.jsonl               the units of the plan of today: a line for each prompt
+manifest.jsonl, plan.toml, plan.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pez.errors import PezError
+
+INDEX = "index.jsonl"
+COLUMNS = (
+    *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
+    *("seed", "prompt", "search_score", "tokens", "seconds", "forwards", "backwards"),
+    *("generator", "image_seed", "picture", "judge", "similarity", "text_score"),
+    *("perplexity", "real_words", "error"),
+)
+_OF_ITEM = ("dataset", "split", "item", "source", "caption")
+_OF_WAY = ("method", "length", "search_model", "seed")
+_OF_PROMPT = ("prompt", "search_score", "tokens", "forwards", "backwards", "real_words")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of one unit: ``out``, or the reason in ``error``.
+
+    ``seconds`` is the unit's share of the time its batch took, ``batch`` names the units that
+    were done together.
+    """
+
+    kind: str
+    key: str
+    spec: dict[str, Any]
+    out: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+    batch: str = ""
+
+
+class Store:
+    """The folder of a run. Any number of processes may read while one writes."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).expanduser()
+        self._parts = self.folder / ".parts"
+
+    def create(self) -> None:
+        """Make the folder ready for writing. PezError if it cannot be made."""
+        try:
+            self._parts.mkdir(parents=True, exist_ok=True)
+            for left in self._parts.iterdir():  # by a run that was killed
+                left.unlink()
+        except OSError as error:
+            raise PezError(
+                f"{self.folder} cannot be made ({error.strerror}); choose another --output."
+            ) from error
+
+    def path(self, kind: str, key: str, suffix: str = ".json") -> Path:
+        """Where a file of a unit is."""
+        return self.folder / "units" / kind / key[:2] / f"{key}{suffix}"
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """A unit's record; None if it was not done, or its file is no record."""
+        try:
+            return Record(**json.loads(self.path(kind, key).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put(self, record: Record, files: Mapping[str, bytes] | None = None) -> None:
+        """Write a unit's ``files`` by their suffix, then its record, which makes it done."""
+        for suffix, data in (files or {}).items():
+            self._write(self.path(record.kind, record.key, suffix), data)
+        text = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)
+        self._write(self.path(record.kind, record.key), text.encode(errors="backslashreplace"))
+
+    def put_original(self, data: bytes, sha256: str, suffix: str) -> str:
+        """Keep a picture under its content's name; its path within the folder."""
+        name = f"originals/{sha256[:2]}/{sha256}{suffix}"
+        if not (self.folder / name).is_file():
+            self._write(self.folder / name, data)
+        return name
+
+    def put_text(self, name: str, text: str) -> None:
+        """Write a file of the folder itself."""
+        self._write(self.folder / name, text.encode(errors="backslashreplace"))
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of JSON lines; PezError if there is none."""
+        try:
+            text = (self.folder / name).read_text(encoding="utf-8")
+            return [json.loads(line) for line in text.split("\n") if line]
+        except (OSError, ValueError):
+            raise PezError(
+                f"{self.folder} holds no whole {name}; give a folder that pez evaluate wrote."
+            ) from None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """All or nothing: a reader never meets half a file, whatever is killed when."""
+        part = self._parts / f"{path.name}.{os.getpid()}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError as error:
+            raise PezError(
+                f"{path} cannot be written ({error.strerror}); free the disk."
+            ) from error
+
+
+def read_rows(folder: str | Path) -> list[dict[str, Any]]:
+    """The table of a run: a dict of ``COLUMNS`` for each picture and judge, in the plan's order.
+
+    A judge or reader that sees no picture has rows of its own with ``generator`` "" and
+    ``image_seed``, ``picture`` and ``similarity`` None. ``source`` and ``picture`` are paths
+    within ``folder``. What is not done yet, failed or makes no sense is None; ``error`` is "" or
+    tells what failed. ``length`` and ``seed`` are None for baselines that have none.
+    PezError if ``folder`` holds no run.
+    """
+    store = Store(folder)
+    return [row for line in store.lines(INDEX) for row in _rows(store, line)]
+
+
+def _rows(store: Store, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of one prompt."""
+    found = store.get("prompt", line["prompt"])
+    language = store.get("language", line["language"]) if line["language"] else None
+    base: dict[str, Any] = dict.fromkeys(COLUMNS)
+    base |= {name: line[name] for name in (*_OF_ITEM, *_OF_WAY)}
+    base |= {name: found.out.get(name) for name in _OF_PROMPT if found}
+    base |= {"generator": "", "judge": "", "seconds": found.seconds if found else None}
+    base |= {"perplexity": language.out.get("perplexity") if language else None}
+    readings = {judge: store.get("reading", key) for judge, key in line["readings"].items()}
+    texts = {judge: r.out.get("text_score") if r else None for judge, r in readings.items()}
+    seen = {judge for picture in line["pictures"] for judge in picture["judges"]}
+
+    def row(judge: str, records: Iterable[Record | None], **more: Any) -> dict[str, Any]:
+        errors = [r.error for r in (found, *records, readings.get(judge), language) if r]
+        told = {
+            "judge": judge,
+            "text_score": texts.get(judge),
+            "error": next(filter(None, errors), ""),
+        }
+        return base | told | more
+
+    for picture in line["pictures"]:
+        drawn = store.get("picture", picture["key"])
+        path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
+        told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
+        told["picture"] = path if drawn and not drawn.error else None
+        for judge, key in picture["judges"].items() or [("", "")]:
+            score = store.get("score", key) if key else None
+            similarity = score.out.get("similarity") if score else None
+            yield row(judge, (drawn, score), similarity=similarity, **told)
+    alone = [judge for judge in readings if judge not in seen]
+    for judge in alone or ([] if line["pictures"] else [""]):
+        yield row(judge, ())
