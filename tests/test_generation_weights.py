@@ -1,6 +1,7 @@
 """Weights in prompts are read as web UIs read them."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
