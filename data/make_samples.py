@@ -3,7 +3,8 @@
     python data/make_samples.py
 
 Each folder has the hub's ImageFolder layout: pictures and a ``metadata.jsonl`` with
-``file_name``, ``text`` (the first caption), ``captions`` and the true attributes.
+``file_name``, ``text`` (the first caption), ``captions`` and the true attributes. Their things
+are those that the small generator knows, so that a picture can be drawn again from its prompt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pictures
 import pool
+import sketches
 import world
 from numpy.random import Generator
 from PIL import Image
@@ -22,16 +24,24 @@ HERE = Path(__file__).parent / "samples"
 COUNT = 15  # pictures a folder
 
 
+TWO = {"web": 0.25, "scenes": 0.4, "attributes": 0.0, "art": 0.15}  # share with two things
+
+
 def draw_kind(kind: str, rng: Generator) -> world.Scene:
     """A scene as the data set of that kind would hold it."""
-    scene = world.sample_scene(rng, two=0.25)
-    while kind == "scenes" and (scene.background in world.COLOURS or scene.style != "photo"):
-        scene = world.sample_scene(rng, two=0.6)
-    while kind == "attributes" and (len(scene.things) > 1 or not scene.size):
-        scene = world.sample_scene(rng, two=0)
-    while kind == "art" and scene.style == "photo":
-        scene = world.sample_scene(rng, two=0.15)
-    return scene
+    while True:
+        two = rng.random() < TWO[kind]  # chosen first: two known things are rarer than one
+        scene = world.sample_scene(rng, float(two))
+        while not set(scene.things) <= set(sketches.THINGS):
+            scene = world.sample_scene(rng, float(two))
+        place = scene.background not in world.COLOURS
+        if (
+            kind == "web"
+            or (kind == "scenes" and place and scene.style == "photo")
+            or (kind == "attributes" and scene.size)
+            or (kind == "art" and scene.style != "photo")
+        ):
+            return scene
 
 
 def captions(kind: str, scene: world.Scene, rng: Generator) -> list[str]:

@@ -1,4 +1,7 @@
-"""``pez demo``: the main job on a shipped picture, offline, and a page to look at."""
+"""``pez demo``: the main job on a shipped picture, offline, and a page to look at.
+
+A picture becomes a prompt, and the prompt becomes a picture again.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import html
 import random
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
+
 from pez.errors import PezError
-from pez.models import Reader
+from pez.models import Reader, load_model
 from pez.options import InvertOptions
 from pez.result import Result
 from pez.samples import Sample, samples
@@ -19,11 +25,12 @@ from pez.show import Bar
 from pez.verbs import invert, score
 
 STEPS = 300
+DRAWN = 4  # pictures of each text
 
 
 def run_demo(folder: Path, seed: int = 0) -> int:
-    """Invert the ``seed``-th sample, print how it went and write ``folder``/index.html."""
-    choices = samples("attributes")
+    """Invert the ``seed``-th sample, draw its prompt and write ``folder``/index.html."""
+    choices = [s for s in samples("attributes") if s.attributes["size"] == "large"]
     sample = choices[seed % len(choices)]
     options = InvertOptions(model=("mini",), length=8, steps=STEPS, restarts=4, history=True)
     print(f"picture   {sample.path}", file=sys.stderr)
@@ -34,21 +41,27 @@ def run_demo(folder: Path, seed: int = 0) -> int:
         result = invert(sample.path, reader=reader, options=options, watch=watch)
     bar.close()
     assert isinstance(result, Result)
-    rows = compare(sample, result, reader)
+    judge = load_model("mini-judge")
+    rows = compare(sample, result, reader, judge)
     print(result.prompt)
     for name, text, own, judged in rows:
         print(f"{name:<14} mini {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
+    drawn = [(name, *draw_again(sample, text, judge)) for name, text, _, _ in rows]
+    for name, _, likeness in drawn:
+        print(f"drawn again from the {name}: {likeness:.3f} like the original", file=sys.stderr)
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page.write_text(demo_page(sample, result, rows), encoding="utf-8")
+        side_by_side(sample, drawn[0][1]).save(folder / "pictures.png")
+        page.write_text(demo_page(sample, result, rows, drawn), encoding="utf-8")
     except OSError as error:
         raise PezError(
             f"cannot write {page} ({error.strerror}); choose another --output."
         ) from None
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
-        "mini is a small model of a synthetic world: it shows that the machinery works.\n"
+        "mini and mini-sd are small models of a synthetic world: they show that the machinery "
+        "works.\n"
         "For a real picture: pez invert cat.jpg   (fetches ViT-L-14/openai once, 1.7 GB)",
         file=sys.stderr,
     )
@@ -56,7 +69,7 @@ def run_demo(folder: Path, seed: int = 0) -> int:
 
 
 def compare(
-    sample: Sample, result: Result, searched: Reader
+    sample: Sample, result: Result, searched: Reader, judge: Reader
 ) -> list[tuple[str, str, float, float]]:
     """Name, text, and cosine under mini and the judge: found, true caption, random words."""
     words = random.Random(0).sample(searched.own_words or [], 8)
@@ -67,13 +80,47 @@ def compare(
     }
     prompts = list(texts.values())
     own = score(sample.path, prompts, reader=searched)
-    judged = score(sample.path, prompts, model="mini-judge")
+    judged = score(sample.path, prompts, reader=judge)
     return list(zip(texts, prompts, own, judged, strict=True))
 
 
-def demo_page(sample: Sample, result: Result, rows: Sequence[tuple[str, str, float, float]]) -> str:
+def draw_again(sample: Sample, prompt: str, judge: Reader) -> tuple[Image.Image, float]:
+    """The picture that mini-sd draws of ``prompt``, the mean likeness of four to the original.
+
+    Likeness is the cosine under the judge; the picture shown is the first, not the best.
+    """
+    from pez.generation import GenerateOptions, open_painter
+
+    painter = open_painter(GenerateOptions(generator="mini-sd"))
+    pictures = painter.paint([prompt] * DRAWN, range(DRAWN))
+    with Image.open(sample.path) as original:
+        target = judge.encode_images([original.convert("RGB")])
+    return pictures[0], float((judge.encode_images(pictures) @ target.T).mean())
+
+
+def side_by_side(sample: Sample, drawn: Image.Image) -> Image.Image:
+    """The original and the picture drawn from the found prompt, enlarged."""
+    sheet = Image.new("RGB", (528, 256), "white")
+    with Image.open(sample.path) as original:
+        for left, picture in ((0, original), (272, drawn)):
+            big = picture.convert("RGB").resize((256, 256), Image.Resampling.NEAREST)
+            sheet.paste(big, (left, 0))
+    return sheet
+
+
+def demo_page(
+    sample: Sample,
+    result: Result,
+    rows: Sequence[tuple[str, str, float, float]],
+    drawn: Sequence[tuple[str, Image.Image, float]],
+) -> str:
     """One self-contained HTML page."""
     picture = base64.b64encode(sample.path.read_bytes()).decode()
+    again = "".join(
+        f"<figure><img alt='drawn from the {n}' src='data:image/png;base64,{_base64(image)}'>"
+        f"<figcaption>{html.escape(n)}<br>likeness {likeness:.3f}</figcaption></figure>"
+        for n, image, likeness in drawn
+    )
     lines = "".join(
         f"<tr><td>{html.escape(n)}<td class=t>{html.escape(t)}<td>{a:.3f}<td>{b:.3f}"
         for n, t, a, b in rows
@@ -89,6 +136,8 @@ img{{width:192px;height:192px;image-rendering:pixelated;border-radius:8px}}
 table{{border-collapse:collapse;width:100%;margin:1rem 0}}
 td,th{{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #ddd}}
 .t{{overflow-wrap:anywhere}}
+figure{{margin:0}} figure img{{width:152px;height:152px}}
+figcaption{{text-align:center;font-size:.9rem}}
 svg{{width:100%;height:auto}} .note{{color:#666;font-size:.9rem}}
 </style>
 <h1>A picture becomes a prompt</h1>
@@ -96,11 +145,23 @@ svg{{width:100%;height:auto}} .note{{color:#666;font-size:.9rem}}
 <div class=prompt>{html.escape(result.prompt)}</div></div>
 <table><tr><th>text<th><th>mini<th>judge{lines}</table>
 <p>Cosine with the picture, under the searched model and under one that was never searched.</p>
+<h2>And a picture again</h2>
+<div class=top><figure><img alt="the picture" src="data:image/png;base64,{picture}">
+<figcaption>original<br>&nbsp;</figcaption></figure>{again}</div>
+<p>Drawn by mini-sd from each text. Likeness: cosine of the original with four drawn pictures
+under the judge, their mean.</p>
+<h2>The search</h2>
 {_curve([row["score"] for row in result.history or []])}
-<p class=note>{result.steps} steps of PEZ, {result.seconds:.1f} s. Both models are small and know
-only a synthetic world: this shows that the machinery works, not how good prompts are on Stable
-Diffusion.</p></html>
+<p class=note>{result.steps} steps of PEZ, {result.seconds:.1f} s. All models here are small
+and know only a synthetic world: this shows that the machinery works, not how
+good prompts are on Stable Diffusion.</p></html>
 """
+
+
+def _base64(image: Image.Image) -> str:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _curve(scores: Sequence[float]) -> str:
