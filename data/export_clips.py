@@ -20,9 +20,11 @@ HERE = Path(__file__).parent / "models"
 # how the shipped runs differ from one plain run of train_clips.py, told on the cards
 NOTES = {
     "mini": "captions at every third step only from step 2,000, random word lists from 3,000, "
-    "the fixed temperature and searched negatives from 4,000",
-    "mini-b": "stopped after a fifth of its steps for want of time: a weak model",
-    "mini-judge": "with a learned temperature and without searched negatives",
+    "the fixed temperature and searched negatives from 4,000; from 5,312 on the image tower alone, "
+    "with the style weighed like the thing",
+    "mini-b": "stopped after a part of its steps for want of time: a weak model",
+    "mini-judge": "a learned temperature and no searched negatives up to step 3,500, then a fixed "
+    "one, searched negatives and the style weighed like the thing",
 }
 
 
