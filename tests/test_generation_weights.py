@@ -1,6 +1,7 @@
 """Weights in prompts are read as web UIs read them."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -49,7 +50,7 @@ def test_any_text_is_read_and_no_word_is_lost(text: str) -> None:
     assert [c for c in letters if c in "ab ,"] == [c for c in text if c in "ab ,"] or ":" in text
     assert letters.count("a") == text.count("a") and letters.count("b") == text.count("b")
     assert all(f.text and f.weight >= 0 for f in found)
-    neighbours = zip(found, found[1:], strict=False)
+    neighbours = pairwise(found)
     assert not any(math.isclose(a.weight, b.weight) for a, b in neighbours)
 
 
