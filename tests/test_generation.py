@@ -120,7 +120,10 @@ def test_a_weight_moves_its_own_word_alone(painter: Painter) -> None:
     assert moved[2] > 0.05
     assert moved[[0, 1, *range(3, 32)]].max() < 1e-4
     # a weaker word is a blend with the text that lacks it
-    torch.testing.assert_close(weak.prompt, (plain + gone.prompt) / 2, atol=1e-3, rtol=1e-3)
+    behind = slice(3, None)
+    half = (plain + gone.prompt)[:, behind] / 2
+    torch.testing.assert_close(weak.prompt[:, behind], half, atol=1e-3, rtol=1e-3)
+    assert (gone.prompt - plain)[:, behind].abs().max() > 0.05
     assert painter.encoding.read("a (red:1.0) \\(boot\\)") == "a red (boot)"
     literal = Encoding(painter.pipe, literal=True)
     assert literal.read("a (red:1.5) boot") == "a (red:1.5) boot"
@@ -153,6 +156,7 @@ def test_every_scheduler_keeps_the_noise_schedule(painter: Painter) -> None:
     keep = ("beta_start", "beta_end", "beta_schedule", "prediction_type")
     try:
         for name in (n for n in SCHEDULERS if not n.startswith("flow")):
+            painter.pipe.scheduler = before
             set_scheduler(painter.pipe, name)
             assert type(painter.pipe.scheduler).__name__ == SCHEDULERS[name][0]
             assert all(painter.pipe.scheduler.config[k] == before.config[k] for k in keep)

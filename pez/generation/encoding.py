@@ -2,8 +2,9 @@
 
 Weighted texts and texts beyond the encoder's positions are read by compel (2.5 works with
 transformers 5): a weight above 1 pushes a word's outputs away from those of an empty text, one
-below 1 blends towards the text with that word masked; long texts are read in chunks that end at a
-word. Soft prompts are *input* embeddings: they are put in place of looked-up rows of the token
+below 1 pulls them back and blends towards the text with that word masked; long texts are read in
+chunks that end at a word.
+Soft prompts are *input* embeddings: they are put in place of looked-up rows of the token
 embedding and run through the whole encoder. A pipeline's own ``prompt_embeds`` are encoder
 outputs, another space, where a soft prompt would be noise.
 """

@@ -173,10 +173,15 @@ class Painter:
         device = self.pipe._execution_device
         cuda = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if cuda else available_memory()
-        side = (self._fixed.get("width") or 512) * (self._fixed.get("height") or 512)
+        net = getattr(self.pipe, "unet", None) or self.pipe.transformer
+        side = getattr(net.config, "sample_size", None)  # what it draws by itself
+        if not isinstance(side, int):
+            side = getattr(self.pipe, "default_sample_size", 128)
+        side *= self.pipe.vae_scale_factor
+        area = self._fixed.get("width", side) * self._fixed.get("height", side)
         bytes_a_pixel = 12_000 if self.pipe.dtype == torch.float32 else 6_000
         most = MOST_ROWS if cuda else 8
-        return int(max(1, min(most, free // 2 // (side * bytes_a_pixel))))
+        return int(max(1, min(most, free // 2 // (area * bytes_a_pixel))))
 
 
 class _Reading:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from pez.errors import PezError
 from pez.generation.additions import add_embedding, add_loras, set_scheduler
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
@@ -93,15 +94,23 @@ def _load(plan: Plan, device: torch.device) -> Any:
         if options.mask:
             kind = diffusers.AutoPipelineForInpainting
     with explained(source):
-        family = str(kind.load_config(source)["_class_name"])
-    dtype = _dtype(options.dtype, device, family)
-    more: dict[str, Any] = {}
+        parts: Any = kind.load_config(source)
+    dtype = _dtype(options.dtype, device, str(parts["_class_name"]))
+    # what a folder leaves out, such as SD 3's T5, must be said to be left out
+    more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if options.control:
         name = control_model(plan.generator.name, options.control_kind, options.control_model)
         with explained(name):
             more["controlnet"] = diffusers.AutoModel.from_pretrained(name, dtype=dtype)
     with explained(source):
-        return kind.from_pretrained(source, dtype=dtype, **more)
+        pipe: Any = kind.from_pretrained(source, dtype=dtype, **more)
+    unet = getattr(pipe, "unet", None)
+    if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
+        raise PezError(
+            f"{plan.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
+            "latent channels; take sd15, sdxl or the like."
+        )
+    return pipe
 
 
 def _dtype(name: str, device: torch.device, family: str) -> torch.dtype:
