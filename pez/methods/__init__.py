@@ -16,6 +16,23 @@ from pez.problem import Problem, Rows
 
 METHODS = {
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
+    "pez-bank": (
+        "pez.methods.bank:PezBank",
+        "pez from the best prompts of a bank (Wen et al. 2023)",
+    ),
+    "gcg": (
+        "pez.methods.gcg:Gcg",
+        "the best of random steep exchanges (Zou et al. 2023, Algorithm 1; momentum: MAC)",
+    ),
+    "autoprompt": (
+        "pez.methods.autoprompt:AutoPrompt",
+        "the best of the steepest exchanges at one place (Shin et al. 2020, equation 2)",
+    ),
+    "arca": (
+        "pez.methods.arca:Arca",
+        "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
+    ),
+    "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
     "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
     "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
     "fluentprompt": (
@@ -25,10 +42,6 @@ METHODS = {
     "soft": (
         "pez.methods.soft:Soft",
         "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
-    ),
-    "pez-bank": (
-        "pez.methods.bank:PezBank",
-        "pez from the best prompts of a bank (Wen et al. 2023)",
     ),
     "interrogator": (
         "pez.methods.interrogator:Interrogator",
@@ -42,7 +55,7 @@ State = dict[str, Tensor]  # every tensor has a leading row dimension
 
 class Method(Protocol):
     """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step,
-    class variables where no option changes them.
+    plain class attributes where no option changes them.
     """
 
     name: ClassVar[str]
