@@ -121,7 +121,7 @@ class Problem:
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What a method computes once for all rows and items, by the method itself."""
+        """What methods compute once for all rows and items, by a name of their own."""
         return {}
 
     def start_ids(self, rows: Rows) -> Tensor:

@@ -32,7 +32,7 @@ class Vocabulary:
 
     @cached_property
     def rows(self) -> Tensor:
-        """The allowed ids' embeddings (n, w), as the model has them."""
+        """The allowed rows (n, w) of the table, as long as they are."""
         return self.table[self.ids]
 
     @cached_property

@@ -1,8 +1,6 @@
 """Methods on relaxed, noisy or continuous prompts: what they reach and what they are exactly."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,6 @@ from torch import Tensor
 
 from pez.engine import Budget, Found, search
 from pez.errors import PezError
-from pez.methods import make_method
-from pez.methods.bank import shipped_bank
 from pez.methods.fluentprompt import FluentPrompt
 from pez.methods.gbda import Gbda
 from pez.methods.pgd import Pgd
@@ -31,19 +27,6 @@ from pez.models import Reader
 from pez.problem import Problem, Rows
 
 CPU = torch.device("cpu")
-STEPS = {"gbda": 40, "pgd": 30, "fluentprompt": 40, "soft": 40, "pez-bank": 15, "interrogator": 10}
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    """A method by its name; a bank is short, to be quick."""
-    bank = tmp_path_factory.mktemp("bank") / "bank.txt"
-    bank.write_text("".join(Path(shipped_bank()).read_text().splitlines(True)[:60]))
-
-    def made(name: str, **options: Any) -> Any:
-        return make_method(name, [f"bank={bank}"] if name == "pez-bank" else [], **options)
-
-    return made
 
 
 def run(
@@ -53,13 +36,6 @@ def run(
     jobs = jobs_for(count, restarts)
     found = search(problem, method, jobs, Budget(steps), CPU, width=width, keep_history=True)
     return sorted(found, key=lambda f: (f.job.item, f.job.restart))
-
-
-def mean_best(found: Sequence[Found]) -> float:
-    best: dict[int, float] = {}
-    for f in found:
-        best[f.job.item] = max(f.score, best.get(f.job.item, -1.0))
-    return sum(best.values()) / len(best)
 
 
 @dataclass(eq=False)
@@ -82,69 +58,6 @@ class Watched:
 def watched(problem: Problem) -> tuple[Problem, Watched]:
     objective = Watched(problem.objective)
     return Problem(problem.vocabulary, problem.template, objective, problem.init), objective
-
-
-# ---- what all of them keep to
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_beats_random_words_at_the_same_cost(
-    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
-) -> None:
-    length = 2 if name == "interrogator" else 5
-    problem = make_problem(mini, [looks[:1], looks[2:3]], length=length)
-    method = make(name, steps=STEPS[name])
-    passes = STEPS[name] * (method.forwards + method.backwards)
-    found = run(problem, method, STEPS[name], 2)
-    floor = run(problem, make_method("random"), 4, 2, restarts=passes // 4)
-    assert mean_best(found) > mean_best(floor) + 0.05
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_costs_the_passes_that_are_counted(
-    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
-) -> None:
-    problem, objective = watched(make_problem(mini, [looks[:1], looks[1:2]]))
-    method = make(name)
-    rows = Rows(jobs_for(2), CPU)
-    state = method.start(problem, rows)
-    objective.without.clear()
-    method.step(problem, rows, state)
-    graph = sum(map(len, objective.with_gradient))
-    assert graph + sum(map(len, objective.without)) == 2 * method.forwards
-    assert graph == 2 * method.backwards
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_a_row_finds_the_same_alone_and_beside_others(
-    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker
-) -> None:
-    problem = make_problem(mini, [looks[:1], looks[1:2]])
-    together, alone = (run(problem, make(name), 4, 2, width=w) for w in (2, 1))
-    assert [f.ids for f in together] == [f.ids for f in alone]
-    for one, other in zip(together, alone, strict=True):
-        assert one.score == pytest.approx(other.score, abs=1e-5)
-        for key, value in one.extra.items():
-            torch.testing.assert_close(value, other.extra[key], atol=1e-4, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_only_allowed_words_come_and_fixed_ones_stay(
-    name: str, make: Any, mini: Reader, looks: Tensor, make_problem: ProblemMaker, tmp_path: Any
-) -> None:
-    (tmp_path / "words.txt").write_text("boot\nfries\ngreen\nphoto\nsketch\nnight\n")
-    problem = make_problem(
-        mini,
-        [looks[:1]],
-        length=3,
-        template="a photo of {2} in {}",
-        vocabulary=str(tmp_path / "words.txt"),
-    )
-    (found,) = run(problem, make(name), 8)
-    allowed, fixed = set(problem.vocabulary.ids.tolist()), problem.template.fixed.tolist()
-    free = set(problem.template.free.tolist())
-    for step in found.history:
-        assert all(i in allowed if n in free else i == fixed[n] for n, i in enumerate(step["ids"]))
 
 
 # ---- the simplex

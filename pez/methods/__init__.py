@@ -16,23 +16,9 @@ from pez.problem import Problem, Rows
 
 METHODS = {
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
-    "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
-    "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
-    "fluentprompt": (
-        "pez.methods.fluentprompt:FluentPrompt",
-        "projected Langevin steps (Shi et al. 2022)",
-    ),
-    "soft": (
-        "pez.methods.soft:Soft",
-        "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
-    ),
     "pez-bank": (
         "pez.methods.bank:PezBank",
         "pez from the best prompts of a bank (Wen et al. 2023)",
-    ),
-    "interrogator": (
-        "pez.methods.interrogator:Interrogator",
-        "a start text, then phrases from a list, each the best of all",
     ),
     "gcg": (
         "pez.methods.gcg:Gcg",
@@ -47,6 +33,20 @@ METHODS = {
         "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
     ),
     "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
+    "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
+    "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
+    "fluentprompt": (
+        "pez.methods.fluentprompt:FluentPrompt",
+        "projected Langevin steps (Shi et al. 2022)",
+    ),
+    "soft": (
+        "pez.methods.soft:Soft",
+        "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
+    ),
+    "interrogator": (
+        "pez.methods.interrogator:Interrogator",
+        "a start text, then phrases from a list, each the best of all",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 

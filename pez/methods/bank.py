@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pez.errors import PezError
 from pez.methods.pez import Pez
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
 from pez.problem import Job, Problem, Rows
@@ -20,6 +19,7 @@ class PezBank(Pez):
     may be chosen cut to the free places. Each prompt of the bank is rated by the objective once
     for all rows, at one forward pass a prompt that no step counts; a row begins at its item's
     best, and where that leaves places free the next best stand behind it, so that prompts mix.
+    The words of a start text (``--init``) stand in front of them.
     Restart r begins at the r-th best; other seeds draw their prompts from the 16 best.
 
     Without ``bank`` it is the shipped list of 2,000 captions of the synthetic world that the
@@ -37,13 +37,14 @@ class PezBank(Pez):
 
     def start_ids(self, problem: Problem, rows: Rows) -> Tensor:
         """Ids (b, k) of each row's best prompts of the bank."""
-        if isinstance(problem.init, Tensor):
-            raise PezError("pez-bank starts from its bank; leave --init away or use pez.")
+        text = problem.init.tolist() if isinstance(problem.init, Tensor) else []
+        if len(text) >= problem.template.slots:
+            return problem.start_ids(rows)
         phrases, features = self._rated(problem)
         orders = best_first(problem, features, [job.item for job in rows.jobs])
         slots, out = problem.template.slots, []
         for job, generator in zip(rows.jobs, rows.generators, strict=True):
-            ids: list[int] = []
+            ids: list[int] = list(text)
             order = self._drawn(orders[job.item].tolist(), job, generator)
             while len(ids) < slots:  # a small bank serves again
                 for n in order:
@@ -63,11 +64,12 @@ class PezBank(Pez):
 
     def _rated(self, problem: Problem) -> tuple[list[list[int]], Tensor]:
         """The bank's prompts as ids and their features (P, e), computed once a problem."""
-        if self not in problem.memo:
+        key = (PezBank, self.bank)
+        if key not in problem.memo:
             lines = read_lines(self.bank or shipped_bank(), "--set bank")
             phrases = split_phrases(problem.vocabulary, lines, problem.template.slots)
-            problem.memo[self] = phrases, phrase_features(problem, phrases)
-        return problem.memo[self]
+            problem.memo[key] = phrases, phrase_features(problem, phrases)
+        return problem.memo[key]
 
 
 def shipped_bank() -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.methods.candidates import draw_targets
 from pez.problem import Problem, Rows
 
 
@@ -41,6 +42,7 @@ class FluentPrompt:
     noise: float = 1.0
     last_noise: float = 1e-4
     steps: int = 1000  # over which the noise falls
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
         if not 0 < self.last_noise <= self.noise:
@@ -60,7 +62,8 @@ class FluentPrompt:
         vocabulary = problem.vocabulary
         ids = vocabulary.nearest(state["point"])
         projected = vocabulary.embed(ids).float().requires_grad_(True)
-        loss, score = problem.judge(projected, rows.item)
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, score = problem.judge(projected, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), projected)
         unit = gradient / gradient.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-20)
         move = (2 * self.rate * self.beta(state["age"])).sqrt() * rows.normal(*unit.shape[1:])

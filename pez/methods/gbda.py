@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pez.methods import adam
+from pez.methods.candidates import draw_targets
 from pez.methods.simplex import mix, one_hot, start_places
 from pez.problem import Problem, Rows
 
@@ -42,6 +43,7 @@ class Gbda:
     rate: float = 0.3  # Adam's, of the logits
     temperature: float = 1.0
     confidence: float = 3.0  # logit of the start's words where the others have 0
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """Logits (b, k, n) that favour the start's words."""
@@ -57,7 +59,8 @@ class Gbda:
         logits = state["logits"].detach().requires_grad_(True)
         noisy = logits + gumbel(rows, problem.template.slots, len(vocabulary.ids))
         relaxed = mix(vocabulary, (noisy / self.temperature).softmax(-1))
-        loss, _ = problem.judge(relaxed, rows.item)
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, _ = problem.judge(relaxed, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), logits)
         with torch.no_grad():
             ids = vocabulary.ids[noisy.argmax(-1)]

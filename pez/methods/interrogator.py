@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pez.errors import PezError
+from pez.methods.candidates import allowed_start, check_counts, judge_all
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
 from pez.problem import Problem, Rows
 
@@ -39,8 +39,7 @@ class Interrogator:
     top: int = 1024  # phrases tried at a place, the best by themselves
 
     def __post_init__(self) -> None:
-        if self.candidates < 1 or self.top < 1:
-            raise PezError("candidates and top of the interrogator must be 1 or more.")
+        check_counts(self, "candidates", "top")
 
     @property
     def forwards(self) -> int:
@@ -54,8 +53,7 @@ class Interrogator:
         phrases, lengths, features = self._rated(problem)
         orders = best_first(problem, features, [job.item for job in rows.jobs])
         listed = torch.stack([orders[job.item][: self.top] for job in rows.jobs])
-        vocabulary = problem.vocabulary
-        ids = vocabulary.nearest(vocabulary.embed(problem.start_ids(rows)).float())
+        ids = allowed_start(problem, rows)
         said = len(problem.init) if isinstance(problem.init, Tensor) else 0
         place = torch.full((len(rows),), said, device=rows.device)
         if not said:
@@ -66,7 +64,7 @@ class Interrogator:
                     ids[r], place[r] = phrases[n], lengths[n]
         full = place >= slots
         ids = _repeated(ids, place.clamp(min=1))
-        loss, score = (x[:, 0] for x in _judged(problem, ids[:, None], rows.item))
+        loss, score = (x[:, 0] for x in judge_all(problem, ids[:, None], rows.item))
         return {
             "listed": listed,
             "ids": ids,
@@ -98,7 +96,7 @@ class Interrogator:
         chosen = listed.gather(1, turn.clamp(max=most - 1))  # (b, c); the last fills up
         end = (place[:, None] + lengths[chosen]).clamp(max=slots)
         tried = _with_phrases(state["ids"], phrases[chosen], place, end, again)
-        losses, scores = _judged(problem, tried, rows.item)
+        losses, scores = judge_all(problem, tried, rows.item)
         loss, n = losses.min(1)
         row = torch.arange(len(rows), device=rows.device)
         ids, score, end = tried[row, n], scores[row, n], end[row, n]
@@ -137,7 +135,8 @@ class Interrogator:
         """Phrases as ids (P, k), each repeated over the places, their lengths (P,) and their
         features (P, e), once a problem.
         """
-        if self not in problem.memo:
+        key = (Interrogator, self.phrases)
+        if key not in problem.memo:
             slots, allowed = problem.template.slots, problem.vocabulary.ids
             if self.phrases:
                 lines = read_lines(self.phrases, "--set phrases")
@@ -147,8 +146,8 @@ class Interrogator:
             lengths = torch.tensor([len(ids) for ids in split], device=allowed.device)
             rows = [(ids * slots)[:slots] for ids in split]
             ids = torch.tensor(rows, device=allowed.device)
-            problem.memo[self] = ids, lengths, phrase_features(problem, split)
-        return problem.memo[self]
+            problem.memo[key] = ids, lengths, phrase_features(problem, split)
+        return problem.memo[key]
 
 
 def _with_phrases(
@@ -169,13 +168,3 @@ def _repeated(ids: Tensor, end: Tensor) -> Tensor:
     """Prompts (..., k) whose ids before ``end`` (...) are repeated over the rest."""
     at = torch.arange(ids.shape[-1], device=ids.device)
     return ids.gather(-1, at % end[..., None])
-
-
-def _judged(problem: Problem, ids: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss (b, c) and score (b, c) of prompts (b, c, k), a bounded number of them at once."""
-    flat, items = ids.flatten(0, 1), item.repeat_interleave(ids.shape[1])
-    size, parts = problem.word_batch, []
-    for some, of in zip(flat.split(size), items.split(size), strict=True):
-        parts.append(problem.judge(problem.vocabulary.embed(some).float(), of))
-    loss, score = (torch.cat(part).view(ids.shape[:2]) for part in zip(*parts, strict=True))
-    return loss, score

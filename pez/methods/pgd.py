@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.methods.candidates import draw_targets
 from pez.methods.simplex import (
     entropy_projection,
     mix,
@@ -45,6 +46,7 @@ class Pgd:
     rate: float = 1.0
     momentum: float = 0.9
     entropy: float = 0.4  # the largest Gini index of a place; 1 leaves it free
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
         if not 0 <= self.entropy <= 1:
@@ -63,7 +65,8 @@ class Pgd:
         """Score the argmax of the rows, move them by the gradient, project them."""
         vocabulary = problem.vocabulary
         weights = state["weights"].detach().requires_grad_(True)
-        loss, _ = problem.judge(mix(vocabulary, weights), rows.item)
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, _ = problem.judge(mix(vocabulary, weights), rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), weights)
         with torch.no_grad():
             ids = vocabulary.ids[weights.argmax(-1)]

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pez.methods.candidates import allowed_start
 from pez.problem import Problem, Rows
 from pez.vocabulary import Vocabulary
 
@@ -20,9 +21,8 @@ def start_places(problem: Problem, rows: Rows) -> Tensor:
 
     A word of the start that is not allowed gives way to the nearest that is.
     """
-    vocabulary = problem.vocabulary
-    ids = vocabulary.nearest(vocabulary.embed(problem.start_ids(rows)).float())
-    return torch.searchsorted(vocabulary.ids, ids)  # the allowed ids ascend
+    # the allowed ids ascend
+    return torch.searchsorted(problem.vocabulary.ids, allowed_start(problem, rows))
 
 
 def one_hot(places: Tensor, count: int) -> Tensor:

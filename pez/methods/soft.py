@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pez.methods import adam
+from pez.methods.candidates import draw_targets
 from pez.problem import Problem, Rows
 
 
@@ -34,6 +35,7 @@ class Soft:
     backwards: ClassVar[int] = 1
 
     rate: float = 0.3  # Adam's, in root mean squares of the allowed words' embeddings
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """Embeddings (b, k, w) of the first ids, none of them scored yet."""
@@ -46,7 +48,8 @@ class Soft:
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Score the embeddings and their nearest words, move the embeddings."""
         point = state["point"].detach().requires_grad_(True)
-        loss, reached = problem.judge(point, rows.item)
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, reached = problem.judge(point, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), point)
         with torch.no_grad():
             point, reached = point.detach(), reached.detach()
