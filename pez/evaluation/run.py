@@ -39,7 +39,8 @@ def evaluate(
 
     ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
     not done again. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or a pool that
-    is open, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere (:func:`given.read_given`); ``retry`` does again what failed.
+    is open, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere
+    (:func:`given.read_given`); ``retry`` does again what failed.
     A unit that fails is recorded with its reason. PezError for a plan that cannot be followed,
     a data set that cannot be had, or a folder that cannot be written.
     """
