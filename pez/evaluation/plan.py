@@ -41,7 +41,7 @@ JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 OFFLINE_JUDGE = "mini-judge"
 CAPTIONER = "Salesforce/blip-image-captioning-large"
 # of InvertOptions: given elsewhere in a plan, or no part of what is measured
-_TAKEN = ("model", "generator", "method", "length", "seed", "together", "device", "history")
+_TAKEN = ("model", "generator", "method", "length", "seed", "together", "device")
 _TAKEN_PICTURE = ("generator", "seed", "count", "device")
 
 
