@@ -176,6 +176,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also append results to this file, as JSON lines",
     )
+    group.add_argument(
+        "--output-embeddings",
+        default="",
+        metavar="FILE",
+        help="also write the embeddings of --method soft, as a textual-inversion file "
+        "(safetensors); for several inputs a folder of one file each",
+    )
     group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
 
 

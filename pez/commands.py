@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from os.path import exists
 from pathlib import Path
@@ -182,11 +183,22 @@ def models(args: argparse.Namespace) -> int:
 
 
 def methods(args: argparse.Namespace) -> int:
-    """``pez methods``."""
-    from pez.methods import METHODS
+    """``pez methods``: what each does, its paper and its options with their defaults."""
+    from pez.methods import METHODS, method_class
+    from pez.methods.settings import defaults
 
     for name, (_, text) in METHODS.items():
-        print(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
+        method = method_class(name)
+        options = defaults(method)
+        if args.json:
+            notes = (sys.modules[method.__module__].__doc__ or "").strip()
+            row = {"name": name, "about": text, "options": options, "notes": notes}
+            print(json.dumps(row, ensure_ascii=False))
+            continue
+        print(f"{name:<12} {text}")
+        listed = [f"{k}={_listed(v)}" for k, v in options.items()]
+        for line in textwrap.wrap("  ".join(listed), 86, break_on_hyphens=False):
+            print(f"{'':<12} {line}")
     return 0
 
 
@@ -211,6 +223,11 @@ def similarity(args: argparse.Namespace) -> int:
     from pez.evaluation.command import run_similarity
 
     return run_similarity(args)
+
+
+def _listed(value: Any) -> str:
+    """A default as ``--set`` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def demo(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from pez.methods import Method, State
+from pez.methods import Method, State, extra_of
 from pez.problem import Job, Problem, Rows
 
 
@@ -30,7 +30,10 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took."""
+    """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took.
+
+    ``extra`` holds what the method tells beside ids (:func:`pez.methods.extra_of`), on the host.
+    """
 
     job: Job
     ids: list[int]
@@ -38,6 +41,7 @@ class Found:
     steps: int
     seconds: float
     history: list[dict] = field(default_factory=list)
+    extra: State = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class _Batch:
     stale: Tensor
     since: list[float]
     history: list[list[tuple[Tensor, Tensor]]]
+    extra: State
 
 
 def search(
@@ -164,15 +169,17 @@ def search(
 def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.device) -> _Batch:
     rows = Rows(jobs, device)
     b, k = len(jobs), problem.template.slots
+    state = method.start(problem, rows)
     return _Batch(
         rows,
-        method.start(problem, rows),
+        state,
         torch.zeros(b, k, dtype=torch.long, device=device),
         torch.full((b,), -torch.inf, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
         [time.monotonic()] * b,
         [[] for _ in jobs],
+        extra_of(method, state),
     )
 
 
@@ -192,6 +199,9 @@ def _step(
     batch.stale = torch.where(better, 0, batch.stale + active.long())
     batch.age = batch.age + active.long()
     batch.state = state
+    for name, new in extra_of(method, state).items():
+        moved = active.view(-1, *[1] * (new.dim() - 1))
+        batch.extra[name] = torch.where(moved, new, batch.extra[name])
     if keep_history:
         for past, row_ids, row_score in zip(batch.history, ids, score, strict=True):
             past.append((row_ids, row_score))
@@ -220,7 +230,9 @@ def _take(problem: Problem, batch: _Batch, row: int, now: float) -> Found:
         for n, (i, s) in enumerate(batch.history[row][:steps])
     ]
     seconds = now - batch.since[row]
-    return Found(batch.rows.jobs[row], ids, float(batch.score[row]), steps, seconds, history)
+    extra = {name: value[row].cpu() for name, value in batch.extra.items()}
+    score = float(batch.score[row])
+    return Found(batch.rows.jobs[row], ids, score, steps, seconds, history, extra)
 
 
 def _select(batch: _Batch, keep: list[int]) -> _Batch:
@@ -236,6 +248,7 @@ def _select(batch: _Batch, keep: list[int]) -> _Batch:
         batch.stale[index],
         [batch.since[r] for r in keep],
         [batch.history[r] for r in keep],
+        {k: v[index] for k, v in batch.extra.items()},
     )
 
 
@@ -255,6 +268,7 @@ def _join(old: _Batch | None, new: _Batch) -> _Batch:
         torch.cat([old.stale, new.stale]),
         old.since + new.since,
         old.history + new.history,
+        {k: torch.cat([v, new.extra[k]]) for k, v in old.extra.items()},
     )
 
 

@@ -42,6 +42,9 @@ class SearchOptions:
         "NAME",
     )
     method: str = _option("pez", "how to search (see pez methods)", metavar="NAME")
+    set: tuple[str, ...] = _option(
+        (), "an option of the method (see pez methods)", metavar="NAME=VALUE"
+    )
     length: int = _option(16, "how many tokens to search", metavar="N")
     steps: int = _option(500, "steps of one search", metavar="N")
     restarts: int = _option(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -86,6 +86,11 @@ class Rows:
         drawn = [torch.rand(shape, generator=g) for g in self.generators]
         return torch.stack(drawn).to(self.device, non_blocking=True)
 
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers (b, *shape), each row from its own generator."""
+        drawn = [torch.randn(shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device, non_blocking=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -109,6 +114,15 @@ class Problem:
     ) -> tuple[Tensor, Tensor]:
         """Loss (b,) and score (b,) of the free places' embeddings ``chosen`` (b, k, w)."""
         return self.objective(self.template.fill_embeddings(self._fixed, chosen), item, draw)
+
+    def features(self, chosen: Tensor) -> Tensor:
+        """Features (b, e) of prompts by their free places' embeddings ``chosen`` (b, k, w)."""
+        return self.objective.features(self.template.fill_embeddings(self._fixed, chosen))
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What methods compute once for all rows and items, by a name of their own."""
+        return {}
 
     def start_ids(self, rows: Rows) -> Tensor:
         """Ids (b, k) at which rows begin, as ``init`` says."""

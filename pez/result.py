@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -14,6 +14,10 @@ class Result:
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
     whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
     those of the winning row, ``passes`` counts text-tower passes of all its restarts.
+
+    A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
+    ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for
+    the free places. They are in memory only; :func:`pez.embeddings.save_embeddings` writes them.
     """
 
     prompt: str
@@ -31,12 +35,16 @@ class Result:
     history: list[dict[str, Any]] | None = None
     interrupted: bool = False  # the search was stopped before its budget
     finished: float = 0.0  # when, in seconds since 1970
+    soft_score: float | None = None  # of continuous embeddings, not of the prompt
+    embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
-        """One line; ``history`` only if it was recorded."""
-        fields = asdict(self)
-        if self.history is None:
-            del fields["history"]
+        """One line; ``history`` only if it was recorded, never the embeddings."""
+        fields = asdict(replace(self, embeddings=None))
+        del fields["embeddings"]
+        for name in ("history", "soft_score"):
+            if fields[name] is None:
+                del fields[name]
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod

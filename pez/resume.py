@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from pez.embeddings import Embeddings
 from pez.errors import PezError
 from pez.journal import journal_for
 from pez.options import SearchOptions
@@ -36,12 +37,14 @@ def resume(
     for n, name in enumerate(names):
         places.setdefault(name, []).append(n)
     many = len(places) > 1
+    soft = Embeddings(args.output_embeddings, many, options.method)
     journal = journal_for(args.output, names, options) if many or args.output else None
     order = InOrder(args.json)
     todo: list[int] = []
     known = journal.done() if journal else {}
     for name, same in places.items():
-        if name in known and _unchanged(known[name], key, same[0]):
+        done = name in known and soft.has(known[name])
+        if done and _unchanged(known[name], key, same[0]):
             for n in same:
                 order.add(n, known[name])
         else:
@@ -57,6 +60,7 @@ def resume(
         first = todo[place]
         (cut if result.interrupted else finished).add(first)
         bar.clear()
+        soft.add(result)
         for n in places[names[first]]:
             order.add(n, result)
             if journal:

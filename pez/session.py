@@ -11,7 +11,7 @@ import torch
 
 from pez.engine import Budget, Found, Progress, Stop, search
 from pez.errors import PezError
-from pez.methods import make_method
+from pez.methods import Method, make_method
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
 from pez.objectives.match import Match, Targets
@@ -50,8 +50,15 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
 
 
 def open_reader(options: SearchOptions) -> Reader:
-    """Load the models that ``options`` name."""
+    """Load the models that ``options`` name, once it is clear that the method can be had."""
+    open_method(options)
     return load_model(model_names(options), options.device, options.dtype)
+
+
+def open_method(options: SearchOptions) -> Method:
+    """The method of ``options`` with its settings."""
+    names = ("lr", "weight_decay", "schedule", "steps", "batch_size")
+    return make_method(options.method, options.set, **{n: getattr(options, n) for n in names})
 
 
 def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
@@ -83,10 +90,7 @@ def run(
         init = _start(len(vocabulary.ids), template.length, options.steps)
     objective = Match(reader, [item.targets for item in items])
     problem = Problem(vocabulary, template.to(device), objective, init)
-    shared = {
-        n: getattr(options, n) for n in ("lr", "weight_decay", "schedule", "steps", "batch_size")
-    }
-    method = make_method(options.method, **shared)
+    method = open_method(options)
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)
@@ -184,7 +188,7 @@ def _result(
     item: Item,
     n: int,
     all_found: Sequence[Found],
-    method: object,
+    method: Method,
     options: SearchOptions,
     interrupted: bool,
 ) -> Result:
@@ -193,6 +197,7 @@ def _result(
     scores = objective.text_scores(prompts, [n] * len(prompts))
     score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
     steps = sum(f.steps for f in all_found)
+    reached, soft = _softest(all_found)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
@@ -205,14 +210,25 @@ def _result(
         seed=options.seed,
         key=item.key,
         passes={
-            "forward": steps * method.forwards,  # type: ignore[attr-defined]
-            "backward": steps * method.backwards,  # type: ignore[attr-defined]
+            "forward": steps * method.forwards,
+            "backward": steps * method.backwards,
         },
         options=options.record(),
         history=best.history if options.history else None,
         interrupted=interrupted,
         finished=time.time(),
+        soft_score=reached,
+        embeddings=None if soft is None else soft.split(list(reader.parts), -1),
     )
+
+
+def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | None]:
+    """The best continuous embeddings (k, w) of all restarts and their score, if there are any."""
+    soft = [found.extra for found in all_found if "embeddings" in found.extra]
+    if not soft:
+        return None, None
+    best = max(soft, key=lambda extra: float(extra["soft_score"]))
+    return float(best["soft_score"]), best["embeddings"]
 
 
 def _width(reader: Reader, template: Template, device: torch.device) -> int:

@@ -47,6 +47,13 @@ class Template:
         whole = fixed.expand(len(chosen), -1, -1)
         return whole.index_copy(1, self.free, chosen)
 
+    def first(self, count: int) -> Template:
+        """The shorter template with only the first ``count`` of the free places."""
+        drop = torch.zeros(self.length, dtype=torch.bool, device=self.fixed.device)
+        drop[self.free[count:]] = True
+        moved = (~drop).cumsum(0) - 1
+        return Template(self.fixed[~drop], moved[self.free[:count]])
+
     def to(self, device: torch.device) -> Template:
         """The same template on another device."""
         return Template(self.fixed.to(device), self.free.to(device))

@@ -12,6 +12,7 @@ from PIL import Image
 from pez.engine import Stop
 from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
+from pez.methods.settings import as_texts
 from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
@@ -246,6 +247,8 @@ def _options(kind: type[O], settings: dict[str, Any]) -> O:
     for k, v in plain.items():
         if k in ("model", "ban", "keep") and isinstance(v, str | list):
             plain[k] = (v,) if isinstance(v, str) else tuple(map(str, v))
+        if k == "set" and isinstance(v, str | list | dict):
+            plain[k] = as_texts(v)
     return kind(**plain)
 
 

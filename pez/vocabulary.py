@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os.path import isfile
 from pathlib import Path
 
@@ -28,6 +29,16 @@ class Vocabulary:
     ids: Tensor
     unit: Tensor
     parts: tuple[int, ...]
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The allowed rows (n, w) of the table, as long as they are."""
+        return self.table[self.ids]
+
+    @cached_property
+    def scale(self) -> Tensor:
+        """The root mean square () of the allowed embeddings: what a step can be measured in."""
+        return self.rows.square().mean().sqrt()
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings (..., w) of ids (...)."""

@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -21,6 +22,9 @@ from pez.template import parse_template
 from pez.tokens import Tokens
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# options that make a step of any method cheap; a method takes those that it has
+SMALL: dict[str, Any] = {"candidates": 8, "topk": 16, "average": 2, "population": 8}
 
 ProblemMaker = Callable[..., Problem]
 

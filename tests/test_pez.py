@@ -11,7 +11,7 @@ import pytest
 import sklearn
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, ProblemMaker, jobs_for
+from conftest import ROOT, SMALL, ProblemMaker, jobs_for
 from open_clip.model import set_model_preprocess_cfg
 from PIL import Image
 from torch import Tensor, nn
@@ -414,7 +414,7 @@ def test_a_batch_of_rows_equals_each_row_alone(
 ) -> None:
     groups = [looks[n : n + 3] for n in range(3)]
     problem = make_problem(mini, groups, template="a photo of {} and {}", init=init)
-    method = make_method(name, batch_size=2, steps=15)
+    method = make_method(name, batch_size=2, steps=15, **SMALL)
     jobs = jobs_for(3, restarts=2)
     together = run(problem, method, jobs, 15)
     for job, row in zip(jobs, together, strict=True):

@@ -15,7 +15,7 @@ count = 15
 name = "pez"
 lengths = [8, 16]
 steps = 500
-options = { init = "random" }      # any option of pez invert
+options = { init = "random", history = true }  # any of pez invert
 
 [[generators]]
 name = "mini-sd"

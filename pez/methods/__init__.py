@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any, ClassVar, Protocol
@@ -10,10 +11,42 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.methods.settings import read_settings
 from pez.problem import Problem, Rows
 
 METHODS = {
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
+    "pez-bank": (
+        "pez.methods.bank:PezBank",
+        "pez from the best prompts of a bank (Wen et al. 2023)",
+    ),
+    "gcg": (
+        "pez.methods.gcg:Gcg",
+        "the best of random steep exchanges (Zou et al. 2023, Algorithm 1; momentum: MAC)",
+    ),
+    "autoprompt": (
+        "pez.methods.autoprompt:AutoPrompt",
+        "the best of the steepest exchanges at one place (Shin et al. 2020, equation 2)",
+    ),
+    "arca": (
+        "pez.methods.arca:Arca",
+        "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
+    ),
+    "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
+    "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
+    "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
+    "fluentprompt": (
+        "pez.methods.fluentprompt:FluentPrompt",
+        "projected Langevin steps (Shi et al. 2022)",
+    ),
+    "soft": (
+        "pez.methods.soft:Soft",
+        "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
+    ),
+    "interrogator": (
+        "pez.methods.interrogator:Interrogator",
+        "a start text, then phrases from a list, each the best of all",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
@@ -21,11 +54,21 @@ State = dict[str, Tensor]  # every tensor has a leading row dimension
 
 
 class Method(Protocol):
-    """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step."""
+    """A search over ids. ``forwards`` and ``backwards`` are text-tower passes a row and step,
+    plain class attributes where no option changes them.
+    """
 
     name: ClassVar[str]
-    forwards: ClassVar[int]
-    backwards: ClassVar[int]
+
+    @property
+    def forwards(self) -> int:
+        """Of each row and step."""
+        ...
+
+    @property
+    def backwards(self) -> int:
+        """Of each row and step."""
+        ...
 
     def start(self, problem: Problem, rows: Rows) -> State:
         """Where the rows begin."""
@@ -36,12 +79,30 @@ class Method(Protocol):
         ...
 
 
-def make_method(name: str, **options: Any) -> Method:
-    """The method ``name`` with those of ``options`` that it has. PezError if unknown."""
+def extra_of(method: Method, state: State) -> State:
+    """What a method keeps of its best beside ids: its own ``extra(state)`` if it has one, as
+    ``soft`` does, else nothing. Every tensor has a leading row dimension.
+    """
+    tell = getattr(method, "extra", None)
+    return tell(state) if tell else {}
+
+
+def method_class(name: str) -> Any:
+    """The dataclass of the method ``name``, its fields the method's options. PezError if
+    unknown.
+    """
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, 3, 0.2) or list(METHODS)
         raise PezError(f"unknown method {name!r}; there are {', '.join(near)} (see pez methods).")
     module, symbol = METHODS[name][0].split(":")
-    method = getattr(import_module(module), symbol)
+    return getattr(import_module(module), symbol)
+
+
+def make_method(name: str, settings: Sequence[str] = (), **options: Any) -> Method:
+    """The method ``name`` with those of ``options`` that it has, and with ``settings``, texts
+    ``name=value`` that win over them. PezError if the method or a setting is unknown.
+    """
+    method = method_class(name)
     own = {f.name for f in fields(method)}
-    return method(**{k: v for k, v in options.items() if k in own})
+    shared = {k: v for k, v in options.items() if k in own}
+    return method(**shared | read_settings(method, settings))

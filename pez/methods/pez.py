@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.methods.candidates import draw_targets
 from pez.problem import Problem, Rows
 
 SCHEDULES = ("constant", "cosine", "linear")
@@ -24,8 +25,8 @@ class Pez:
     """The paper's settings are the defaults: AdamW at 0.1 with weight decay 0.1."""
 
     name: ClassVar[str] = "pez"
-    forwards: ClassVar[int] = 1
-    backwards: ClassVar[int] = 1
+    forwards = 1
+    backwards = 1
 
     lr: float = 0.1
     weight_decay: float = 0.1
@@ -40,13 +41,17 @@ class Pez:
             raise PezError(f"unknown schedule {self.schedule!r}; use {', '.join(SCHEDULES)}.")
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
-        """Continuous embeddings (b, k, w) at the first ids, with AdamW's moments at zero."""
-        point = problem.vocabulary.embed(problem.start_ids(rows)).float()
+        """Where ``--init`` says; see :meth:`start_at`."""
+        return self.start_at(problem, problem.start_ids(rows))
+
+    def start_at(self, problem: Problem, ids: Tensor) -> dict[str, Tensor]:
+        """Continuous embeddings (b, k, w) at ids (b, k), with AdamW's moments at zero."""
+        point = problem.vocabulary.embed(ids).float()
         return {
             "point": point,
             "mean": torch.zeros_like(point),
             "square": torch.zeros_like(point),
-            "age": torch.zeros(len(rows), 1, 1, device=point.device),
+            "age": torch.zeros(len(ids), 1, 1, device=point.device),
         }
 
     def step(
@@ -55,16 +60,10 @@ class Pez:
         """Project, take the gradient there, move the continuous copy with it."""
         ids = problem.vocabulary.nearest(state["point"])
         projected = problem.vocabulary.embed(ids).float().requires_grad_(True)
-        loss, score = problem.judge(projected, rows.item, self._draw(problem, rows))
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, score = problem.judge(projected, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), projected)
         return ids, score.detach(), self._adamw(state, gradient)
-
-    def _draw(self, problem: Problem, rows: Rows) -> Tensor | None:
-        """A random subset (b, d) of each row's targets, or None for all of them."""
-        count = problem.objective.targets(rows.jobs[0].item)
-        if not 0 < self.batch_size < count:
-            return None
-        return rows.uniform(count).argsort(1)[:, : self.batch_size]
 
     def _adamw(self, state: dict[str, Tensor], gradient: Tensor) -> dict[str, Tensor]:
         """AdamW (Loshchilov & Hutter 2019) with an age of its own for each row."""

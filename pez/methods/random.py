@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from pez.methods.candidates import allowed_start, draw_words
 from pez.problem import Problem, Rows
 
 
@@ -16,12 +17,12 @@ class Random:
     """Each step draws fresh ids from the vocabulary; the engine keeps the best."""
 
     name: ClassVar[str] = "random"
-    forwards: ClassVar[int] = 1
-    backwards: ClassVar[int] = 0
+    forwards = 1
+    backwards = 0
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """The first prompt is where every method starts."""
-        return {"ids": problem.start_ids(rows)}
+        return {"ids": allowed_start(problem, rows)}
 
     @torch.no_grad()
     def step(
@@ -30,6 +31,4 @@ class Random:
         """Score the drawn ids (b, k) and draw the next."""
         ids = state["ids"]
         _, score = problem.judge(problem.vocabulary.embed(ids).float(), rows.item)
-        allowed = problem.vocabulary.ids
-        drawn = (rows.uniform(problem.template.slots) * len(allowed)).long()
-        return ids, score, {"ids": allowed[drawn]}
+        return ids, score, {"ids": draw_words(problem, rows, problem.template.slots)}

@@ -1,0 +1,90 @@
+"""Soft prompts on disk: textual-inversion files, as image generators load them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pez.errors import PezError
+from pez.result import Result
+
+SDXL = (768, 1280)  # widths of SDXL's two text encoders
+
+
+def save_embeddings(result: Result, path: str | Path) -> None:
+    """Write the embeddings of ``result``, one row a token, to ``path`` (safetensors).
+
+    A single model's stand under ``emb_params``, which diffusers' ``load_textual_inversion``
+    and the common web UIs read; those of SDXL's pair under ``clip_l`` and ``clip_g``, of other
+    pairs under ``model_0``, ``model_1``... They are input embeddings of the free places: where
+    the template has fixed words, type these around the token. The file's metadata tell
+    template, model, scores and the nearest text. Raises PezError without embeddings or if the
+    file cannot be written.
+    """
+    from safetensors.torch import save
+
+    if result.embeddings is None:
+        raise PezError("this result has no embeddings; search with --method soft.")
+    parts = [part.float().contiguous().clone() for part in result.embeddings]
+    notes = {
+        "template": str(result.options.get("template", "{}")),
+        "model": result.model,
+        "prompt": result.prompt,
+        "score": f"{result.score:.6f}",
+        "soft_score": f"{result.soft_score:.6f}",
+    }
+    names = part_names([part.shape[1] for part in parts])
+    content = save(dict(zip(names, parts, strict=True)), notes)
+    path = Path(path).expanduser()
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)  # never half a file under its own name
+    except OSError as error:
+        raise PezError(
+            f"cannot write {path} ({error.strerror}); choose another --output-embeddings."
+        ) from None
+
+
+def part_names(widths: list[int]) -> list[str]:
+    """The names of the models' embeddings in a file."""
+    if len(widths) == 1:
+        return ["emb_params"]
+    if tuple(widths) == SDXL:
+        return ["clip_l", "clip_g"]
+    return [f"model_{n}" for n in range(len(widths))]
+
+
+class Embeddings:
+    """Where a run's embeddings go: the file ``output``, for ``many`` inputs a folder of files
+    named by the results' keys; nowhere if it is empty. PezError if the method has none.
+    """
+
+    def __init__(self, output: str, many: bool, method: str) -> None:
+        self._output, self._many = output, many
+        if not output:
+            return
+        from pez.methods import method_class
+
+        if not hasattr(method_class(method), "extra"):
+            raise PezError(
+                f"--output-embeddings: {method} finds words, no embeddings; add --method soft."
+            )
+        if Path(output).expanduser().is_dir() != many and Path(output).expanduser().exists():
+            kind = "file" if many else "folder"
+            wanted = "folder for several inputs" if many else "file for one input"
+            raise PezError(f"--output-embeddings {output} is a {kind}; name a {wanted}.")
+
+    def path(self, result: Result) -> Path:
+        """The file of one result."""
+        base = Path(self._output).expanduser()
+        return base / f"{result.key}.safetensors" if self._many else base
+
+    def has(self, result: Result) -> bool:
+        """Whether nothing is left to write for a result of an earlier run."""
+        return not self._output or self.path(result).is_file()
+
+    def add(self, result: Result) -> None:
+        """Write one result's embeddings."""
+        if self._output:
+            save_embeddings(result, self.path(result))

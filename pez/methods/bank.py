@@ -1,0 +1,79 @@
+"""PEZ started from a bank of prompts (the row "PEZ + Bank" of Wen et al. 2023, Table 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pez.methods.pez import Pez
+from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
+from pez.problem import Job, Problem, Rows
+
+
+@dataclass(frozen=True)
+class PezBank(Pez):
+    """PEZ (Algorithm 1) whose P_0 comes from a bank: text of one prompt a line, its words that
+    may be chosen cut to the free places. Each prompt of the bank is rated by the objective once
+    for all rows, at one forward pass a prompt that no step counts; a row begins at its item's
+    best, and where that leaves places free the next best stand behind it, so that prompts mix.
+    The words of a start text (``--init``) stand in front of them.
+    Restart r begins at the r-th best; other seeds draw their prompts from the 16 best.
+
+    Without ``bank`` it is the shipped list of 2,000 captions of the synthetic world that the
+    shipped models know (``data/banks``; none is a caption of a shipped sample). For pictures
+    of the real world give a list of real captions.
+    """
+
+    name: ClassVar[str] = "pez-bank"
+
+    bank: str = ""  # a text file of one prompt a line
+
+    def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
+        """PEZ's state at the bank's best prompts."""
+        return self.start_at(problem, self.start_ids(problem, rows))
+
+    def start_ids(self, problem: Problem, rows: Rows) -> Tensor:
+        """Ids (b, k) of each row's best prompts of the bank."""
+        text = problem.init.tolist() if isinstance(problem.init, Tensor) else []
+        if len(text) >= problem.template.slots:
+            return problem.start_ids(rows)
+        phrases, features = self._rated(problem)
+        orders = best_first(problem, features, [job.item for job in rows.jobs])
+        slots, out = problem.template.slots, []
+        for job, generator in zip(rows.jobs, rows.generators, strict=True):
+            ids: list[int] = list(text)
+            order = self._drawn(orders[job.item].tolist(), job, generator)
+            while len(ids) < slots:  # a small bank serves again
+                for n in order:
+                    ids += phrases[n]
+                    if len(ids) >= slots:
+                        break
+            out.append(ids[:slots])
+        return torch.tensor(out, device=rows.device)
+
+    def _drawn(self, order: list[int], job: Job, generator: torch.Generator) -> list[int]:
+        """The order in which a row takes the bank's prompts."""
+        if job.seed:
+            drawn = torch.randperm(min(16, len(order)), generator=generator).tolist()
+            return [order[n] for n in drawn]
+        first = job.restart % len(order)
+        return order[first:] + order[:first]
+
+    def _rated(self, problem: Problem) -> tuple[list[list[int]], Tensor]:
+        """The bank's prompts as ids and their features (P, e), computed once a problem."""
+        key = (PezBank, self.bank)
+        if key not in problem.memo:
+            lines = read_lines(self.bank or shipped_bank(), "--set bank")
+            phrases = split_phrases(problem.vocabulary, lines, problem.template.slots)
+            problem.memo[key] = phrases, phrase_features(problem, phrases)
+        return problem.memo[key]
+
+
+def shipped_bank() -> str:
+    """The path of the shipped captions."""
+    from pez.models.shipped import data_folder
+
+    return str(data_folder() / "banks" / "captions.txt")

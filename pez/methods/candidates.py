@@ -1,0 +1,128 @@
+"""What searches by exchanging words share: slopes, the steepest exchanges, many prompts judged.
+
+The loss of an exchange to first order is linear in the word's embedding (Ebrahimi et al.,
+"HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018), so one gradient
+ranks all words at all places.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.problem import Problem, Rows
+
+NUMBERS = 1 << 26  # of slopes in memory at once: a quarter of a gigabyte
+
+
+def check_counts(method: object, *names: str) -> None:
+    """PezError unless the options ``names`` of a method are 1 or more."""
+    for name in names:
+        if getattr(method, name) < 1:
+            raise PezError(f"--set {name} must be 1 or more, not {getattr(method, name)}.")
+
+
+def check_shares(method: object, *names: str) -> None:
+    """PezError unless the options ``names`` of a method lie between 0 and 1."""
+    for name in names:
+        if not 0 <= getattr(method, name) <= 1:
+            raise PezError(f"--set {name} must lie between 0 and 1, not {getattr(method, name)}.")
+
+
+def allowed_start(problem: Problem, rows: Rows) -> Tensor:
+    """Ids (b, k) at which rows begin. Words of a given start that may not be chosen become
+    the nearest that may, as at PEZ's first step.
+    """
+    vocabulary = problem.vocabulary
+    return vocabulary.nearest(vocabulary.embed(problem.start_ids(rows)).float())
+
+
+def draw_words(problem: Problem, rows: Rows, *shape: int) -> Tensor:
+    """Allowed ids (b, *shape), each row's from its own generator."""
+    allowed = problem.vocabulary.ids
+    return allowed[(rows.uniform(*shape) * len(allowed)).long()]
+
+
+def draw_targets(problem: Problem, rows: Rows, batch_size: int) -> Tensor | None:
+    """A random subset (b, d) of each row's targets; None, for all of them, if 0."""
+    count = problem.objective.targets(rows.jobs[0].item)
+    if not 0 < batch_size < count:
+        return None
+    return rows.uniform(count).argsort(1)[:, :batch_size]
+
+
+def slopes(
+    problem: Problem, ids: Tensor, item: Tensor, draw: Tensor | None, place: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss (b, c), score (b, c) and gradient (b, c, k, w) of prompts ids (b, c, k).
+
+    With ``place`` (b,) the gradient is that of one place alone, (b, c, 1, w). As many prompts
+    go together as there are rows, or a quarter of what is judged without a gradient.
+    """
+    b, c, k = ids.shape
+    owner = torch.arange(b, device=ids.device).repeat_interleave(c)
+    parts = []
+    size = max(b, problem.word_batch // 4)
+    for some, who in zip(ids.reshape(-1, k).split(size), owner.split(size), strict=True):
+        point = problem.vocabulary.embed(some).float().requires_grad_(True)
+        loss, score = problem.judge(point, item[who], None if draw is None else draw[who])
+        (gradient,) = torch.autograd.grad(loss.sum(), point)
+        if place is not None:
+            gradient = gradient[torch.arange(len(who), device=who.device), place[who]][:, None]
+        parts.append((loss.detach(), score.detach(), gradient))
+    loss, score, gradient = (torch.cat(part) for part in zip(*parts, strict=True))
+    return loss.view(b, c), score.view(b, c), gradient.unflatten(0, (b, c))
+
+
+@torch.no_grad()
+def judge_all(
+    problem: Problem, ids: Tensor, item: Tensor, draw: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Loss (b, c) and score (b, c) of prompts ids (b, c, k), those of all rows together but
+    never more than ``problem.word_batch`` at once.
+    """
+    b, c, k = ids.shape
+    owner = torch.arange(b, device=ids.device).repeat_interleave(c)
+    parts = []
+    size = problem.word_batch
+    for some, who in zip(ids.reshape(-1, k).split(size), owner.split(size), strict=True):
+        seen = None if draw is None else draw[who]
+        parts.append(problem.judge(problem.vocabulary.embed(some).float(), item[who], seen))
+    loss, score = (torch.cat(part) for part in zip(*parts, strict=True))
+    return loss.view(b, c), score.view(b, c)
+
+
+@torch.no_grad()
+def steepest(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Tensor:
+    """Allowed ids (b, p, count) that lower the loss most, to first order, in the stead of
+    ``now`` (b, p); all of them if there are no more than ``count``.
+
+    They have the smallest products of their embedding with the ``gradient`` (b, p, w), which
+    is the gradient for the one-hot row of the place. The id that stands there comes last.
+    """
+    vocabulary = problem.vocabulary
+    size = max(1, NUMBERS // (now.shape[1] * len(vocabulary.ids)))
+    found = []
+    for g, here in zip(gradient.split(size), now.split(size), strict=True):
+        slope = (g @ vocabulary.rows.T).masked_fill(here[..., None] == vocabulary.ids, math.inf)
+        best = slope.topk(min(count, len(vocabulary.ids)), largest=False)
+        found.append(vocabulary.ids[best.indices])
+    return torch.cat(found)
+
+
+def exchange(ids: Tensor, place: Tensor, words: Tensor) -> Tensor:
+    """Prompts (b, c, k): ids (b, k) with ``words`` (b, c) at ``place`` (b, c)."""
+    copies = ids[:, None].expand(-1, words.shape[1], -1)
+    return copies.scatter(2, place[..., None], words[..., None])
+
+
+def best_of(ids: Tensor, loss: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The prompt (b, k) of lowest loss among ids (b, c, k), its loss (b,) and score (b,); the
+    first of equals.
+    """
+    row = torch.arange(len(ids), device=ids.device)
+    best = loss.argmin(1)
+    return ids[row, best], loss[row, best], score[row, best]

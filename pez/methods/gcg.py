@@ -1,0 +1,132 @@
+"""GCG: random exchanges among the steepest of every place are tried, the best one is made.
+
+Zou et al., "Universal and Transferable Adversarial Attacks on Aligned Language Models", 2023,
+Algorithm 1: at each place i the words X_i = Top-k(-grad_{e(x_i)} L), of which ``candidates``
+prompts are drawn, each with one word exchanged, and x becomes the one of lowest loss, be it
+worse than x or not. The exchanges are drawn without repetition: with as many candidates as
+there are, the step tries them all.
+
+``momentum`` is that of Zhang & Wei, "Boosting Jailbreak Attack with Momentum" (MAC), 2024,
+Algorithm 1: the words are ranked by g_t = mu g_(t-1) + (1 - mu) grad. As the gradient of a
+one-hot row is linear in that of the embedding, the latter is what is kept.
+
+``buffer`` holds the best prompts so far. With 1 the search only goes on from something
+better, as nanoGCG's buffer makes it. With more each step goes on from one of them, drawn at
+random; always from the best, as nanoGCG does, all sizes would be the same.
+
+Zhao et al.'s probe sampling (2024) needs a second, cheaper model beside the one that is
+searched; a Problem has one objective and no such model, so it is not offered.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.methods.candidates import (
+    allowed_start,
+    best_of,
+    check_counts,
+    check_shares,
+    draw_targets,
+    exchange,
+    judge_all,
+    slopes,
+    steepest,
+)
+from pez.problem import Problem, Rows
+
+
+@dataclass(frozen=True)
+class Gcg:
+    """The paper draws 512 candidates among the 256 steepest words of each place. With fewer a
+    step costs less, and more of them can be made.
+    """
+
+    name: ClassVar[str] = "gcg"
+    backwards = 1
+
+    candidates: int = 32  # prompts judged at each step; fewer if fewer can be had
+    topk: int = 64  # steepest words of each place that are drawn from
+    momentum: float = 0.0  # share of the gradients before (MAC); 0 is none
+    buffer: int = 0  # best prompts to go on from; 0 goes on from the last
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
+
+    def __post_init__(self) -> None:
+        check_counts(self, "candidates", "topk")
+        check_shares(self, "momentum")
+        if self.momentum == 1:
+            raise PezError("--set momentum must be below 1, or no gradient ever counts.")
+        if self.buffer < 0:
+            raise PezError(f"--set buffer must be 0 or more, not {self.buffer}.")
+
+    @property
+    def forwards(self) -> int:
+        """One for the gradient and one for each candidate."""
+        return 1 + self.candidates
+
+    def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
+        """The pool (b, m, k), ascending by loss (b, m), that holds the first ids alone; the
+        average gradient (b, k, w) at zero.
+        """
+        ids = allowed_start(problem, rows)
+        pool = ids[:, None].repeat(1, max(1, self.buffer), 1)
+        return {
+            "pool": pool,
+            "loss": torch.full(pool.shape[:2], math.inf, device=ids.device),
+            "gradient": torch.zeros_like(problem.vocabulary.embed(ids)),
+        }
+
+    def step(
+        self, problem: Problem, rows: Rows, state: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Rank the words of all places, judge some of the first, go on from the best."""
+        ids = self._pick(rows, state)
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
+        gradient = gradient[:, 0].lerp(state["gradient"], self.momentum)
+        words = steepest(problem, gradient, ids, self.topk)  # (b, k, t)
+        drawn = rows.uniform(*words.shape[1:]).flatten(1)
+        drawn = drawn.topk(min(self.candidates, drawn.shape[1])).indices
+        words_drawn = words.flatten(1).gather(1, drawn)
+        tried = exchange(ids, drawn // words.shape[2], words_drawn)
+        losses, scores = judge_all(problem, tried, rows.item, draw)
+        best, best_loss, best_score = best_of(tried, losses, scores)
+        if self.buffer:
+            pool, known = _merge(state, [(ids, loss[:, 0]), (best, best_loss)])
+        else:
+            pool, known = best[:, None], best_loss[:, None]
+        worse = best_loss >= loss[:, 0]  # then the step's best is where it began
+        return (
+            torch.where(worse[:, None], ids, best),
+            torch.where(worse, score[:, 0], best_score),
+            {"pool": pool, "loss": known, "gradient": gradient},
+        )
+
+    def _pick(self, rows: Rows, state: dict[str, Tensor]) -> Tensor:
+        """The prompt (b, k) of each row's pool from which it goes on."""
+        pool = state["pool"]
+        if pool.shape[1] == 1:
+            return pool[:, 0]
+        filled = state["loss"].isfinite().sum(1).clamp(min=1)  # these come first
+        place = (rows.uniform() * filled).long()
+        return pool[torch.arange(len(pool), device=pool.device), place]
+
+
+def _merge(state: dict[str, Tensor], found: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The pool (b, m, k) and its losses (b, m) with ``found`` prompts (b, k) and losses (b,) in
+    it, if they are better; a prompt stands in it once.
+    """
+    # behind the new ones, so that a loss measured again replaces the old one
+    pool = torch.cat([*(ids[:, None] for ids, _ in found), state["pool"]], 1)
+    loss = torch.cat([*(loss[:, None] for _, loss in found), state["loss"]], 1)
+    same = (pool[:, :, None] == pool[:, None]).all(-1)
+    loss = loss.masked_fill(same.tril(-1).any(-1), math.inf)
+    loss, order = loss.sort(dim=1, stable=True)
+    size = state["pool"].shape[1]
+    return pool.take_along_dim(order[..., None], 1)[:, :size], loss[:, :size]
