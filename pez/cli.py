@@ -10,9 +10,10 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn, TypeVar
 
 from pez.errors import PezError
+from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 
-O = TypeVar("O", bound=SearchOptions)  # noqa: E741
+O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
 EXAMPLES = """examples:
   pez demo                                  try it, offline, on a shipped picture
   pez invert cat.jpg                        a prompt for a picture
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
   pez invert a.jpg b.jpg --together --template "a tiger in the style of {}"
   pez distill "a long prompt ..." --ratio 0.3
   pez mix --image a.jpg=0.7 --text "oil painting"=0.3 --negative blurry=0.2
+  pez generate "a red boot" --generator mini-sd
   pez score cat.jpg "a photo of a cat" "a dog"
 """
 
@@ -115,6 +117,19 @@ def make_parser() -> argparse.ArgumentParser:
 
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
     add_similarity(verb("similarity", "how like two pictures are under a judge", "similarity"))
+    generate = verb("generate", "pictures of prompts, by any diffusers pipeline", "generate")
+    generate.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT|FILE|-",
+        help="a text, a file of one a line, stdin, or a soft prompt (.safetensors, .pt)",
+    )
+    _add_options(generate, GenerateOptions, "drawing")
+    generate.add_argument(
+        "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
+    )
+    generate.add_argument("--json", action="store_true", help="one JSON object a picture")
+    generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")
@@ -132,9 +147,13 @@ def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _add_options(parser: argparse.ArgumentParser, kind: type[SearchOptions]) -> None:
+def _add_options(
+    parser: argparse.ArgumentParser,
+    kind: type[SearchOptions | GenerateOptions],
+    title: str = "search",
+) -> None:
     """One flag for each field of an options dataclass."""
-    group = parser.add_argument_group("search")
+    group = parser.add_argument_group(title)
     for field in fields(kind):
         default = field.default if field.default is not MISSING else ()
         flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")

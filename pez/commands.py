@@ -230,6 +230,13 @@ def _listed(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def generate(args: argparse.Namespace) -> int:
+    """``pez generate``: pictures of prompts."""
+    from pez.generation.command import run as draw
+
+    return draw(args)
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.demo import run_demo

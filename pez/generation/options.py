@@ -32,6 +32,9 @@ class GenerateOptions:
         -1.0, "how strongly the prompt steers; -1 is the generator's own", metavar="X"
     )
     negative: str = _option("", "what the pictures should not show", metavar="TEXT")
+    template: str = _option(
+        "{}", 'fixed words around each prompt, a soft one too: "a photo of {}"', metavar="TEXT"
+    )
     literal: bool = _option(False, "read ( ) [ ] and : as they stand, not as weights")
     scheduler: str = _option(
         "", "sampler: ddim, euler, euler_a, dpm++, unipc, ... (the generator's own)", metavar="NAME"

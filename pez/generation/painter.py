@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,21 +13,34 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.generation.encoding import Encoded, Encoding, as_call
 from pez.generation.options import GenerateOptions
+from pez.session import available_memory
 
 Progress = Callable[[int, int], None]  # steps done and steps in all
-Done = Callable[[int, Image.Image], None]
+Done = Callable[[int, Image.Image], None]  # place of the pair, its picture
+Warn = Callable[[str], None]
+MOST_ROWS = 64
 
 
 @dataclass(eq=False)
 class Painter:
-    """A loaded generator. ``settings`` records what decides its pictures besides prompt and seed."""
+    """A loaded generator.
+
+    ``settings`` record what decides its pictures besides prompt and seed; ``pictures`` are
+    what it starts from (image, mask) and keeps to (control); ``words`` stand for the loaded
+    textual inversions in prompts.
+    """
 
     name: str
     pipe: Any
     options: GenerateOptions
-    settings: dict[str, Any] = field(default_factory=dict)
+    encoding: Encoding
+    settings: dict[str, Any]
+    pictures: dict[str, Image.Image] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
 
+    @torch.no_grad()
     def paint(
         self,
         prompts: Sequence[str | Tensor],
@@ -34,49 +48,164 @@ class Painter:
         *,
         progress: Progress | None = None,
         done: Done | None = None,
+        warn: Warn | None = None,
     ) -> list[Image.Image]:
         """One picture for each pair of a prompt and a seed.
 
-        ``done`` gets each picture as soon as it is there. A picture depends on its own prompt
-        and seed alone (up to rounding, whatever is drawn beside it).
+        A prompt is a text or token embeddings (k, w). ``done`` gets each picture as soon as
+        it is there, ``warn`` is told of pictures that a safety checker blackened. A picture
+        depends on its own prompt and seed alone, up to rounding, whatever is drawn beside it.
+        Raises PezError for what the generator cannot read or draw.
         """
         if len(prompts) != len(seeds):
             raise PezError(f"there are {len(prompts)} prompts but {len(seeds)} seeds.")
         pictures: list[Image.Image] = []
-        rows, start = self.options.rows or self._rows(), 0
-        while start < len(prompts):
-            end = min(start + rows, len(prompts))
+        rows = self.options.rows or self._rows()
+        read = _Reading(self.encoding, prompts)
+        while len(pictures) < len(prompts):
+            start = len(pictures)
+            batch = read.batch(start, rows)
             try:
-                drawn = self._draw(prompts[start:end], seeds[start:end])
+                drawn = self._draw(
+                    batch, seeds[start : start + len(batch)], start, len(prompts), progress
+                )
             except torch.cuda.OutOfMemoryError:
-                rows = (end - start) // 2
+                rows = len(batch) // 2
                 if not rows:
-                    raise PezError(f"one picture of {self.name} needs more memory.") from None
+                    raise PezError(
+                        f"one picture of {self.name} does not fit into memory; try --offload or "
+                        "a smaller --width and --height."
+                    ) from None
+                torch.cuda.empty_cache()
                 continue
-            for n, picture in enumerate(drawn):
+            for n, (picture, black) in enumerate(drawn, start):
                 pictures.append(picture)
+                if black and warn:
+                    warn(f"{self.name}'s safety checker blackened the picture of seed {seeds[n]}.")
                 if done:
-                    done(start + n, picture)
-            start = end
+                    done(n, picture)
         return pictures
 
-    def _rows(self) -> int:
-        return 8
+    def _draw(
+        self,
+        prompts: Sequence[str | Encoded],
+        seeds: Sequence[int],
+        before: int,
+        total: int,
+        progress: Progress | None,
+    ) -> list[tuple[Image.Image, bool]]:
+        """Pictures of prompts of one form, and whether a safety checker blackened each."""
+        rows = len(prompts)
 
-    def _draw(self, prompts: Sequence[str | Tensor], seeds: Sequence[int]) -> list[Image.Image]:
-        call: dict[str, Any] = {"prompt": list(prompts)}
-        if self.options.negative:
-            call["negative_prompt"] = [self.options.negative] * len(prompts)
-        numbers = {
-            "num_inference_steps": self.options.steps,
-            "width": self.options.width,
-            "height": self.options.height,
-        }
-        call |= {k: v for k, v in numbers.items() if v}
-        if self.options.guidance >= 0:
-            call["guidance_scale"] = self.options.guidance
-        takes = inspect.signature(self.pipe.__call__).parameters
-        call = {k: v for k, v in call.items() if k in takes}
+        def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            if progress:
+                steps = pipe.num_timesteps
+                progress(before * steps + rows * (step + 1), total * steps)
+            return tensors
+
+        call = self._fixed | self._prompts(prompts)
+        call |= {name: [picture] * rows for name, picture in self._given.items()}
         call["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with torch.inference_mode():
-            return list(self.pipe(**call).images)
+        if "callback_on_step_end" in self._takes:
+            call["callback_on_step_end"] = after_step
+        try:
+            out = self.pipe(**call)
+        except ValueError as error:  # sizes, strengths and more that only the pipeline knows
+            why = str(error).strip().split("\n")[0][:200]
+            raise PezError(f"{self.name} cannot draw this: {why}") from error
+        black = getattr(out, "nsfw_content_detected", None) or [False] * rows
+        return [
+            (self._kept(picture), bool(b)) for picture, b in zip(out.images, black, strict=True)
+        ]
+
+    def _prompts(self, prompts: Sequence[str | Encoded]) -> dict[str, Any]:
+        encoded = [p for p in prompts if isinstance(p, Encoded)]
+        if encoded:
+            return dict(as_call(encoded))
+        call: dict[str, Any] = {"prompt": list(prompts)}
+        if self.encoding.negative:
+            if "negative_prompt" not in self._takes or "true_cfg_scale" in self._takes:
+                raise PezError(f"{self.name} takes no negative prompt; leave --negative away.")
+            call["negative_prompt"] = [self.encoding.negative] * len(prompts)
+        return call
+
+    @cached_property
+    def _takes(self) -> set[str]:
+        """What the pipeline can be called with."""
+        return set(inspect.signature(self.pipe.__call__).parameters)
+
+    @cached_property
+    def _fixed(self) -> dict[str, Any]:
+        """The numbers of every call; what is left to the pipeline is not named."""
+        own = self.options
+        wide, high = own.width, own.height
+        if self.pictures:
+            wide, high = next(iter(self.pictures.values())).size
+        numbers: dict[str, Any] = {
+            "num_inference_steps": own.steps or None,
+            "width": wide or None,
+            "height": high or None,
+            "strength": own.strength or None,
+            "guidance_scale": own.guidance if own.guidance >= 0 else None,
+            "controlnet_conditioning_scale": own.control_scale if own.control else None,
+        }
+        return {k: v for k, v in numbers.items() if v is not None and k in self._takes}
+
+    @cached_property
+    def _given(self) -> dict[str, Image.Image]:
+        """Pictures by the names this pipeline has for them."""
+        control = "control_image" if "control_image" in self._takes else "image"
+        names = {"image": "image", "mask": "mask_image", "control": control}
+        return {names[kind]: picture for kind, picture in self.pictures.items()}
+
+    def _kept(self, picture: Image.Image) -> Image.Image:
+        """With a mask, the drawn part within the given picture, which stays to the pixel."""
+        if "mask" not in self.pictures:
+            return picture
+        return Image.composite(picture, self.pictures["image"], self.pictures["mask"])
+
+    def _rows(self) -> int:
+        """How many pictures to try at once: half of the memory that is free.
+
+        A picture of Stable Diffusion takes about 12 kB a pixel in float32 while it is
+        decoded; too high a guess is halved until it fits.
+        """
+        device = self.pipe._execution_device
+        cuda = device.type == "cuda"
+        free = torch.cuda.mem_get_info(device)[0] if cuda else available_memory()
+        net = getattr(self.pipe, "unet", None) or self.pipe.transformer
+        side = getattr(net.config, "sample_size", None)  # what it draws by itself
+        if not isinstance(side, int):
+            side = getattr(self.pipe, "default_sample_size", 128)
+        side *= self.pipe.vae_scale_factor
+        area = self._fixed.get("width", side) * self._fixed.get("height", side)
+        bytes_a_pixel = 12_000 if self.pipe.dtype == torch.float32 else 6_000
+        most = MOST_ROWS if cuda else 8
+        return int(max(1, min(most, free // 2 // (area * bytes_a_pixel))))
+
+
+class _Reading:
+    """Reads prompts as they come, each once where it is drawn from several seeds."""
+
+    def __init__(self, encoding: Encoding, prompts: Sequence[str | Tensor]) -> None:
+        self._encoding, self._prompts = encoding, prompts
+        self._last: tuple[str | Tensor, str | Encoded] | None = None
+
+    def batch(self, start: int, rows: int) -> list[str | Encoded]:
+        """At most ``rows`` prompts from ``start`` on that can be drawn together: all plain
+        texts, or all encoded to one length.
+        """
+        batch: list[str | Encoded] = []
+        for prompt in self._prompts[start : start + rows]:
+            if self._last is None or self._last[0] is not prompt:
+                self._last = prompt, self._encoding.read(prompt)
+            here = self._last[1]
+            if batch and _form(here) != _form(batch[0]):
+                break
+            batch.append(here)
+        return batch
+
+
+def _form(prompt: str | Encoded) -> int:
+    """0 for a plain text, else the encoded length."""
+    return prompt.prompt.shape[1] if isinstance(prompt, Encoded) else 0

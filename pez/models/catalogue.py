@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pez.generation.names import KNOWN, shipped_generators
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.shipped import shipped_names
 
 
 def catalogue() -> list[dict[str, str]]:
-    """Shipped models, then every published open_clip model with what it is for."""
+    """Shipped models, generators, then every published open_clip model with what it is for."""
     import open_clip
 
     users: dict[str, list[str]] = {}
@@ -17,6 +18,14 @@ def catalogue() -> list[dict[str, str]]:
     rows = [
         {"name": name, "kind": "shipped", "note": "shipped, small, offline"}
         for name in shipped_names()
+    ]
+    rows += [
+        {"name": name, "kind": "generator", "note": "draws (pez generate); shipped, small, offline"}
+        for name in shipped_generators()
+    ]
+    rows += [
+        {"name": name, "kind": "generator", "note": f"draws (pez generate): {known.source}"}
+        for name, known in KNOWN.items()
     ]
     for architecture, tag in open_clip.list_pretrained():
         name = f"{architecture}/{tag}"

@@ -1,0 +1,118 @@
+"""What can be added to a loaded pipeline: another sampler, LoRAs, textual inversions."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from pez.errors import PezError
+from pez.generation.loading import explained
+from pez.generation.options import split_weight
+
+# name -> class of diffusers and its settings; names as web UIs have them
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "pndm": ("PNDMScheduler", {}),
+    "lms": ("LMSDiscreteScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "dpm2": ("KDPM2DiscreteScheduler", {}),
+    "dpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "dpm++_karras": (
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
+    ),
+    "dpm++_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "dpm++_single": ("DPMSolverSinglestepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {"algorithm_type": "deis"}),
+    "lcm": ("LCMScheduler", {}),
+    "tcd": ("TCDScheduler", {}),
+    "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
+    "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
+}
+
+
+def set_scheduler(pipe: Any, name: str) -> None:
+    """Exchange the pipeline's sampler, keeping its noise schedule.
+
+    PezError for an unknown name, and for a sampler that does not fit what the pipeline was
+    trained on (flow matching or diffusion).
+    """
+    key = name.lower().replace(" ", "_").replace("-", "_")
+    if key not in SCHEDULERS:
+        raise PezError(f"unknown scheduler {name!r}; there are {', '.join(SCHEDULERS)}.")
+    flows = "FlowMatch" in type(pipe.scheduler).__name__
+    if flows != key.startswith("flow"):
+        fitting = [n for n in SCHEDULERS if n.startswith("flow") == flows]
+        raise PezError(
+            f"scheduler {name!r} does not fit {type(pipe).__name__}; take {', '.join(fitting)}."
+        )
+    kind, settings = SCHEDULERS[key]
+    pipe.scheduler = getattr(importlib.import_module("diffusers"), kind).from_config(
+        pipe.scheduler.config, **settings
+    )
+
+
+def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
+    """Load each ``file-folder-or-id=weight`` and set its weight.
+
+    Several add up. PezError where the pipeline takes none or a file fits none of its parts.
+    """
+    if not loras:
+        return
+    if not hasattr(pipe, "load_lora_weights"):
+        raise PezError(f"{type(pipe).__name__} takes no LoRA; leave --lora away.")
+    names, weights = [], []
+    for n, text in enumerate(loras):
+        source, weight = split_weight(text)
+        path = Path(source).expanduser()
+        name = f"lora{n}"
+        folder = {"weight_name": path.name} if path.is_file() else {}
+        place = str(path.parent) if folder else str(path) if path.is_dir() else source
+        with explained(source):
+            pipe.load_lora_weights(place, adapter_name=name, **folder)
+        loaded = {a for part in pipe.get_list_adapters().values() for a in part}
+        if name not in loaded:  # diffusers only warns
+            raise PezError(f"{source} holds no LoRA that fits {type(pipe).__name__}.")
+        names.append(name)
+        weights.append(weight)
+    pipe.set_adapters(names, weights)
+
+
+def add_embedding(pipe: Any, source: str) -> list[str]:
+    """Load a textual inversion by file or id; the words that now stand for it in prompts.
+
+    A file that names no word gets its own name in angle brackets. SDXL's files hold a part for
+    each of its two text encoders.
+    """
+    if not hasattr(pipe, "load_textual_inversion"):
+        raise PezError(f"{type(pipe).__name__} takes no textual inversion; leave it away.")
+    before = set(pipe.tokenizer.get_vocab())
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state, word = load_file(path), f"<{path.stem}>"
+        if "clip_g" in state:
+            if getattr(pipe, "text_encoder_2", None) is None:
+                raise PezError(f"{path} is a textual inversion for SDXL, not for this generator.")
+            for part, end in (("clip_l", ""), ("clip_g", "_2")):
+                pipe.load_textual_inversion(
+                    state[part],
+                    token=word,
+                    text_encoder=getattr(pipe, f"text_encoder{end}"),
+                    tokenizer=getattr(pipe, f"tokenizer{end}"),
+                )
+        else:
+            named = None if "emb_params" not in state else word
+            pipe.load_textual_inversion(str(path.parent), weight_name=path.name, token=named)
+    elif path.is_file():
+        pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
+    else:
+        pipe.load_textual_inversion(str(path) if path.is_dir() else source)
+    return sorted(set(pipe.tokenizer.get_vocab()) - before)

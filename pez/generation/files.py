@@ -1,0 +1,118 @@
+"""Pictures on disk: PNG files that tell how they were drawn, and are found again by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from pez.errors import PezError
+from pez.images import grid, read_image
+
+CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
+
+
+def picture_key(prompt: str, seed: int, settings: dict[str, Any]) -> str:
+    """Equal for two pictures that must look the same."""
+    text = json.dumps([prompt, seed, settings], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def picture_path(folder: Path, prompt: str, seed: int, settings: dict[str, Any]) -> Path:
+    """Where a picture goes: some of its prompt to read, its seed, its key to be found by."""
+    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40].strip("-") or "picture"
+    return folder / f"{words}-{seed}-{picture_key(prompt, seed, settings)}.png"
+
+
+def save_picture(
+    picture: Image.Image, path: Path, prompt: str, seed: int, settings: dict[str, Any]
+) -> None:
+    """Write a PNG, whole or not at all. PezError if that cannot be."""
+    record = {"prompt": prompt, "seed": seed, "settings": settings}
+    record["key"] = picture_key(prompt, seed, settings)
+    shown = _parameters(prompt, seed, settings, picture.size)
+    _write(picture, path, {CHUNK: json.dumps(record), "parameters": shown})
+
+
+def save_grid(
+    pictures: Sequence[tuple[Path, str, int]], columns: int, settings: dict[str, Any]
+) -> Path:
+    """One sheet of saved pictures (path, prompt, seed) beside the first of them."""
+    rows = [{"prompt": prompt, "seed": seed} for _, prompt, seed in pictures]
+    names = "\n".join(path.name for path, _, _ in pictures)
+    name = hashlib.sha256(f"{columns}\n{names}".encode()).hexdigest()[:12]
+    path = pictures[0][0].with_name(f"grid-{name}.png")
+    sheet = grid([read_image(path) for path, _, _ in pictures], columns)
+    _write(sheet, path, {CHUNK: json.dumps({"pictures": rows, "settings": settings})})
+    return path
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What a picture of ours tells of itself; None for any other file, and for one cut off."""
+    try:
+        with Image.open(path, "r", ("PNG",)) as image:
+            image.load()
+            record = json.loads(image.text.get(CHUNK, "null"))  # type: ignore[attr-defined]
+    except Exception:  # decoders leak SyntaxError, struct.error, EOFError and more
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def is_drawn(path: Path, prompt: str, seed: int, settings: dict[str, Any]) -> bool:
+    """Whether the very picture lies there already, whole."""
+    record = read_record(path) if path.is_file() else None
+    return record is not None and record.get("key") == picture_key(prompt, seed, settings)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder for pictures. PezError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PezError(
+            f"cannot make the folder {folder} ({error.strerror}); choose another --output."
+        ) from None
+
+
+def _write(picture: Image.Image, path: Path, texts: dict[str, str]) -> None:
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_text(name, text.encode("utf-8", "replace").decode())
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        picture.save(part, "PNG", pnginfo=info)
+        part.replace(path)
+    except OSError as error:
+        raise PezError(
+            f"cannot write {path} ({error.strerror}); choose another --output."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:
+    """The text that web UIs and picture sites read out of a PNG."""
+    lines = [prompt]
+    if settings.get("negative"):
+        lines.append(f"Negative prompt: {settings['negative']}")
+    parts = {
+        "Steps": settings.get("steps") or None,
+        "Sampler": settings.get("scheduler") or None,
+        "CFG scale": settings["guidance"] if settings.get("guidance", -1) >= 0 else None,
+        "Seed": seed,
+        "Size": f"{size[0]}x{size[1]}",
+        "Model": settings.get("generator"),
+        "Denoising strength": settings.get("strength") or None,
+        "Version": "pez",
+    }
+    lines.append(
+        ", ".join(f"{name}: {value}" for name, value in parts.items() if value is not None)
+    )
+    return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""Real architectures with random weights, small enough to draw at once."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
+
+from pez.models.shipped import data_folder
+
+MINI = data_folder() / "generators" / "mini-sd"
+
+
+def _tokenizer() -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+
+
+def _encoder(kind: Any, seed: int) -> Any:
+    torch.manual_seed(seed)
+    words = _tokenizer()
+    return kind(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            intermediate_size=37,
+            projection_dim=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=32,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+
+
+def _vae(**more: Any) -> AutoencoderKL:
+    torch.manual_seed(2)
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        **more,
+    )
+
+
+def save_sdxl(folder: Path) -> str:
+    """A tiny SDXL pipeline: two text encoders, pooled embeddings, 16 pixels."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        transformer_layers_per_block=(1, 1),
+        projection_class_embeddings_input_dim=80,
+        cross_attention_dim=64,
+    )
+    pipeline = StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=_encoder(CLIPTextModel, 3),
+        text_encoder_2=_encoder(CLIPTextModelWithProjection, 4),
+        tokenizer=_tokenizer(),
+        tokenizer_2=_tokenizer(),
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(),
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return str(folder)
+
+
+def save_sd3(folder: Path) -> str:
+    """A tiny SD 3 pipeline without its T5: a transformer and flow matching."""
+    torch.manual_seed(0)
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=1,
+        in_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        caption_projection_dim=32,
+        joint_attention_dim=64,
+        pooled_projection_dim=64,
+        out_channels=4,
+    )
+    pipeline = StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=_encoder(CLIPTextModelWithProjection, 3),
+        tokenizer=_tokenizer(),
+        text_encoder_2=_encoder(CLIPTextModelWithProjection, 4),
+        tokenizer_2=_tokenizer(),
+        text_encoder_3=None,  # pyright: ignore
+        tokenizer_3=None,  # pyright: ignore
+    )
+    pipeline.save_pretrained(folder)
+    return str(folder)
