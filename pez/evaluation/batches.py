@@ -112,7 +112,11 @@ class Missing:
 
     def _with_text(self) -> list[Node]:
         found = ((node, self.store.get("prompt", node.unit.key)) for node in self.nodes)
-        return [node for node, record in found if _good(record) and not record.out.get("soft")]
+        return [
+            node
+            for node, record in found
+            if record and _good(record) and not record.out.get("soft")
+        ]
 
     def _batches(
         self,

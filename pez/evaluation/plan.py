@@ -15,7 +15,7 @@ count = 15
 name = "pez"
 lengths = [8, 16]
 steps = 500
-options = { init = "random" }      # any option of pez invert
+options = { init = "random", history = true }  # any of pez invert
 
 [[generators]]
 name = "mini-sd"
@@ -41,7 +41,7 @@ JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 OFFLINE_JUDGE = "mini-judge"
 CAPTIONER = "Salesforce/blip-image-captioning-large"
 # of InvertOptions: given elsewhere in a plan, or no part of what is measured
-_TAKEN = ("model", "generator", "method", "length", "seed", "together", "device", "history")
+_TAKEN = ("model", "generator", "method", "length", "seed", "together", "device")
 _TAKEN_PICTURE = ("generator", "seed", "count", "device")
 
 

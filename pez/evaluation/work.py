@@ -160,6 +160,8 @@ def _search(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
             "forwards": result.passes.get("forward"),
             "backwards": result.passes.get("backward"),
         }
+        if result.history:
+            out["history"] = [round(step["score"], 4) for step in result.history]
         files: dict[str, bytes] = {}
         soft = getattr(result, "embeddings", None)
         if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
