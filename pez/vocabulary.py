@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.nearest import Bytes, nearest
 from pez.tokens import Tokens
 
 
@@ -21,7 +22,8 @@ class Vocabulary:
     """The allowed ids beside the full embedding table.
 
     ``table`` is (V, w), a row for every id of the tokenizer; ``ids`` is (n,) and ``unit``
-    (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one.
+    (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one;
+    ``coarse`` is the same in bytes where that is faster.
     """
 
     tokens: Tokens
@@ -29,6 +31,7 @@ class Vocabulary:
     ids: Tensor
     unit: Tensor
     parts: tuple[int, ...]
+    coarse: Bytes | None = None
 
     @cached_property
     def rows(self) -> Tensor:
@@ -52,7 +55,9 @@ class Vocabulary:
         """
         if len(self.parts) > 1:
             points = unit_rows(points, self.parts)
-        return self.ids[(points @ self.unit.T).argmax(-1)]
+        flat = points.flatten(0, -2)
+        place = self.coarse.nearest(flat) if self.coarse else nearest(flat, self.unit)
+        return self.ids[place].view(points.shape[:-1])
 
 
 def make_vocabulary(
@@ -64,7 +69,7 @@ def make_vocabulary(
     """Normalise the allowed rows once. ``table`` is (V, w), ``ids`` (n,)."""
     parts = tuple(parts or (table.shape[1],))
     unit = unit_rows(table[ids].float(), parts)
-    return Vocabulary(tokens, table.float(), ids, unit, parts)
+    return Vocabulary(tokens, table.float(), ids, unit, parts, Bytes.of(unit))
 
 
 def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:

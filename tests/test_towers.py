@@ -403,6 +403,30 @@ def test_cut_and_uncut_agree_to_the_last_digits_and_so_do_their_gradients(
         assert by_cut.abs().amax((0, 2)).min() > 1e-6, "every place must matter"
 
 
+def test_the_start_goes_through_the_tower_once_and_the_end_alone_is_finished(
+    reader: Callable[[str], OpenClip],
+) -> None:
+    plain = reader("clip")
+    tower = causal_tower(plain.model, plain.tokens)
+    assert tower is not None
+    _, embeddings = embedded(plain, [sentence(4), sentence(4, 3)])
+    seen: list[torch.Size] = []
+    hooks = [
+        b.ln_2.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape)) for b in tower.blocks
+    ]
+    try:
+        tower.seen  # noqa: B018  # a property computed once
+        start, width = len(tower.blocks), embeddings.shape[-1]
+        assert seen == [(1, 1, width)] * start
+        cut_features(tower, embeddings)
+        cut_features(tower, embeddings)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    step = [(2, 5, width)] * (len(tower.blocks) - 1) + [(2, 1, width)]
+    assert seen[start:] == step * 2
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("kind", ["clip", "custom", "siglip2"])
 def test_half_precision_stays_close(

@@ -7,6 +7,7 @@ tower and saves most of the work; ``full`` runs any tower over its whole context
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,6 +28,19 @@ class Tower:
     before: Tensor  # embeddings of the start token with its position, (1, w)
     end: Tensor  # embedding of the end token, (w,)
     positions: Tensor  # (context, w)
+
+    @cached_property
+    @torch.no_grad()
+    def seen(self) -> list[Tensor]:
+        """Queries, keys and values (1, s, 3 w) of the start in each block.
+
+        It sees itself alone, so no prompt changes them.
+        """
+        x, out = self.before[None], []
+        for block in self.blocks:
+            out.append(_inputs(block, block.ln_1(x)))
+            x = _after(block, x, _attend(*out[-1].chunk(3, -1), self.heads, causal=True))
+        return out
 
 
 def text_module(model: nn.Module) -> Any:
@@ -80,33 +94,50 @@ def causal_tower(model: nn.Module, tokens: Tokens) -> Tower | None:
 
 
 def cut_features(tower: Tower, embeddings: Tensor) -> Tensor:
-    """Features (b, e), not normalised, of prompts (b, l, w): l + 2 positions, not the context."""
+    """Features (b, e), not normalised, of prompts (b, l, w): l + 1 positions, not the context."""
     b, length, width = embeddings.shape
     start = len(tower.before)
-    x = embeddings + tower.positions[start : start + length]
     end = tower.end + tower.positions[start + length]
-    x = torch.cat([tower.before.expand(b, -1, -1), x, end.expand(b, 1, width)], 1)
-    for block in tower.blocks[:-1]:
-        x = _block(block, x, tower.heads)
-    pooled = tower.final(_block(tower.blocks[-1], x, tower.heads, last=True)[:, 0])
-    return _project(pooled, tower.projection)
+    x = embeddings + tower.positions[start : start + length]
+    x = torch.cat([x, end.expand(b, 1, width)], 1)
+    for block, seen in zip(tower.blocks[:-1], tower.seen, strict=False):
+        x = _block(block, x, tower.heads, seen)
+    x = _block(tower.blocks[-1], x, tower.heads, tower.seen[-1], last=True)
+    return _project(tower.final(x[:, 0]), tower.projection)
 
 
-def _block(block: Any, x: Tensor, heads: int, last: bool = False) -> Tensor:
-    """One residual block (b, l, w); with ``last`` only its final position (b, 1, w)."""
-    attention = block.attn
+def _inputs(block: Any, h: Tensor, part: slice = slice(None)) -> Tensor:
+    """Queries, keys and values (b, l, 3 w) of a block's attention, or a part of them."""
+    bias = block.attn.in_proj_bias
+    return F.linear(h, block.attn.in_proj_weight[part], None if bias is None else bias[part])
+
+
+def _block(block: Any, x: Tensor, heads: int, seen: Tensor, last: bool = False) -> Tensor:
+    """One residual block (b, l, w) behind the ``seen`` start; with ``last`` only (b, 1, w)."""
+    b, _, width = x.shape
     h = block.ln_1(x)
-    weight, bias = attention.in_proj_weight, attention.in_proj_bias
     if last:
-        width = x.shape[-1]
-        q = F.linear(h[:, -1:], weight[:width], None if bias is None else bias[:width])
-        k, v = F.linear(h, weight[width:], None if bias is None else bias[width:]).chunk(2, -1)
+        q = _inputs(block, h[:, -1:], slice(width))
+        kv = _inputs(block, h, slice(width, None))
+        k, v = torch.cat([seen[..., width:].expand(b, -1, -1), kv], 1).chunk(2, -1)
         x = x[:, -1:]
-    else:
-        q, k, v = F.linear(h, weight, bias).chunk(3, -1)
+    else:  # the start's queries go along so that query n still sees keys 0 to n
+        qkv = torch.cat([seen.expand(b, -1, -1), _inputs(block, h)], 1)
+        q, k, v = qkv.chunk(3, -1)
+    mixed = _attend(q, k, v, heads, causal=not last)[:, -x.shape[1] :]
+    return _after(block, x, mixed)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool) -> Tensor:
+    """Attention (b, l, w) of several heads."""
     q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
-    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=not last)
-    x = x + block.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))
+    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _after(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
+    """A residual block from its attention on (b, l, w)."""
+    x = x + block.ls_1(block.attn.out_proj(mixed))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 

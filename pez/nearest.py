@@ -1,0 +1,97 @@
+"""The nearest of many rows, sought in bytes and settled among the few that remain.
+
+A product with a whole vocabulary reads all of it at each step. In bytes that is a quarter as
+much, and how far bytes lie from their numbers bounds how far their products can, so only rows
+within that bound of the best need be looked at in full: the answer is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GROUP = 64  # rows that share one scale
+LEAST = 1 << 22  # numbers in a table from which bytes pay
+SLACK = 1e-4  # relative, well above what a product in float32 rounds
+
+
+def nearest(points: Tensor, rows: Tensor) -> Tensor:
+    """Places (m,) of the rows (n, w) with the largest product with points (m, w)."""
+    return (points @ rows.T).argmax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Bytes:
+    """A table (n, w) in bytes: row ``order[i]`` is about ``scale`` x ``codes[i]``.
+
+    Rows of like size stand together in groups; the last group is filled up with one of them.
+    """
+
+    rows: Tensor  # (n, w), the table itself
+    order: Tensor  # int64 (g * GROUP,)
+    codes: Tensor  # int8 (g * GROUP, w)
+    scale: Tensor  # (g,)
+    error: Tensor  # (g,), the largest |row - scale x codes|
+    length: Tensor  # (g,), the largest |scale x codes|
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Bytes | None:
+        """The bytes of a large table on a processor that multiplies them fast, else None.
+
+        Without such instructions (VNNI) sums of bytes may overflow and no bound would hold.
+        """
+        fast = rows.device.type == "cpu" and torch.cpu._is_vnni_supported()
+        if not fast or rows.dtype != torch.float32 or rows.numel() < LEAST:
+            return None
+        size = torch.cat([part.abs().amax(1) for part in rows.split(4096)])
+        order = size.argsort()
+        order = torch.cat([order, order[-1:].expand(-len(order) % GROUP)])
+        scale = size[order].unflatten(0, (-1, GROUP)).amax(1).clamp(min=1e-30) / 127
+        made = [
+            _bytes(rows[some], step.repeat_interleave(GROUP))
+            for some, step in zip(order.split(64 * GROUP), scale.split(64), strict=True)
+        ]
+        codes, error, length = (torch.cat(parts) for parts in zip(*made, strict=True))
+        error, length = (t.unflatten(0, (-1, GROUP)).amax(1) for t in (error, length))
+        return cls(rows, order, codes, scale, error, length)
+
+    def nearest(self, points: Tensor) -> Tensor:
+        """As :func:`nearest` of the table.
+
+        With p = p' + e and u = u' + f, where p' and u' are what the bytes of point and row say:
+        |p u - p' u'| = |p f + e u'| <= |p| |f| + |e| |u'|.
+        """
+        scale = points.abs().amax(1).clamp(min=1e-30) / 127
+        codes, error, _ = _bytes(points, scale)
+        error, length = error[:, None], points.norm(dim=1, keepdim=True)
+        far = length * (self.error + SLACK * self.length) + error * self.length
+        dots = torch._int_mm(codes, self.codes.T).unflatten(1, (-1, GROUP))
+        unit = scale[:, None] * self.scale
+        most = dots.amax(-1) * unit + far  # what a row of each group can reach
+        every, likely = torch.arange(len(points)), most.argmax(1)
+        row = self.order[likely * GROUP + dots[every, likely].argmax(1)]
+        least = (points * self.rows[row]).sum(1)  # what one row does reach
+        point, group = (most >= least[:, None]).nonzero(as_tuple=True)
+        about = dots[point, group] * unit[point, group][:, None]
+        pair, place = (about >= (least[point] - far[point, group])[:, None]).nonzero(as_tuple=True)
+        if len(pair) > len(self.rows) // 8:  # too close to call: a point of zeros, say
+            return nearest(points, self.rows)
+        point, row = point[pair], self.order[group[pair] * GROUP + place]
+        return _first_largest(point, row, (points[point] * self.rows[row]).sum(1), len(points))
+
+
+def _bytes(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes (n, w) of rows in steps of ``scale`` (n,), |row - scale x code| and |scale x code|."""
+    codes = (rows / scale[:, None]).round()
+    close = codes * scale[:, None]
+    return codes.to(torch.int8), (rows - close).norm(dim=1), close.norm(dim=1)
+
+
+def _first_largest(point: Tensor, row: Tensor, value: Tensor, count: int) -> Tensor:
+    """For each point 0 to ``count`` - 1 the least row of those of its largest value, else 0."""
+    largest = value.new_zeros(count).scatter_reduce(0, point, value, "amax", include_self=False)
+    top = value == largest[point]
+    out = row.new_zeros(count)
+    return out.scatter_reduce(0, point[top], row[top], "amin", include_self=False)
