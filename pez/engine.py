@@ -17,6 +17,9 @@ from pez.methods import Method, State, extra_of
 from pez.problem import Job, Problem, Rows
 
 
+ROUNDING = 1e-6  # by which scores of one prompt in different batches may differ
+
+
 @dataclass(frozen=True)
 class Budget:
     """When a row is done: after ``steps``, after ``patience`` steps without a better score
@@ -194,9 +197,10 @@ def _step(
     if budget.patience:
         active = active & (batch.stale < budget.patience)
     better = active & (score > batch.score)
+    gained = active & (score > batch.score + ROUNDING)  # the same prompt read again gains nothing
     batch.best = torch.where(better[:, None], ids, batch.best)
     batch.score = torch.where(better, score, batch.score)
-    batch.stale = torch.where(better, 0, batch.stale + active.long())
+    batch.stale = torch.where(gained, 0, batch.stale + active.long())
     batch.age = batch.age + active.long()
     batch.state = state
     for name, new in extra_of(method, state).items():

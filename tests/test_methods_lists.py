@@ -168,12 +168,12 @@ def test_each_place_of_a_chain_gets_the_best_of_all_words(
 def test_the_chain_grows_behind_the_start_text(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker, tmp_path: Path
 ) -> None:
-    (tmp_path / "phrases.txt").write_text("green boot\npencil sketch\nthe night\n")
+    (tmp_path / "phrases.txt").write_text("one butterfly\npencil sketch\nthe sea\n")
     said = mini.tokens.encode("a photo of")
     problem = make_problem(mini, [looks[:1]], length=7, init=torch.tensor(said))
     method = Interrogator(phrases=str(tmp_path / "phrases.txt"), candidates=3)
     (found,) = run(problem, method, 6)
-    phrases = [mini.tokens.encode(p) for p in ("green boot", "pencil sketch", "the night")]
+    phrases = [mini.tokens.encode(p) for p in ("one butterfly", "pencil sketch", "the sea")]
     assert all(step["ids"][:3] == said for step in found.history)
     full = found.history[2:]  # the text itself, repeated, may do better than the first phrase
     assert all(s["ids"][3:5] in phrases and s["ids"][5:] in phrases for s in full)
