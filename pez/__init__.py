@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pez.errors import PezError as PezError
+    from pez.evaluation.report import report as report
     from pez.models import load_model as load_model
     from pez.result import Result as Result
     from pez.verbs import distill as distill
@@ -28,6 +29,7 @@ _PUBLIC = {
     "invert": "pez.verbs",
     "mix": "pez.verbs",
     "neighbours": "pez.verbs",
+    "report": "pez.evaluation.report",
     "score": "pez.verbs",
     "load_model": "pez.models",
     "Result": "pez.result",
@@ -42,6 +44,7 @@ __all__ = [  # noqa: RUF022
     "load_model",
     "mix",
     "neighbours",
+    "report",
     "score",
 ]
 
