@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pez.errors import PezError as PezError
+    from pez.evaluation.command import similarity as similarity
     from pez.evaluation.report import report as report
+    from pez.evaluation.run import evaluate as evaluate
+    from pez.generation import generate as generate
     from pez.models import load_model as load_model
     from pez.result import Result as Result
     from pez.verbs import distill as distill
@@ -31,7 +34,10 @@ _PUBLIC = {
     "neighbours": "pez.verbs",
     "report": "pez.evaluation.report",
     "score": "pez.verbs",
+    "generate": "pez.generation",
     "load_model": "pez.models",
+    "evaluate": "pez.evaluation.run",
+    "similarity": "pez.evaluation.command",
     "Result": "pez.result",
     "PezError": "pez.errors",
 }
@@ -40,12 +46,15 @@ __all__ = [  # noqa: RUF022
     "PezError",
     "__version__",
     "distill",
+    "evaluate",
+    "generate",
     "invert",
     "load_model",
     "mix",
     "neighbours",
     "report",
     "score",
+    "similarity",
 ]
 
 

@@ -111,18 +111,11 @@ def make_parser() -> argparse.ArgumentParser:
     methods.add_argument("--json", action="store_true", help="one JSON object a line")
     datasets = verb("datasets", "data sets that can be evaluated on", "datasets")
     datasets.add_argument("--json", action="store_true", help="one JSON object a line")
-    report = verb("report", "a page of what pez evaluate measured, and its tables", "report")
-    report.add_argument("folder", metavar="FOLDER", help="what pez evaluate wrote")
-    report.add_argument("--output", default="", metavar="FILE", help="report.html in FOLDER")
-    report.add_argument(
-        "--baseline",
-        default="",
-        metavar="METHOD[:N]",
-        help="what differences are from (the data set's caption, else random words)",
-    )
-    report.add_argument(
-        "--items", type=int, default=12, metavar="N", help="items in the gallery at most (12)"
-    )
+    from pez.evaluation.arguments import add_evaluate, add_report, add_similarity
+
+    add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
+    add_similarity(verb("similarity", "how like two pictures are under a judge", "similarity"))
+    add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
     demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")

@@ -199,6 +199,20 @@ def datasets(args: argparse.Namespace) -> int:
     return 0
 
 
+def evaluate(args: argparse.Namespace) -> int:
+    """``pez evaluate``."""
+    from pez.evaluation.command import run_evaluate
+
+    return run_evaluate(args)
+
+
+def similarity(args: argparse.Namespace) -> int:
+    """``pez similarity``: a cosine (for lpips 1 - distance)."""
+    from pez.evaluation.command import run_similarity
+
+    return run_similarity(args)
+
+
 def report(args: argparse.Namespace) -> int:
     """``pez report``: the page's path on stdout."""
     from pez.evaluation.report import report as write_report

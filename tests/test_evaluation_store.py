@@ -92,6 +92,8 @@ def test_a_kill_while_writing_leaves_the_unit_undone(
 ) -> None:
     store, record = Store(tmp_path), Record("picture", "ab" * 32, {"a": 1}, {"b": "ü\u2028"})
 
+    store.create()
+
     def killed(_from: object, to: object) -> None:
         if str(to).endswith(".json"):
             raise KeyboardInterrupt

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pez.datasets.item import Item
 from pez.errors import PezError
@@ -57,7 +58,7 @@ def read_manifest(path: str | Path) -> list[Entry]:
         if line.strip():
             try:
                 entries.append(_entry(json.loads(line)))
-            except (ValueError, TypeError, RecursionError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 raise PezError(f"{path}, line {number}, is no line of a manifest.") from None
     if not entries:
         raise PezError(f"{path} is empty; give a manifest that a run has written.")
@@ -104,10 +105,9 @@ def _digest(item: Item) -> str | None:
         return None
 
 
-def _entry(row: object) -> Entry:
-    if not isinstance(row, dict):
-        raise TypeError
-    entry = Entry(**{f.name: row.get(f.name) for f in fields(Entry)})
+def _entry(row: Any) -> Entry:
+    """The entry in a line's JSON; TypeError or KeyError for what is none."""
+    entry = Entry(row["dataset"], row["split"], row["id"], row["sha256"], row["seed"])
     texts = [entry.dataset, entry.split, entry.id, entry.sha256 or ""]
     if not all(isinstance(text, str) for text in texts) or type(entry.seed) is not int:
         raise TypeError

@@ -131,7 +131,8 @@ def _hub_files(repo: str, layout: str) -> list[str]:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-        names = api.list_repo_files(repo, repo_type="dataset")
+        # unlike list_repo_files, this is not tried again for half a minute without a network
+        told = api.dataset_info(repo, timeout=30.0).siblings or []
     except Exception as error:  # the client and what it rests on raise dozens of kinds
         status = getattr(getattr(error, "response", None), "status_code", None)
         by_hand = f"or download it by hand and give a folder with {layout} as path"
@@ -141,7 +142,7 @@ def _hub_files(repo: str, layout: str) -> list[str]:
         why = str(error).strip().partition("\n")[0] or type(error).__name__
         mend = f"check the connection, {by_hand}"
         raise PezError(f"{repo} cannot be had from the hub ({why}); {mend}.") from error
-    return [name for name in names if name.endswith(".parquet")]
+    return [file.rfilename for file in told if file.rfilename.endswith(".parquet")]
 
 
 @contextmanager

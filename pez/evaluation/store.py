@@ -52,11 +52,14 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
+        self._parts = self.folder / ".parts"
 
     def create(self) -> None:
-        """Make the folder. PezError if it cannot be made."""
+        """Make the folder ready for writing. PezError if it cannot be made."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._parts.mkdir(parents=True, exist_ok=True)
+            for left in self._parts.iterdir():  # by a run that was killed
+                left.unlink()
         except OSError as error:
             raise PezError(
                 f"{self.folder} cannot be made ({error.strerror}); choose another --output."
@@ -103,7 +106,7 @@ class Store:
 
     def _write(self, path: Path, data: bytes) -> None:
         """All or nothing: a reader never meets half a file, whatever is killed when."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part = self._parts / f"{path.name}.{os.getpid()}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:

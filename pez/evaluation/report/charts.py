@@ -132,7 +132,7 @@ def _mean_best(name: str, rows: Iterable[Row]) -> Curve:
 def svg(chart: Chart) -> Markup:
     """The chart as inline SVG; colours come from the page's classes ``s0`` to ``s5``."""
     xs = [x for curve in chart.curves for x in curve.xs]
-    ys = [y for c in chart.curves for y in (*c.ys, *c.lows, *c.highs)]
+    ys = [y for c in chart.curves for y in (*c.ys, *c.lows, *c.highs) if not math.isnan(y)]
     ticks = ticks_of(min(ys), max(ys))
     low, high = min(ticks[0], min(ys)), max(ticks[-1], max(ys))
     left, right = min(xs), max(xs)
@@ -155,6 +155,8 @@ def svg(chart: Chart) -> Markup:
         aside = 4 * (n - (len(chart.curves) - 1) / 2) if curve.lows else 0.0  # bars side by side
         at = [x_at(x) + aside for x in curve.xs]
         for x, bottom, top in zip(at, curve.lows, curve.highs, strict=False):
+            if math.isnan(bottom):  # of one item: no interval
+                continue
             line = '<path class="bar s{}" d="M{:.1f} {:.1f}V{:.1f}"/>'
             parts.append(Markup(line).format(n, x, y_at(bottom), y_at(top)))
         spots = list(zip(at, map(y_at, curve.ys), strict=True))

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pez.evaluation.report.summary import METRICS, Figure, Summary
+from pez.evaluation.report.summary import METRICS, Summary
+from pez.evaluation.stats import Interval
 
 COLUMNS = (
     *("dataset", "method", "length", "search_model", "generator", "judge"),
@@ -36,8 +37,11 @@ def _record(s: Summary) -> dict[str, Any]:
     return {name: row[name] for name in COLUMNS}
 
 
-def _ends(name: str, figure: Figure | None) -> dict[str, float | None]:
-    values = (figure.mean, figure.low, figure.high) if figure else (None, None, None)
+def _ends(name: str, figure: Interval | None) -> dict[str, float | None]:
+    values: tuple[float | None, ...] = (None, None, None)
+    if figure:
+        known = figure.items > 1  # one item has no interval
+        values = (figure.mean, figure.low if known else None, figure.high if known else None)
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 

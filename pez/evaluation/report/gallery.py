@@ -32,6 +32,7 @@ class Card:
 
     name: str
     prompt: str
+    soft: bool  # it is of embeddings; the text is only the words nearest to them
     figures: tuple[str, ...]
     pictures: tuple[Picture, ...]
     more: int  # pictures that are not shown
@@ -129,7 +130,13 @@ def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
     told = next((row for row in mine if has_prompt(row)), {})
     error = next((str(row["error"]) for row in mine if row.get("error")), "")
     return Card(
-        name, str(told.get("prompt") or ""), tuple(figures), pictures, len(paths[SHOTS:]), error
+        name,
+        str(told.get("prompt") or ""),
+        bool(told.get("soft")),
+        tuple(figures),
+        pictures,
+        len(paths[SHOTS:]),
+        error,
     )
 
 

@@ -29,9 +29,7 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is, on one line."""
-    return "".join(
-        _SPECIAL.get(sign, sign) for sign in re.sub(r"\s", " ", text.replace("\u202f", "\0"))
-    ).replace("\0", r"\,")
+    return "".join(_SPECIAL.get(sign) or (" " if sign.isspace() else sign) for sign in text)
 
 
 def latex(tables: Iterable[Table]) -> str:

@@ -17,8 +17,10 @@ _OF_PROMPT = ("dataset", "split", "item", "method", "length", "search_model", "s
 
 @dataclass(frozen=True)
 class Material:
-    """A run. ``traces`` are rows of prompts with a ``history``; ``plan`` is the plan as it was
-    written, ``record`` what the run noted of itself, versions among it.
+    """A run. ``rows`` are the store's, with ``soft`` where a prompt is of embeddings and its
+    text only the words nearest to them; ``traces`` are rows of prompts with a ``history``.
+    ``plan`` is the plan as it was written, ``record`` what the run noted of itself, versions
+    among it.
     """
 
     folder: Path
@@ -30,14 +32,17 @@ class Material:
 
 def read_material(folder: str | Path) -> Material:
     """Everything of a folder that ``pez evaluate`` wrote; PezError if it is none."""
-    rows = read_rows(folder)
-    store = Store(folder)
-    traces = []
+    rows, store = read_rows(folder), Store(folder)
+    traces, soft = [], set()
     for line in store.lines(INDEX):
         found = store.get("prompt", line["prompt"])
+        own = {name: line[name] for name in _OF_PROMPT}
         if found and found.out.get("history"):
-            own = {name: line[name] for name in _OF_PROMPT}
             traces.append(own | {"history": found.out["history"]})
+        if found and found.out.get("soft"):
+            soft.add(tuple(own.values()))
+    for row in rows:
+        row["soft"] = tuple(row[name] for name in _OF_PROMPT) in soft
     record = _read(store.folder / "plan.json")
     try:
         known = json.loads(record or "{}")

@@ -42,7 +42,7 @@ def render(
     script = (HERE / "report.js").read_text(encoding="utf-8")
     failed = failures(material.rows)
     view = {
-        "title": material.folder.resolve().name,
+        "title": _title(material),
         "style": (HERE / "report.css").read_text(encoding="utf-8"),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -80,6 +80,12 @@ def _environment() -> Environment:
     )
     made.filters |= {"svg": svg, "told": told, "written": written}
     return made
+
+
+def _title(material: Material) -> str:
+    plan = material.record.get("plan")
+    title = plan.get("title") if isinstance(plan, dict) else ""
+    return str(title or material.folder.resolve().name)
 
 
 def _facts(rows: Sequence[Row]) -> list[tuple[str, str]]:

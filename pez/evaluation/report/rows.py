@@ -9,8 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pez.evaluation.plan import BASELINES
+
 Row = dict[str, Any]
 NOT_SEARCHED = ""  # the search model of baselines that need none
+JOIN = " + "  # between the models of an ensemble
 
 
 class Setting(NamedTuple):
@@ -19,6 +22,16 @@ class Setting(NamedTuple):
     method: str
     length: int | None
     search_model: str = NOT_SEARCHED
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models searched together; none for most baselines."""
+        return tuple(filter(None, self.search_model.split(JOIN)))
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is one to compare methods with."""
+        return not self.search_model or self.method in BASELINES
 
     def name(self, with_model: bool = False) -> str:
         """As people read it, such as ``pez, 8 tokens, mini``."""
@@ -72,20 +85,15 @@ def view_of(row: Row) -> View:
 
 
 def settings(rows: Iterable[Row]) -> list[Setting]:
-    """All settings: those that search no model first, then as they appear, by length."""
+    """All settings: baselines first, then as they appear, by length."""
     seen = unique(map(setting_of, rows))
-    methods = unique((s.search_model == NOT_SEARCHED, s.method) for s in seen)
+    methods = unique(s.method for s in seen)
     models = unique(s.search_model for s in seen)
 
     def place(setting: Setting) -> tuple[bool, int, int, int]:
-        bare = setting.search_model == NOT_SEARCHED
         length = -1 if setting.length is None else setting.length
-        return (
-            not bare,
-            methods.index((bare, setting.method)),
-            length,
-            models.index(setting.search_model),
-        )
+        method, model = methods.index(setting.method), models.index(setting.search_model)
+        return not setting.baseline, method, length, model
 
     return sorted(seen, key=place)
 
@@ -115,7 +123,7 @@ def views(rows: Sequence[Row]) -> list[View]:
 
     Where nothing was judged, one view of nobody: a search alone has figures, too.
     """
-    searched = {setting_of(row).search_model for row in rows}
+    searched = {name for setting in settings(rows) for name in setting.models}
     found = unique(view_of(row) for row in rows if row.get("judge"))
     return sorted(found, key=lambda view: view.judge in searched) or [View("", "")]
 
@@ -135,7 +143,7 @@ def failures(rows: Iterable[Row]) -> list[Failure]:
 
 def is_small(name: str) -> bool:
     """Whether a model is, or an ensemble holds, one of the small shipped ones."""
-    return any(re.search(r"(^|[/\\:])mini(-[\w-]+)?$", part.strip()) for part in name.split("+"))
+    return any(re.search(r"(^|[/\\:])mini(-[\w-]+)?$", part.strip()) for part in name.split(JOIN))
 
 
 def small_models(rows: Iterable[Row]) -> list[str]:

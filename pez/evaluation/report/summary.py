@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +24,10 @@ from pez.evaluation.report.rows import (
     view_of,
     views,
 )
-from pez.evaluation.stats import bootstrap_mean
+from pez.evaluation.stats import Interval, bootstrap_mean, paired_difference
 
 # shown as the baseline where none is asked for: the first of these that a store holds
-BASELINES = ("caption", "random_words", "random-words", "random")
+BASELINES = ("caption", "random-words")
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,6 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A mean, its 95% bootstrap interval over items, and how many items it is of."""
-
-    mean: float
-    low: float
-    high: float
-    items: int
-
-
-@dataclass(frozen=True)
 class Summary:
     """All figures of one setting on one data set, in one view. ``headline`` is the metric that
     ``difference`` is of, against ``baseline``.
@@ -90,10 +79,10 @@ class Summary:
     dataset: str
     setting: Setting
     view: View
-    figures: dict[str, Figure]
+    figures: dict[str, Interval]
     headline: str
     baseline: str
-    difference: Figure | None
+    difference: Interval | None
     items: int
     prompts: int
     failed: int
@@ -106,7 +95,7 @@ class Summary:
 
 
 def summarise(rows: Sequence[Row], baseline: str = "", seed: int = 0) -> list[Summary]:
-    """Figures of every setting on every data set in every view, in the order of the tables.
+    """Intervals of every setting on every data set in every view, in the order of the tables.
 
     ``baseline`` is a method, or ``method:length``; "" takes the data set's own caption, else
     random words, where there are such rows. PezError for a baseline that no row has.
@@ -192,8 +181,8 @@ def seen_in(rows: Iterable[Row], view: View) -> list[Row]:
     return [row for row in rows if view_of(row) == view]
 
 
-def prompt_figures(rows: Sequence[Row], seed: int = 0) -> dict[str, Figure]:
-    """Figures that belong to prompts, each prompt counted once however many pictures it has."""
+def prompt_figures(rows: Sequence[Row], seed: int = 0) -> dict[str, Interval]:
+    """Intervals that belong to prompts, each prompt counted once however many pictures it has."""
     own = [name for name, metric in METRICS.items() if metric.counts == "prompt"]
     figures = {name: mean_of(rows, name, seed) for name in own}
     return {name: figure for name, figure in figures.items() if figure}
@@ -201,13 +190,12 @@ def prompt_figures(rows: Sequence[Row], seed: int = 0) -> dict[str, Figure]:
 
 def difference(
     mine: Iterable[Row], other: Iterable[Row], metric: str, seed: int = 0
-) -> Figure | None:
+) -> Interval | None:
     """Mean difference over the items that both have, each item by its own mean."""
-    ours, theirs = _item_means(mine, metric), _item_means(other, metric)
-    both = [item for item in ours if item in theirs]
-    if not both:
+    ours, theirs = _pairs(mine, metric), _pairs(other, metric)
+    if not {item for _, item in ours} & {item for _, item in theirs}:
         return None
-    return _figure([ours[item] - theirs[item] for item in both], both, seed)
+    return paired_difference(*_columns(ours), *_columns(theirs), seed=seed)
 
 
 def value_of(row: Row, metric: str) -> float | None:
@@ -219,29 +207,34 @@ def value_of(row: Row, metric: str) -> float | None:
     return sum(known) if known else None
 
 
-def mean_of(rows: Iterable[Row], metric: str, seed: int) -> Figure | None:
-    """The mean over rows, with items as clusters; None where no row has the metric.
+def mean_of(rows: Iterable[Row], metric: str, seed: int = 0) -> Interval | None:
+    """The mean over items of their own means; None where no row has the metric.
 
     What belongs to a prompt, or to a judge's reading of it, counts once however many pictures
     were drawn from it.
     """
-    pairs = [
-        (v, item_of(row)) for row in _once(rows, metric) if (v := value_of(row, metric)) is not None
-    ]
-    if not METRICS[metric].geometric:
-        return _figure([v for v, _ in pairs], [item for _, item in pairs], seed)
-    pairs = [(math.log(v), item) for v, item in pairs if v > 0]
-    logs = _figure([v for v, _ in pairs], [item for _, item in pairs], seed)
-    if logs is None:
+    pairs = _pairs(rows, metric)
+    geometric = METRICS[metric].geometric
+    if geometric:
+        pairs = [(math.log(value), item) for value, item in pairs if value > 0]
+    if not pairs:
         return None
-    return Figure(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.items)
+    found = bootstrap_mean(*_columns(pairs), seed=seed)
+    if not geometric:
+        return found
+    low, high = math.exp(found.low), math.exp(found.high)
+    return Interval(math.exp(found.mean), low, high, found.items)
 
 
-def _figure(values: Sequence[float], items: Sequence[Any], seed: int) -> Figure | None:
-    if not values:
-        return None
-    mean, low, high = bootstrap_mean(values, items, seed)
-    return Figure(mean, low, high, len(set(items)))
+def _pairs(rows: Iterable[Row], metric: str) -> list[tuple[float, Any]]:
+    """Value and item of the rows that have the metric."""
+    found = ((value_of(row, metric), item_of(row)) for row in _once(rows, metric))
+    return [(value, item) for value, item in found if value is not None]
+
+
+def _columns(pairs: Iterable[tuple[float, Any]]) -> tuple[list[float], list[Any]]:
+    listed = list(pairs)
+    return [value for value, _ in listed], [item for _, item in listed]
 
 
 def _once(rows: Iterable[Row], metric: str) -> list[Row]:
@@ -252,14 +245,6 @@ def _once(rows: Iterable[Row], metric: str) -> list[Row]:
     judged = METRICS[metric].counts == "reading"
     keys = [(setting_of(row), _prompt_key(row), judged and row.get("judge")) for row in known]
     return list(dict(zip(reversed(keys), reversed(known), strict=True)).values())[::-1]
-
-
-def _item_means(rows: Iterable[Row], metric: str) -> dict[Any, float]:
-    found: dict[Any, list[float]] = defaultdict(list)
-    for row in _once(rows, metric):
-        if (value := value_of(row, metric)) is not None:
-            found[item_of(row)].append(value)
-    return {item: sum(values) / len(values) for item, values in found.items()}
 
 
 def _headline(rows: Iterable[Row], view: View) -> str:

@@ -17,7 +17,8 @@ from pez.evaluation.report.rows import (
     unique,
     view_of,
 )
-from pez.evaluation.report.summary import METRICS, Figure, Summary, mean_of
+from pez.evaluation.report.summary import METRICS, Summary, mean_of
+from pez.evaluation.stats import Interval
 
 NOTHING = "–"
 
@@ -70,7 +71,7 @@ class Heat:
     title: str
     judges: tuple[str, ...]
     models: tuple[str, ...]
-    figures: tuple[tuple[Figure | None, ...], ...]
+    figures: tuple[tuple[Interval | None, ...], ...]
     own: tuple[tuple[bool, ...], ...]
     small: bool
 
@@ -99,8 +100,8 @@ def _overview(mine: Sequence[Summary]) -> Table:
     sets = unique(s.dataset for s in mine)
     lines = _lines(mine, lambda s: figure_cell(s.figures.get(s.headline), metric.digits), sets)
     notes = [f"{metric.label.capitalize()}: {metric.about}.", _INTERVAL]
-    own = [s.setting.name(True) for s in mine if s.setting.search_model == view.judge]
-    if view.judge and own:
+    own = [s.setting.name(True) for s in mine if view.judge in s.setting.models]
+    if own:
         notes.append(
             f"{view.judge} was itself searched by: {'; '.join(unique(own))}. There it is no "
             "independent judge."
@@ -136,14 +137,14 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
     shown = [name for name in METRICS if any(name in s.figures for s in here)]
     failed = any(s.failed for s in here)
     many = _many(here)
-    lines, before = [], NOT_SEARCHED
+    lines, before = [], False
     for s in here:
         cells = [figure_cell(s.figures.get(n), METRICS[n].digits) for n in shown]
         cells += [Cell(str(s.items)), Cell(str(s.prompts))]
         cells += [Cell(str(s.failed))] if failed else []
-        rule = bool(lines) and before == NOT_SEARCHED != s.setting.search_model
+        rule = bool(lines) and before and not s.setting.baseline
         lines.append(Line(s.setting.name(many), tuple(cells), rule))
-        before = s.setting.search_model
+        before = s.setting.baseline
     head = (_FIRST, *(METRICS[n].label for n in shown), "items", "prompts")
     head += ("failed rows",) if failed else ()
     notes = [f"{METRICS[n].label.capitalize()}: {METRICS[n].about}." for n in shown]
@@ -158,13 +159,13 @@ _INTERVAL = "In brackets: 95% bootstrap intervals over items; none where there i
 def _lines(mine: Sequence[Summary], cell: Any, sets: Sequence[str]) -> list[Line]:
     """One line a setting, one cell a data set; a rule where the searched methods begin."""
     by_place = {(s.setting, s.dataset): s for s in mine}
-    many, lines, before = _many(mine), [], NOT_SEARCHED
+    many, lines, before = _many(mine), [], False
     for setting in _in_order(mine):
         found = [by_place.get((setting, dataset)) for dataset in sets]
         cells = tuple(cell(s) if s else Cell(NOTHING) for s in found)
-        rule = bool(lines) and before == NOT_SEARCHED != setting.search_model
+        rule = bool(lines) and before and not setting.baseline
         lines.append(Line(setting.name(many), cells, rule))
-        before = setting.search_model
+        before = setting.baseline
     return lines
 
 
@@ -191,14 +192,14 @@ def _table(
     return Table(key, title, head, tuple(lines), tuple(notes), small)
 
 
-def figure_cell(figure: Figure | None, digits: int) -> Cell:
+def figure_cell(figure: Interval | None, digits: int) -> Cell:
     """``0.697`` over ``[0.681, 0.712]``."""
     if figure is None:
         return Cell(NOTHING)
     return Cell(written(figure.mean, digits), _interval(figure, digits))
 
 
-def difference_cell(figure: Figure | None, digits: int) -> Cell:
+def difference_cell(figure: Interval | None, digits: int) -> Cell:
     """``+0.021`` over its interval, marked where that lies on one side of zero."""
     if figure is None:
         return Cell(NOTHING)
@@ -216,7 +217,7 @@ def written(value: float, digits: int, sign: bool = False) -> str:
     return text.replace("-", "−").replace(",", "\u202f")
 
 
-def _interval(figure: Figure, digits: int, sign: bool = False) -> str:
+def _interval(figure: Interval, digits: int, sign: bool = False) -> str:
     if figure.items < 2:
         return ""
     low, high = (written(v, digits, sign) for v in (figure.low, figure.high))
@@ -241,12 +242,12 @@ def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
 
 def _heats(rows: Sequence[Row], metric: str, generator: str, seed: int) -> Iterable[Heat]:
     judges, order = unique(view_of(row).judge for row in rows), settings(rows)
-    models = unique(s.search_model for s in order if s.search_model)
+    models = unique(s.search_model for s in order if not s.baseline)
     if len(judges) * len(models) < 2:
         return
     groups = by_setting(rows)
     bare = [s for s in order if not s.search_model]
-    for method, length in unique(s[:2] for s in order if s.search_model):
+    for method, length in unique(s[:2] for s in order if not s.baseline):
         lines = [s for s in order if s[:2] == (method, length) and s.search_model] + bare
         figures = tuple(
             tuple(
@@ -258,6 +259,6 @@ def _heats(rows: Sequence[Row], metric: str, generator: str, seed: int) -> Itera
         names = tuple(s.search_model or f"{s.name()}, not searched" for s in lines)
         title = f"{METRICS[metric].label.capitalize()} of {Setting(method, length).name()}"
         title += f", drawn by {generator}" if generator else ""
-        own = tuple(tuple(s.search_model == judge for judge in judges) for s in lines)
+        own = tuple(tuple(judge in s.models for judge in judges) for s in lines)
         small = any(map(is_small, (*models, *judges, generator)))
         yield Heat(title, tuple(judges), names, figures, own, small)

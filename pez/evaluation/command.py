@@ -1,0 +1,96 @@
+"""``pez evaluate`` and ``pez similarity``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pez.evaluation.plan import JUDGE, Plan, read_plan
+from pez.evaluation.show import Bar, summary
+from pez.evaluation.store import Store
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """``pez evaluate``: 2 if something failed, 130 for Ctrl-C."""
+    plan = read_plan(args.plan)
+    folder = args.output or str(Path("pez-evaluate") / Path(args.plan).stem)
+    if args.dry_run:
+        print(_count(plan, folder, args.prompts))
+        return 0
+    from pez.evaluation.run import evaluate
+
+    bar = Bar(args.quiet)
+    try:
+        rows = evaluate(
+            plan,
+            folder,
+            workers=args.workers,
+            prompts=args.prompts,
+            retry=args.retry,
+            device=args.device,
+            bar=bar,
+        )
+    except KeyboardInterrupt:
+        print(f"pez: stopped; all is kept in {folder}, the same command goes on.", file=sys.stderr)
+        return 130
+    if args.json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+    elif not args.quiet:
+        print(summary(rows))
+    failed = [row["error"] for row in rows if row["error"]]
+    if failed:
+        reasons = sorted(set(failed), key=failed.count, reverse=True)
+        print(
+            f"pez: {len(failed)} of {len(rows)} rows failed, most because: {reasons[0]} "
+            "(--retry does them again)",
+            file=sys.stderr,
+        )
+    if not args.quiet:
+        print(f"pez: all is in {folder}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _count(plan: Plan, folder: str, prompts: str) -> str:
+    """Units of the plan and the time they take; nothing is drawn, loaded or written."""
+    from pez.evaluation.identity import identities
+    from pez.evaluation.originals import drawn_before
+    from pez.evaluation.sizing import placeholders, sizes, sizing_note
+    from pez.evaluation.units import expand
+
+    store = Store(folder)
+    known = drawn_before(plan, store)
+    nodes = expand(plan, placeholders(plan) if known is None else known, identities())
+    note = sizing_note(sizes(nodes, store))
+    if known is None:
+        note += "\nnothing was drawn yet: these are the most that the plan may ask for."
+    if prompts or plan.prompts:
+        note += "\nprompts made elsewhere are not counted."
+    return note
+
+
+def run_similarity(args: argparse.Namespace) -> int:
+    """``pez similarity``."""
+    value = similarity(*args.images, judge=args.judge, device=args.device)
+    if args.json:
+        row = {"images": args.images, "judge": args.judge or JUDGE, "similarity": value}
+        print(json.dumps(row, ensure_ascii=False))
+    else:
+        print(f"{value:.4f}")
+    return 0
+
+
+def similarity(one: object, other: object, *, judge: str = "", device: str = "auto") -> float:
+    """How like two pictures are (paths, addresses or PIL pictures) under a judge.
+
+    ``judge`` is a CLIP's name, ``dino``, ``dino:ID`` or ``lpips``; "" is the paper's ViT-g-14.
+    PezError for pictures that cannot be read and weights that cannot be had.
+    """
+    from pez.evaluation.judges import open_judge
+    from pez.images import read_image
+
+    pictures = [read_image(source) for source in (one, other)]  # type: ignore[arg-type]
+    opened = open_judge(judge or JUDGE, device)
+    return opened.similarities(pictures[:1], pictures[1:])[0]

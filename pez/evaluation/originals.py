@@ -1,0 +1,176 @@
+"""The pictures of a plan: drawn from its data sets once, and kept in the run's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pez.errors import PezError
+from pez.evaluation.plan import Data, Plan
+from pez.evaluation.store import Record, Store
+from pez.evaluation.units import Unit
+
+if TYPE_CHECKING:
+    from pez.datasets import Item
+
+MANIFEST = "manifest.jsonl"
+Notice = Callable[[str, int, int], None]  # what is being done, how far, of how many
+
+
+@dataclass(frozen=True)
+class Original:
+    """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
+    ``error`` tells why where it could not be read.
+    """
+
+    dataset: str
+    split: str
+    item: str
+    sha256: str
+    file: str
+    caption: str
+    prompt: str
+    seed: int
+    error: str = ""
+
+
+def draw_originals(
+    plan: Plan, store: Store, retry: bool = False, notice: Notice | None = None
+) -> list[Original]:
+    """The items of all data sets of ``plan`` in order; what was drawn before is not drawn again.
+
+    A picture that cannot be read is told in its ``error``. PezError if a data set cannot be had.
+    """
+    found: list[Original] = []
+    for data in _parts(plan.data):
+        unit = _unit(data)
+        record = store.get("draw", unit.key)
+        if record is None or (retry and any(row["error"] for row in record.out["items"])):
+            rows = [asdict(original) for original in _draw(data, store, notice)]
+            record = Record("draw", unit.key, unit.spec, {"items": rows})
+            store.put(record)
+        found += [Original(**row) for row in record.out["items"]]
+    _write_manifests(found, store)
+    return found
+
+
+def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
+    """What :func:`draw_originals` would give without reading any data set, if it can be known."""
+    records = [store.get("draw", _unit(data).key) for data in _parts(plan.data)]
+    if not all(records):
+        return None
+    return [Original(**row) for record in records if record for row in record.out["items"]]
+
+
+def _parts(listed: Sequence[Data]) -> Iterator[Data]:
+    """Each data set and split by itself."""
+    for data in listed:
+        if not data.manifest:
+            yield from (replace(data, split=(split,)) for split in data.split)
+            continue
+        for dataset, split in _of_manifest(data):
+            yield replace(data, dataset=dataset, split=(split,))
+
+
+def _of_manifest(data: Data) -> list[tuple[str, str]]:
+    """The data sets and splits in a manifest, those that the plan asks for."""
+    from pez.datasets import read_manifest
+
+    pairs = dict.fromkeys((e.dataset, e.split) for e in read_manifest(data.manifest))
+    chosen = [
+        (dataset, split)
+        for dataset, split in pairs
+        if data.dataset in ("", dataset) and (data.split == ("",) or split in data.split)
+    ]
+    if not chosen:
+        raise PezError(f"{data.manifest} holds nothing of {data.dataset} {data.split}.")
+    return chosen
+
+
+def _unit(data: Data) -> Unit:
+    """What decides a draw: a manifest by its content."""
+    spec = asdict(data) | {"split": data.split[0]}
+    if data.manifest:
+        spec |= {"manifest": hashlib.sha256(Path(data.manifest).read_bytes()).hexdigest()}
+        spec |= {"count": 0, "seed": 0}
+    return Unit("draw", json.loads(json.dumps(spec)))
+
+
+def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
+    from pez.datasets import draw, from_manifest, open_dataset
+
+    split = data.split[0]
+    where = f"{data.dataset} {split}".strip()
+    if notice:
+        notice(f"drawing from {where}", 0, data.count)
+    seeds: dict[str, int] = {}
+    if data.manifest:
+        listed, seeds = _manifest_copy(data, store)
+        items = from_manifest(listed, path_to_data=data.path)
+    else:
+        items = draw(open_dataset(data.dataset, split=split, path=data.path), data.count, data.seed)
+    out = []
+    for n, item in enumerate(items):
+        if notice:
+            notice(f"reading {where}", n, len(items))
+        out.append(_keep(item, data, seeds.get(item.id, data.seed), store))
+    return out
+
+
+def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
+    """Those lines of the manifest that are of this data set and split, as a file, and the
+    seeds they were drawn with.
+    """
+    from pez.datasets import read_manifest
+
+    pair = (data.dataset, data.split[0])
+    rows = [e for e in read_manifest(data.manifest) if (e.dataset, e.split) == pair]
+    name = f"manifests/given-{_file_name(*pair)}"
+    store.put_text(name, "".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    return store.folder / name, {row.id: row.seed for row in rows}
+
+
+def _keep(item: Item, data: Data, seed: int, store: Store) -> Original:
+    """Read an item's picture into the store."""
+    caption = item.captions[0] if item.captions else ""
+    known = Original(data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed)
+    try:
+        bytes_ = item.picture()
+    except PezError as error:
+        return replace(known, error=str(error))
+    sha256 = hashlib.sha256(bytes_).hexdigest()
+    return replace(
+        known, sha256=sha256, file=store.put_original(bytes_, sha256, picture_suffix(bytes_))
+    )
+
+
+def picture_suffix(data: bytes) -> str:
+    """A file name's end by what the bytes are, for browsers and viewers."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        return f".{(picture.format or 'png').lower().replace('jpeg', 'jpg')}"
+
+
+def _write_manifests(found: Sequence[Original], store: Store) -> None:
+    """``manifest.jsonl``, and one of each data set and split that can be opened by itself."""
+    lines: dict[str, list[str]] = {MANIFEST: []}
+    for o in found:
+        entry = {"dataset": o.dataset, "split": o.split, "id": o.item}
+        entry |= {"sha256": o.sha256 or None, "seed": o.seed}
+        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        lines[MANIFEST].append(line)
+        lines.setdefault(f"manifests/{_file_name(o.dataset, o.split)}", []).append(line)
+    for name, rows in lines.items():
+        store.put_text(name, "".join(rows))
+
+
+def _file_name(dataset: str, split: str) -> str:
+    plain = "".join(c if c.isalnum() else "-" for c in f"{dataset}-{split}".rstrip("-"))
+    return f"{plain}.jsonl"

@@ -1,0 +1,63 @@
+"""How readable a prompt is, by itself: its length in tokens and its share of real words."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+
+@cache
+def english() -> Callable[[str], bool] | None:
+    """Whether a word (in small letters) is an English one; None where there is no word list.
+
+    The list is that of the package pyspellchecker (160,000 words, mostly American spelling)
+    with the words that the shipped models know. CLIP's own vocabulary would not do: it holds
+    tags and names of users as whole words, which is just what makes prompts hard to read.
+    """
+    try:
+        from spellchecker import SpellChecker
+    except ImportError:
+        return None
+    from pez.models.shipped import data_folder
+
+    lists = data_folder().glob("models/*/words.txt")
+    own = {word.lower() for file in lists for word in file.read_text().split()}
+    known = SpellChecker(language="en")
+    return lambda word: word in own or bool(known.known([word]))
+
+
+def real_words(prompt: str, known: Callable[[str], bool]) -> float | None:
+    """The share of ``prompt``'s words that are ``known``; None if it has no words.
+
+    What stands between blanks and hyphens counts as a word, without the punctuation around
+    it; so emoji and made-up words count against a prompt, while commas and numbers do not.
+    """
+    words = [_bare(piece) for piece in prompt.lower().replace("-", " ").split()]
+    words = [word for word in words if word and not word.isnumeric()]
+    return sum(map(known, words)) / len(words) if words else None
+
+
+def _bare(piece: str) -> str:
+    """``piece`` without punctuation at both ends and without a genitive's end."""
+    ends = [n for n, sign in enumerate(piece) if unicodedata.category(sign)[0] != "P"]
+    word = piece[ends[0] : ends[-1] + 1] if ends else ""
+    return word.replace("\u2019", "'").removesuffix("'s")
+
+
+@cache
+def _tokens() -> Any:
+    from pez.models.openclip import model_tokens
+
+    return model_tokens("")
+
+
+def measure(prompt: str) -> dict[str, float | int | None]:
+    """``tokens`` by CLIP's tokenizer, whatever model was searched, and ``real_words``."""
+    known = english()
+    share = real_words(prompt, known) if known else None
+    return {
+        "tokens": len(_tokens().encode(prompt)),
+        "real_words": None if share is None else round(share, 4),
+    }

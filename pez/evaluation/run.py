@@ -1,0 +1,154 @@
+"""``pez.evaluate``: from a plan to a folder with all its units done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pez.errors import PezError
+from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
+from pez.evaluation.given import read_given
+from pez.evaluation.identity import identities
+from pez.evaluation.originals import draw_originals
+from pez.evaluation.plan import Plan, read_plan
+from pez.evaluation.readable import measure
+from pez.evaluation.show import Bar
+from pez.evaluation.store import INDEX, Record, Store, read_rows
+from pez.evaluation.units import Node, expand
+from pez.evaluation.work import Batch
+from pez.evaluation.workers import Pool, Processes, Serial
+
+PACKAGES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "pez-prompts")
+
+
+def evaluate(
+    plan: Plan | str | Path,
+    folder: str | Path,
+    *,
+    workers: int | str = 1,
+    prompts: str | Path = "",
+    retry: bool = False,
+    device: str = "auto",
+    bar: Bar | None = None,
+) -> list[dict[str, Any]]:
+    """Do what is missing of a plan and give the table's rows (:data:`store.COLUMNS`).
+
+    ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
+    not done again. ``workers`` is a number of processes, or ``ray``. ``prompts`` is a CSV file
+    of prompts made elsewhere (:func:`given.read_given`); ``retry`` does again what failed.
+    A unit that fails is recorded with its reason. PezError for a plan that cannot be followed,
+    a data set that cannot be had, or a folder that cannot be written.
+    """
+    plan = plan if isinstance(plan, Plan) else read_plan(plan)
+    store, show = Store(folder), bar or Bar(quiet=True)
+    store.create()
+    pool = open_pool(workers, device)
+    try:
+        nodes = prepare(plan, store, prompts, retry, show)
+        keeper = _Keeper(store, show)
+        keeper.keep_given(nodes)
+        missing = Missing(plan, store, nodes, _sizes(device), retry)
+        for stage in missing.stages():
+            if stage.missing:
+                show.stage(stage.kind, stage.missing)
+                pool.run(keeper.seen(stage.batches), keeper.tell, keeper.look)
+    finally:
+        pool.close()
+        show.close()
+    return read_rows(store.folder)
+
+
+def prepare(
+    plan: Plan, store: Store, prompts: str | Path = "", retry: bool = False, bar: Bar | None = None
+) -> list[Node]:
+    """Draw the data, expand the plan and write down both."""
+    notice = bar.notice if bar else None
+    originals = draw_originals(plan, store, retry, notice)
+    file, given = prompts or plan.prompts, []
+    if file:
+        originals, given = read_given(file, originals, store)
+    if bar:
+        bar.notice("expanding the plan", 0, 0)
+    nodes = expand(plan, originals, identities(), given)
+    if not nodes:
+        raise PezError("the plan asks for no prompts; add [[methods]], baselines or --prompts.")
+    store.put_text(INDEX, "".join(node.line() for node in nodes))
+    store.put_text("plan.toml", plan.text)
+    told = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
+    store.put_text("plan.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    return nodes
+
+
+def open_pool(workers: int | str, device: str = "auto") -> Pool:
+    """Who does the work: a number of processes, or ``ray``. PezError for anything else."""
+    if workers == "ray":
+        from pez.evaluation.cluster import Cluster
+
+        return Cluster(device)
+    try:
+        count = int(workers)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise PezError(f"--workers takes a number of processes or ray, not {workers!r}.")
+    return Serial(device) if count == 1 else Processes(count, device)
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # pez itself may run from a bare checkout
+            found[name] = version(name)
+    return found
+
+
+@dataclass(eq=False)
+class _Keeper:
+    """Puts outcomes into the store, each unit's once, and shows how far things are."""
+
+    store: Store
+    bar: Bar
+
+    def keep_given(self, nodes: Sequence[Node]) -> None:
+        """Prompts that need no search, and those of items that could not be read."""
+        for node in nodes:
+            unit, error = node.unit, node.original.error
+            if (error or node.way.how == "text") and not self.store.get("prompt", unit.key):
+                out = {} if error else {"prompt": unit.spec["text"]}
+                self._put(Record("prompt", unit.key, unit.spec, out, error), {})
+
+    def seen(self, batches: Any) -> Any:
+        """``batches`` as they are, shown as they begin."""
+        for batch in batches:
+            self.bar.begin(batch.title)
+            yield batch
+
+    def tell(self, record: Record, files: dict[str, bytes]) -> None:
+        """Keep an outcome unless the unit is done already."""
+        before = self.store.get(record.kind, record.key)
+        if before is None or (before.error and before != record):
+            self._put(record, files)
+            self.bar.step(bool(record.error))
+
+    def look(self, batch: Batch, part: float) -> None:
+        """Show how far a batch is."""
+        self.bar.part(part * len(batch.tasks))
+
+    def _put(self, record: Record, files: dict[str, bytes]) -> None:
+        if record.kind == "prompt" and not record.error:
+            record = replace(record, out=measure(record.out["prompt"]) | record.out)
+        self.store.put(record, files)
+
+
+def _sizes(device: str) -> dict[str, int]:
+    from pez.models.devices import pick_device
+
+    return SIZES if pick_device(device).type == "cpu" else SIZES_GPU

@@ -1,0 +1,97 @@
+"""How much a plan asks for, and how long a million pictures would take at the pace measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pez.evaluation.originals import Original
+from pez.evaluation.plan import Plan
+from pez.evaluation.show import NAMES
+from pez.evaluation.store import Store
+from pez.evaluation.units import Node
+
+MANY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """Units of one kind: how many there are, are done and failed, and seconds of those that
+    were measured, a unit and an item (0 where none was).
+    """
+
+    kind: str
+    units: int
+    done: int
+    failed: int
+    seconds_a_unit: float
+    seconds_an_item: float
+
+
+def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
+    """One for each kind. An item's seconds are those of a mean unit times its units, method by
+    method, as methods differ in cost and some units may be missing.
+    """
+    items = len({(n.original.dataset, n.original.split, n.original.item) for n in nodes})
+    seen: dict[str, str] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
+    for node in nodes:
+        for unit in node.units():
+            if unit.key not in seen:
+                seen[unit.key] = unit.kind
+                way = (node.way.label, node.way.length) if unit.kind == "prompt" else ""
+                groups.setdefault((unit.kind, str(way)), []).append(unit.key)
+    out = []
+    for kind in NAMES:
+        count = done = failed = 0
+        total = measured = an_item = 0.0
+        for (own, _), keys in groups.items():
+            if own != kind:
+                continue
+            records = [record for key in keys if (record := store.get(kind, key))]
+            good = [record.seconds for record in records if not record.error]
+            count, done, failed = (
+                count + len(keys),
+                done + len(good),
+                failed + len(records) - len(good),
+            )
+            total, measured = total + sum(good), measured + len(good)
+            an_item += sum(good) / len(good) * len(keys) / items if good else 0.0
+        mean = total / measured if measured else 0.0
+        out.append(Size(kind, count, done, failed, mean, an_item))
+    return [size for size in out if size.units]
+
+
+def sizing_note(listed: Sequence[Size]) -> str:
+    """Units by kind, and the time for ``MANY`` items on one such worker."""
+    lines = []
+    for size in listed:
+        pace = f", {size.seconds_a_unit:.3f} s a unit" if size.seconds_a_unit else ""
+        failed = f", {size.failed} failed" if size.failed else ""
+        lines.append(f"{NAMES[size.kind]}: {size.units} units, {size.done} done{failed}{pace}")
+    unknown = [NAMES[s.kind] for s in listed if s.units and not s.seconds_an_item]
+    each = sum(size.seconds_an_item for size in listed)
+    if each:
+        hours = each * MANY / 3600
+        lines.append(
+            f"{each:.2f} s an item on one worker like those measured: {MANY:,} items would take "
+            f"{hours:,.0f} hours of one, {hours / 100:,.0f} of a hundred."
+        )
+    if unknown:
+        lines.append(f"not measured yet: {', '.join(unknown)}.")
+    return "\n".join(lines)
+
+
+def placeholders(plan: Plan) -> list[Original]:
+    """Originals to count with before any was drawn: as many as the plan may draw, all with a
+    caption and a prompt, so that the counts are upper bounds.
+    """
+    out = []
+    for data in plan.data:
+        for split in data.split:
+            for n in range(data.count):
+                name = f"{split}-{n}"
+                out.append(
+                    Original(data.dataset, split, name, f"{split}/{n}", "", name, name, data.seed)
+                )
+    return out

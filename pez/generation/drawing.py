@@ -1,0 +1,52 @@
+"""``pez.generate``: pictures of prompts, with all that is needed to draw them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from pez.generation.options import GenerateOptions, generate_options
+from pez.generation.painter import Painter, Progress
+from pez.generation.pipelines import open_painter
+
+Prompt = str | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A drawn picture with its prompt ("" for a soft one), seed and settings."""
+
+    image: Image.Image
+    prompt: str
+    seed: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def generate(
+    prompts: Prompt | Sequence[Prompt],
+    *,
+    painter: Painter | None = None,
+    progress: Progress | None = None,
+    options: GenerateOptions | None = None,
+    **settings: Any,
+) -> list[Picture]:
+    """``options.count`` pictures of each prompt, prompt by prompt.
+
+    A prompt is a text or a soft prompt, token embeddings (k, w) of the generator's text
+    encoder; ``settings`` are the fields of :class:`pez.generation.GenerateOptions`. With
+    ``painter`` a generator loaded before is used, its options for all but seed and count.
+    Raises PezError for bad input.
+    """
+    options = options or generate_options(settings)
+    listed = [prompts] if isinstance(prompts, str | Tensor) else list(prompts)
+    painter = painter or open_painter(options)
+    pairs = [(prompt, seed) for prompt in listed for seed in options.seeds]
+    images = painter.paint([p for p, _ in pairs], [s for _, s in pairs], progress=progress)
+    return [
+        Picture(image, prompt if isinstance(prompt, str) else "", seed, painter.settings)
+        for image, (prompt, seed) in zip(images, pairs, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""What ``pez generate`` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pez.errors import PezError
+from pez.options import MOST, _check_kind, _digest, _flag, _option
+
+# how pictures are made, not what they show
+_MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Options of ``pez generate``; empty texts and 0 leave a thing to the generator."""
+
+    generator: str = _option(
+        "sd15",
+        "what draws: sd15, sd21, sdxl, sd3, flux, any text-to-image id of the hub, a local "
+        "folder in diffusers' layout, or mini-sd, small and offline",
+        metavar="NAME",
+    )
+    count: int = _option(1, "pictures of each prompt, from seeds that follow --seed", metavar="N")
+    seed: int = _option(0, "seed of the first picture of each prompt", metavar="N")
+    steps: int = _option(0, "denoising steps; 0 is the generator's own number", metavar="N")
+    guidance: float = _option(
+        -1.0, "how strongly the prompt steers; -1 is the generator's own", metavar="X"
+    )
+    negative: str = _option("", "what the pictures should not show", metavar="TEXT")
+    literal: bool = _option(False, "read ( ) [ ] and : as they stand, not as weights")
+    scheduler: str = _option(
+        "", "sampler: ddim, euler, euler_a, dpm++, unipc, ... (the generator's own)", metavar="NAME"
+    )
+    width: int = _option(0, "in pixels; 0 is the generator's own", metavar="N")
+    height: int = _option(0, "in pixels; 0 is the generator's own", metavar="N")
+    lora: tuple[str, ...] = _option(
+        (),
+        "a LoRA by file, folder or hub id, with a weight: style.safetensors=0.8",
+        metavar="X[=W]",
+    )
+    embedding: tuple[str, ...] = _option(
+        (), "a textual inversion by file or hub id; its word may stand in prompts", metavar="X"
+    )
+    image: str = _option("", "a picture to start from", metavar="IMAGE")
+    mask: str = _option("", "with --image: what is white here is drawn anew", metavar="IMAGE")
+    strength: float = _option(
+        0.0, "how far to go from --image, up to 1; 0 is the generator's own", metavar="X"
+    )
+    control: str = _option(
+        "", "a picture whose shapes the drawing keeps (ControlNet)", metavar="IMAGE"
+    )
+    control_kind: str = _option(
+        "edge",
+        "what is kept of --control: edge, sketch, depth, or ready where it is such a map itself",
+        metavar="KIND",
+    )
+    control_model: str = _option(
+        "", "the ControlNet, by id or folder; else one made for the generator", metavar="NAME"
+    )
+    control_scale: float = _option(1.0, "how strictly --control is kept", metavar="X")
+    depth_model: str = _option(
+        "depth-anything/Depth-Anything-V2-Small-hf",
+        "what sees the depth for --control-kind depth, by id or folder",
+        metavar="NAME",
+    )
+    rows: int = _option(0, "pictures side by side; 0 lets memory decide", metavar="N")
+    device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
+    dtype: str = _option("auto", "auto, float32, bfloat16 or float16", metavar="NAME")
+    offload: bool = _option(False, "keep idle parts of the generator off the GPU")
+
+    def __post_init__(self) -> None:
+        """Raise PezError for values of another kind and numbers that make no sense."""
+        for option in fields(self):
+            _check_kind(option.name, getattr(self, option.name), option.default)
+        least = {"count": 1}
+        for name in ("count", "steps", "width", "height", "rows", "seed"):
+            value, low = getattr(self, name), least.get(name, 0)
+            if not low <= value <= MOST:
+                bound = f"{low} or more" if value < low else f"{MOST} at most"
+                raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        if self.guidance != -1 and not 0 <= self.guidance < math.inf:
+            raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
+        if not 0 <= self.strength <= 1:
+            raise PezError(f"--strength must lie between 0 and 1, not {self.strength}.")
+        if not 0 <= self.control_scale < math.inf:
+            raise PezError(f"--control-scale must be 0 or more, not {self.control_scale}.")
+        if self.mask and not self.image:
+            raise PezError("--mask tells what to draw anew in a picture; give that as --image.")
+        if self.strength and not self.image:
+            raise PezError("--strength tells how far to go from a picture; give it as --image.")
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each picture of a prompt."""
+        return list(range(self.seed, self.seed + self.count))
+
+    def record(self) -> dict[str, Any]:
+        """Those options that decide what a picture shows, as plain JSON values, and what is
+        in the files that they name.
+        """
+        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _MANNER}
+        named = [self.image, self.mask, self.control, *self.embedding]
+        named += [split_weight(text)[0] for text in self.lora]
+        digests = {path: _digest(path) for path in named if path}
+        if files := {path: digest for path, digest in digests.items() if digest}:
+            out["files"] = files
+        return json.loads(json.dumps(out))
+
+    def fingerprint(self) -> str:
+        """Equal for two runs that must give the same picture of a prompt and a seed."""
+        text = json.dumps(self.record(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def split_weight(text: str) -> tuple[str, float]:
+    """``name=0.8`` -> name and weight; a name alone counts 1. PezError for a bad weight."""
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        return text, 1.0
+    try:
+        value = float(weight)
+    except ValueError:
+        return text, 1.0  # a name that holds a sign of equality
+    if not math.isfinite(value):
+        raise PezError(f"{text!r} has no usable weight; write one such as {name}=0.8.")
+    return name, value
+
+
+def generate_options(settings: dict[str, Any]) -> GenerateOptions:
+    """Options from keywords; a single LoRA or embedding may be a plain string."""
+    names = set(GenerateOptions.__dataclass_fields__)
+    if unknown := set(settings) - names:
+        raise PezError(
+            f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(names))}."
+        )
+    plain: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in ("lora", "embedding") and not isinstance(value, tuple):
+            value = tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+        elif hasattr(value, "__fspath__"):
+            value = str(value)
+        plain[name] = value
+    return GenerateOptions(**plain)
