@@ -12,7 +12,10 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--output", default="", metavar="FOLDER", help="keeps all results (pez-evaluate/PLAN)"
     )
     parser.add_argument(
-        "--workers", default="1", metavar="N|ray", help="processes, or a Ray cluster (1)"
+        "--workers",
+        default="1",
+        metavar="N|ray",
+        help="processes, or a Ray cluster, also ray:ADDRESS (1)",
     )
     parser.add_argument(
         "--prompts",

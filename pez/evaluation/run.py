@@ -29,7 +29,7 @@ def evaluate(
     plan: Plan | str | Path,
     folder: str | Path,
     *,
-    workers: int | str = 1,
+    workers: int | str | Pool = 1,
     prompts: str | Path = "",
     retry: bool = False,
     device: str = "auto",
@@ -38,15 +38,16 @@ def evaluate(
     """Do what is missing of a plan and give the table's rows (:data:`store.COLUMNS`).
 
     ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
-    not done again. ``workers`` is a number of processes, or ``ray``. ``prompts`` is a CSV file
-    of prompts made elsewhere (:func:`given.read_given`); ``retry`` does again what failed.
+    not done again. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or a pool that
+    is open, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere
+    (:func:`given.read_given`); ``retry`` does again what failed.
     A unit that fails is recorded with its reason. PezError for a plan that cannot be followed,
     a data set that cannot be had, or a folder that cannot be written.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     store, show = Store(folder), bar or Bar(quiet=True)
     store.create()
-    pool = open_pool(workers, device)
+    pool = open_pool(workers, device) if isinstance(workers, int | str) else workers
     try:
         nodes = prepare(plan, store, prompts, retry, show)
         keeper = _Keeper(store, show)
@@ -84,17 +85,22 @@ def prepare(
 
 
 def open_pool(workers: int | str, device: str = "auto") -> Pool:
-    """Who does the work: a number of processes, or ``ray``. PezError for anything else."""
-    if workers == "ray":
+    """Who does the work: a number of processes, ``ray`` or ``ray:ADDRESS``. PezError for
+    anything else.
+    """
+    name, _, address = str(workers).partition(":")
+    if name == "ray":
         from pez.evaluation.cluster import Cluster
 
-        return Cluster(device)
+        return Cluster(device, address)
     try:
         count = int(workers)
     except ValueError:
         count = 0
     if count < 1:
-        raise PezError(f"--workers takes a number of processes or ray, not {workers!r}.")
+        raise PezError(
+            f"--workers takes a number of processes, ray or ray:ADDRESS, not {workers!r}."
+        )
     return Serial(device) if count == 1 else Processes(count, device)
 
 

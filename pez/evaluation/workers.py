@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -70,7 +71,8 @@ class Processes:
             batch = again.popleft() if again else next(batches, None)
             if batch is not None:
                 busy[connection] = batch
-                connection.send(batch)
+                with suppress(OSError):  # a dead one is found out by reading from it
+                    connection.send(batch)
 
         while len(self._workers) < self.count:
             self._start()
