@@ -57,6 +57,7 @@ class Gallery:
     exhibits: tuple[Exhibit, ...]
     total: int
     left_out: tuple[tuple[str, int], ...]
+    everywhere: bool  # whether each setting has some that are not shown
 
 
 def make_gallery(
@@ -87,7 +88,8 @@ def make_gallery(
     for setting, group in by_setting(rows).items():
         seen = {item_of(row) for row in by_setting(shown).get(setting, [])}
         left.append((setting.name(many), len({item_of(row) for row in group} - seen)))
-    return Gallery(tuple(exhibits), len(places), tuple((n, c) for n, c in left if c))
+    some = tuple((label, count) for label, count in left if count)
+    return Gallery(tuple(exhibits), len(places), some, len(some) == len(left))
 
 
 def _by_item(rows: Sequence[Row]) -> dict[Any, list[Row]]:

@@ -153,7 +153,7 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
 
 
 _FIRST = "method"
-_INTERVAL = "In brackets: 95% bootstrap intervals over items; none where there is one item."
+_INTERVAL = "In brackets: 95% bootstrap intervals over items; none for one item or equal ones."
 
 
 def _lines(mine: Sequence[Summary], cell: Any, sets: Sequence[str]) -> list[Line]:
@@ -218,10 +218,12 @@ def written(value: float, digits: int, sign: bool = False) -> str:
 
 
 def _interval(figure: Interval, digits: int, sign: bool = False) -> str:
+    """The interval in brackets; nothing where it says no more than the mean does."""
     if figure.items < 2:
         return ""
-    low, high = (written(v, digits, sign) for v in (figure.low, figure.high))
-    return f"[{low}, {high}]"
+    ends = [written(v, digits, sign) for v in (figure.low, figure.high)]
+    same = set(ends) == {written(figure.mean, digits, sign)}
+    return "" if same else f"[{ends[0]}, {ends[1]}]"
 
 
 def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
