@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pez.errors import PezError as PezError
     from pez.evaluation.command import similarity as similarity
+    from pez.evaluation.report import report as report
     from pez.evaluation.run import evaluate as evaluate
     from pez.generation import generate as generate
     from pez.models import load_model as load_model
@@ -31,6 +32,7 @@ _PUBLIC = {
     "invert": "pez.verbs",
     "mix": "pez.verbs",
     "neighbours": "pez.verbs",
+    "report": "pez.evaluation.report",
     "score": "pez.verbs",
     "generate": "pez.generation",
     "load_model": "pez.models",
@@ -50,6 +52,7 @@ __all__ = [  # noqa: RUF022
     "load_model",
     "mix",
     "neighbours",
+    "report",
     "score",
     "similarity",
 ]

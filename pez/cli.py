@@ -126,10 +126,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     generate.add_argument("--json", action="store_true", help="one JSON object a picture")
     generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
-    from pez.evaluation.arguments import add_evaluate, add_similarity
+    from pez.evaluation.arguments import add_evaluate, add_report, add_similarity
 
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
     add_similarity(verb("similarity", "how like two pictures are under a judge", "similarity"))
+    add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
     demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")

@@ -237,6 +237,18 @@ def similarity(args: argparse.Namespace) -> int:
     return run_similarity(args)
 
 
+def report(args: argparse.Namespace) -> int:
+    """``pez report``: the page's path on stdout."""
+    from pez.evaluation.report import report as write_report
+
+    done = write_report(args.folder, output=args.output, baseline=args.baseline, items=args.items)
+    print(done.page)
+    note(f"beside it {', '.join(path.name for path in done.files[1:])}")
+    for line in done.notes:
+        note(line)
+    return 0
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.demo import run_demo

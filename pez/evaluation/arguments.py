@@ -41,3 +41,18 @@ def add_similarity(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``pez report``."""
+    parser.add_argument("folder", metavar="FOLDER", help="what pez evaluate wrote")
+    parser.add_argument("--output", default="", metavar="FILE", help="report.html in FOLDER")
+    parser.add_argument(
+        "--baseline",
+        default="",
+        metavar="METHOD[:N]",
+        help="what differences are from (the data set's caption, else random words)",
+    )
+    parser.add_argument(
+        "--items", type=int, default=12, metavar="N", help="items in the gallery at most (12)"
+    )

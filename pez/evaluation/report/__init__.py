@@ -1,0 +1,98 @@
+"""``pez report``: a run's folder as one HTML page, with CSV, parquet and LaTeX beside it.
+
+rows.py      what settings, data sets and judges the store's rows hold
+summary.py   rows -> means with intervals and paired differences
+tables.py    figures -> tables of text and transfer matrices
+charts.py    rows -> curves -> SVG
+gallery.py   originals, pictures and prompts
+page.py      all of it -> HTML, through report.html.j2
+latex.py, files.py   the same figures for papers and programs
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pez.errors import PezError
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Options of ``pez report``."""
+
+    output: str = ""  # the page; report.html in the folder
+    baseline: str = ""  # a method, or method:length; the usual ones are tried
+    items: int = 12  # items in the gallery at most
+
+    def __post_init__(self) -> None:
+        """Raise PezError for numbers that make no sense."""
+        if isinstance(self.items, bool) or not isinstance(self.items, int) or self.items < 0:
+            raise PezError(f"--items must be a whole number, 0 or more, not {self.items!r}.")
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files a report consists of, and what is to be said about them."""
+
+    page: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def report(
+    folder: str | Path, *, output: str | Path = "", baseline: str = "", items: int = 12
+) -> Written:
+    """Write the report of a folder that ``pez evaluate`` wrote; the page's path is ``page``.
+
+    ``output`` is the page's file, report.html in ``folder`` by default; .csv, .parquet and .tex
+    go beside it. PezError for a folder without a run, an unknown ``baseline`` and what cannot
+    be written.
+    """
+    from pez.evaluation.report.files import as_csv, records, write_parquet
+    from pez.evaluation.report.gallery import make_gallery
+    from pez.evaluation.report.latex import latex
+    from pez.evaluation.report.material import read_material
+    from pez.evaluation.report.page import render
+    from pez.evaluation.report.summary import summarise
+    from pez.evaluation.report.tables import sections
+
+    options = ReportOptions(os.fspath(output), baseline, items)
+    material = read_material(folder)
+    if not material.rows:
+        raise PezError(f"{folder} holds no rows; run pez evaluate first.")
+    page = _page_path(material.folder, options.output)
+    summaries = summarise(material.rows, options.baseline)
+    tables = sections(summaries)
+    gallery = make_gallery(material.rows, material.folder, options.items)
+    flat = records(summaries)
+    every = [t for s in tables for t in (s.overview, s.differences, *s.details) if t]
+    texts = {
+        page: render(material, summaries, tables, gallery),
+        page.with_suffix(".csv"): as_csv(flat),
+        page.with_suffix(".tex"): latex(every),
+    }
+    parquet, notes = page.with_suffix(".parquet"), []
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        if write_parquet(flat, parquet):
+            texts[parquet] = ""
+        else:
+            notes.append(f"no {parquet.name}: that takes pyarrow (pip install 'pez-prompts[eval]')")
+    except OSError as error:
+        raise PezError(
+            f"cannot write {page} ({error.strerror}); choose another --output."
+        ) from None
+    return Written(page, tuple(texts), tuple(notes))
+
+
+def _page_path(folder: Path, output: str) -> Path:
+    path = Path(output).expanduser() if output else folder / "report.html"
+    if path.is_dir():
+        raise PezError(f"--output {output} is a folder; name a file, such as report.html.")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise PezError(f"--output {output} is no name of a page; let it end in .html.")
+    return path

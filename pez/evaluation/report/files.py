@@ -1,0 +1,77 @@
+"""The figures for other programs: one row for each data set, setting, generator and judge."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pez.evaluation.report.summary import METRICS, Summary
+from pez.evaluation.stats import Interval
+
+COLUMNS = (
+    *("dataset", "method", "length", "search_model", "generator", "judge"),
+    *("items", "prompts", "failed_rows", "small_models"),
+    *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")),
+    *("baseline", "difference_of", "difference", "difference_low", "difference_high"),
+    "difference_items",
+)
+
+
+def records(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
+    """The figures unrounded, None where there is none."""
+    return [_record(summary) for summary in summaries]
+
+
+def _record(s: Summary) -> dict[str, Any]:
+    row: dict[str, Any] = {"dataset": s.dataset, **s.setting._asdict()}
+    row |= {"generator": s.view.generator, "judge": s.view.judge, "items": s.items}
+    row |= {"prompts": s.prompts, "failed_rows": s.failed, "small_models": s.small}
+    for metric in METRICS:
+        row |= _ends(metric, s.figures.get(metric))
+    row |= {"baseline": s.baseline, "difference_of": s.headline if s.difference else ""}
+    row |= _ends("difference", s.difference)
+    row["difference_items"] = s.difference.items if s.difference else None
+    return {name: row[name] for name in COLUMNS}
+
+
+def _ends(name: str, figure: Interval | None) -> dict[str, float | None]:
+    values: tuple[float | None, ...] = (None, None, None)
+    if figure:
+        known = figure.items > 1  # one item has no interval
+        values = (figure.mean, figure.low if known else None, figure.high if known else None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The records as CSV with a head line."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> bool:
+    """The records as parquet; False where pyarrow is missing."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return False
+    texts = {"dataset", "method", "search_model", "generator", "judge", "baseline"}
+    texts |= {"difference_of"}
+    counts = {"length", "items", "prompts", "failed_rows", "difference_items"}
+
+    def kind(name: str) -> Any:
+        if name in texts:
+            return pyarrow.string()
+        if name == "small_models":
+            return pyarrow.bool_()
+        return pyarrow.int64() if name in counts else pyarrow.float64()
+
+    schema = pyarrow.schema([(name, kind(name)) for name in COLUMNS])
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), path)
+    return True

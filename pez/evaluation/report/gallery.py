@@ -1,0 +1,148 @@
+"""Originals beside what was drawn from the prompts found for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from pez.evaluation.report.pictures import Picture, load_picture
+from pez.evaluation.report.rows import (
+    NOT_SEARCHED,
+    Row,
+    by_dataset,
+    by_setting,
+    item_of,
+    number,
+    settings,
+    unique,
+)
+from pez.evaluation.report.summary import has_prompt
+from pez.evaluation.report.tables import written
+
+SHOTS = 2  # pictures shown of one prompt
+MOST_BYTES = 24_000_000  # of all pictures: what a phone still opens
+
+
+@dataclass(frozen=True)
+class Card:
+    """One prompt for an item, and the first pictures drawn from it."""
+
+    name: str
+    prompt: str
+    soft: bool  # it is of embeddings; the text is only the words nearest to them
+    figures: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    more: int  # pictures that are not shown
+    error: str
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One item: its original and a card for each setting."""
+
+    dataset: str
+    item: str
+    caption: str
+    original: Picture | None
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The first items of each data set; ``left_out`` counts those not shown by setting."""
+
+    exhibits: tuple[Exhibit, ...]
+    total: int
+    left_out: tuple[tuple[str, int], ...]
+    everywhere: bool  # whether each setting has some that are not shown
+
+
+def make_gallery(
+    rows: Sequence[Row], folder: Path, items: int, most_bytes: int = MOST_BYTES
+) -> Gallery:
+    """The first ``items`` items, data sets by turns, with their first seeds: nothing is picked.
+
+    ``folder`` is what the rows' paths are relative to. Fewer items are shown where their
+    pictures would take more than ``most_bytes``.
+    """
+    order = settings(rows)
+    many = len({s.search_model for s in order} - {NOT_SEARCHED}) > 1
+    groups = {name: _by_item(group) for name, group in by_dataset(rows).items()}
+    turns = zip_longest(*([(name, item) for item in group] for name, group in groups.items()))
+    places = [place for place in chain.from_iterable(turns) if place]
+    exhibits: list[Exhibit] = []
+    shown: list[Row] = []
+    room = most_bytes
+    for name, item in places[:items]:
+        mine = groups[name][item]
+        exhibit = _exhibit(name, mine, order, folder, many)
+        room -= _size(exhibit)
+        if room < 0:
+            break
+        exhibits.append(exhibit)
+        shown += mine
+    left = []
+    for setting, group in by_setting(rows).items():
+        seen = {item_of(row) for row in by_setting(shown).get(setting, [])}
+        left.append((setting.name(many), len({item_of(row) for row in group} - seen)))
+    some = tuple((label, count) for label, count in left if count)
+    return Gallery(tuple(exhibits), len(places), some, len(some) == len(left))
+
+
+def _by_item(rows: Sequence[Row]) -> dict[Any, list[Row]]:
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(item_of(row), []).append(row)
+    return found
+
+
+def _exhibit(
+    dataset: str, rows: Sequence[Row], order: Sequence[Any], folder: Path, many: bool
+) -> Exhibit:
+    first, groups = rows[0], by_setting(rows)
+    item = str(first.get("item"))
+    caption = str(first.get("caption") or "")
+    source = first.get("source")
+    alt = f"original {item}" + (f": {caption}" if caption else "")
+    original = load_picture(folder / source, alt) if source else None
+    cards = tuple(_card(s.name(many), item, groups[s], folder) for s in order if s in groups)
+    return Exhibit(dataset, item, caption, original, cards)
+
+
+def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
+    """The setting's first seed: its prompt, its first pictures and what they scored."""
+    mine = [row for row in rows if row.get("seed") == rows[0].get("seed")]
+    paths = unique(row["picture"] for row in mine if row.get("picture"))
+    pictures = tuple(
+        load_picture(folder / path, f"drawn from the prompt of {name} for {item}")
+        for path in paths[:SHOTS]
+    )
+    figures = []
+    for judge in unique(row["judge"] for row in mine if row.get("judge")):
+        for metric, word in (("similarity", "similarity"), ("text_score", "text score")):
+            judged = [number(row.get(metric)) for row in mine if row.get("judge") == judge]
+            values = [value for value in judged if value is not None]
+            if values:
+                mean = written(sum(values) / len(values), 3)
+                figures.append(f"{word} {mean} ({judge})")
+                break
+    told = next((row for row in mine if has_prompt(row)), {})
+    error = next((str(row["error"]) for row in mine if row.get("error")), "")
+    return Card(
+        name,
+        str(told.get("prompt") or ""),
+        bool(told.get("soft")),
+        tuple(figures),
+        pictures,
+        len(paths[SHOTS:]),
+        error,
+    )
+
+
+def _size(exhibit: Exhibit) -> int:
+    pictures = [p for card in exhibit.cards for p in card.pictures]
+    pictures += [exhibit.original] if exhibit.original else []
+    return sum(len(picture.uri) for picture in pictures)

@@ -1,0 +1,74 @@
+"""What a report is made of: the rows of a run's folder, its plan, and histories where kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pez.evaluation.report.rows import Row
+from pez.evaluation.report.summary import has_prompt
+from pez.evaluation.store import INDEX, Store, read_rows
+
+_OF_PROMPT = ("dataset", "split", "item", "method", "length", "search_model", "seed")
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run. ``rows`` are the store's, with ``soft`` where a prompt is of embeddings and its
+    text only the words nearest to them; ``traces`` are rows of prompts with a ``history``.
+    ``plan`` is the plan as it was written, ``record`` what the run noted of itself, versions
+    among it.
+    """
+
+    folder: Path
+    rows: list[Row]
+    traces: list[Row]
+    plan: str
+    record: dict[str, Any]
+
+
+def read_material(folder: str | Path) -> Material:
+    """Everything of a folder that ``pez evaluate`` wrote; PezError if it is none."""
+    rows, store = read_rows(folder), Store(folder)
+    traces, soft = [], set()
+    for line in store.lines(INDEX):
+        found = store.get("prompt", line["prompt"])
+        own = {name: line[name] for name in _OF_PROMPT}
+        if found and found.out.get("history"):
+            traces.append(own | {"history": found.out["history"]})
+        if found and found.out.get("soft"):
+            soft.add(tuple(own.values()))
+    for row in rows:
+        row["soft"] = tuple(row[name] for name in _OF_PROMPT) in soft
+    record = _read(store.folder / "plan.json")
+    try:
+        known = json.loads(record or "{}")
+    except ValueError:
+        known = {}
+    known = known if isinstance(known, dict) else {"plan": known}
+    return Material(store.folder, rows, traces, _read(store.folder / "plan.toml"), known)
+
+
+def unfinished(rows: Iterable[Row]) -> int:
+    """How many rows wait for something that did not fail: a run that was stopped."""
+
+    def waits(row: Row) -> bool:
+        if not has_prompt(row):
+            return True
+        drawn, judged = bool(row.get("generator")), bool(row.get("judge"))
+        lacks = drawn and not row.get("picture")
+        if drawn and judged:
+            return lacks or row.get("similarity") is None
+        return lacks or (judged and row.get("text_score") is None)
+
+    return sum(1 for row in rows if not row.get("error") and waits(row))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return ""

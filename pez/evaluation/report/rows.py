@@ -1,0 +1,158 @@
+"""The store's flat rows, read by a report: which settings, data sets and judges they hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pez.evaluation.plan import BASELINES
+
+Row = dict[str, Any]
+NOT_SEARCHED = ""  # the search model of baselines that need none
+JOIN = " + "  # between the models of an ensemble
+
+
+class Setting(NamedTuple):
+    """What a line of a table is about: a method at a length on a searched model."""
+
+    method: str
+    length: int | None
+    search_model: str = NOT_SEARCHED
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models searched together; none for most baselines."""
+        return tuple(filter(None, self.search_model.split(JOIN)))
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is one to compare methods with."""
+        return not self.search_model or self.method in BASELINES
+
+    def name(self, with_model: bool = False) -> str:
+        """As people read it, such as ``pez, 8 tokens, mini``."""
+        parts = [self.method]
+        if self.length is not None:
+            parts.append(f"{self.length} token{'' if self.length == 1 else 's'}")
+        if with_model and self.search_model:
+            parts.append(self.search_model)
+        return ", ".join(parts)
+
+
+class View(NamedTuple):
+    """Who drew the pictures and who compared them; "" where nobody did."""
+
+    judge: str
+    generator: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Rows of one setting that failed for one reason, and the items they belong to."""
+
+    setting: Setting
+    reason: str
+    count: int
+    items: tuple[str, ...]
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None: what failed or does not apply enters no mean."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def setting_of(row: Row) -> Setting:
+    """The setting of a row."""
+    return Setting(
+        str(row["method"]), row.get("length"), str(row.get("search_model") or NOT_SEARCHED)
+    )
+
+
+def item_of(row: Row) -> tuple[str, str, str]:
+    """Identity of an item: the data set, the split and its id there."""
+    return str(row.get("dataset") or ""), str(row.get("split") or ""), str(row.get("item"))
+
+
+def view_of(row: Row) -> View:
+    """The judge and generator of a row."""
+    return View(str(row.get("judge") or ""), str(row.get("generator") or ""))
+
+
+def settings(rows: Iterable[Row]) -> list[Setting]:
+    """All settings: baselines first, then as they appear, by length."""
+    seen = unique(map(setting_of, rows))
+    methods = unique(s.method for s in seen)
+    models = unique(s.search_model for s in seen)
+
+    def place(setting: Setting) -> tuple[bool, int, int, int]:
+        length = -1 if setting.length is None else setting.length
+        method, model = methods.index(setting.method), models.index(setting.search_model)
+        return not setting.baseline, method, length, model
+
+    return sorted(seen, key=place)
+
+
+def by_dataset(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by the data set's name; the split is part of it where a data set has several."""
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[item_of(row)[:2]].append(row)
+    sets = [dataset for dataset, _ in found]
+    return {
+        f"{dataset}/{split}" if split and sets.count(dataset) > 1 else dataset: group
+        for (dataset, split), group in found.items()
+    }
+
+
+def by_setting(rows: Iterable[Row]) -> dict[Setting, list[Row]]:
+    """Rows by their setting."""
+    found: dict[Setting, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[setting_of(row)].append(row)
+    return found
+
+
+def views(rows: Sequence[Row]) -> list[View]:
+    """Every judge and generator that compared something, judges never searched first.
+
+    Where nothing was judged, one view of nobody: a search alone has figures, too.
+    """
+    searched = {name for setting in settings(rows) for name in setting.models}
+    found = unique(view_of(row) for row in rows if row.get("judge"))
+    return sorted(found, key=lambda view: view.judge in searched) or [View("", "")]
+
+
+def failures(rows: Iterable[Row]) -> list[Failure]:
+    """What failed and why, the most frequent first."""
+    found: dict[tuple[Setting, str], list[str]] = defaultdict(list)
+    for row in rows:
+        if row.get("error"):
+            found[setting_of(row), str(row["error"])].append(str(row.get("item")))
+    listed = [
+        Failure(setting, reason, len(items), tuple(unique(items)))
+        for (setting, reason), items in found.items()
+    ]
+    return sorted(listed, key=lambda failure: -failure.count)
+
+
+def is_small(name: str) -> bool:
+    """Whether a model is, or an ensemble holds, one of the small shipped ones."""
+    return any(re.search(r"(^|[/\\:])mini(-[\w-]+)?$", part.strip()) for part in name.split(JOIN))
+
+
+def small_models(rows: Iterable[Row]) -> list[str]:
+    """Names of small shipped models that had a hand in the rows."""
+    columns = ("search_model", "generator", "judge")
+    names = unique(str(row.get(column) or "") for row in rows for column in columns)
+    return sorted(name for name in names if is_small(name))
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Each value once, in order."""
+    return list(dict.fromkeys(values))

@@ -1,0 +1,266 @@
+"""From figures to tables of text, which the page and the LaTeX file both show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pez.evaluation.report.rows import (
+    NOT_SEARCHED,
+    Row,
+    Setting,
+    View,
+    by_setting,
+    is_small,
+    settings,
+    unique,
+    view_of,
+)
+from pez.evaluation.report.summary import METRICS, Summary, mean_of
+from pez.evaluation.stats import Interval
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, its interval below it, and whether it stands out: "up", "down" or ""."""
+
+    text: str
+    small: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table; ``rule`` draws a line above it."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    rule: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text. ``small`` tells that small shipped models had a hand in it."""
+
+    key: str
+    title: str
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    small: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one judge made of one generator's pictures."""
+
+    view: View
+    title: str
+    overview: Table
+    differences: Table | None
+    details: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Means (searched models x judges); ``own`` marks where the judge is the searched model."""
+
+    title: str
+    judges: tuple[str, ...]
+    models: tuple[str, ...]
+    figures: tuple[tuple[Interval | None, ...], ...]
+    own: tuple[tuple[bool, ...], ...]
+    small: bool
+
+
+def sections(summaries: Sequence[Summary]) -> list[Section]:
+    """The tables of every view."""
+    found = []
+    for view in unique(s.view for s in summaries):
+        mine = [s for s in summaries if s.view == view]
+        tables = tuple(_details(mine, dataset) for dataset in unique(s.dataset for s in mine))
+        title = view_title(view)
+        found.append(Section(view, title, _overview(mine), _differences(mine), tables))
+    return found
+
+
+def view_title(view: View) -> str:
+    """``judged by A, drawn by B``."""
+    parts = [f"judged by {view.judge}"] if view.judge else []
+    parts += [f"drawn by {view.generator}"] if view.generator else []
+    return ", ".join(parts) or "searches, without pictures"
+
+
+def _overview(mine: Sequence[Summary]) -> Table:
+    """Settings × data sets: the headline metric."""
+    view, metric = mine[0].view, METRICS[mine[0].headline]
+    sets = unique(s.dataset for s in mine)
+    lines = _lines(mine, lambda s: figure_cell(s.figures.get(s.headline), metric.digits), sets)
+    notes = [f"{metric.label.capitalize()}: {metric.about}.", _INTERVAL]
+    own = [s.setting.name(True) for s in mine if view.judge in s.setting.models]
+    if own:
+        notes.append(
+            f"{view.judge} was itself searched by: {'; '.join(unique(own))}. There it is no "
+            "independent judge."
+        )
+    title = f"{metric.label.capitalize()} by data set, {view_title(view)}"
+    return _table("overview", title, (_FIRST, *sets), lines, notes, mine)
+
+
+def _differences(mine: Sequence[Summary]) -> Table | None:
+    """Settings × data sets: the paired difference from the baseline; None without one."""
+    metric = METRICS[mine[0].headline]
+    kept = [s for s in mine if any(o.difference for o in mine if o.setting == s.setting)]
+    if not kept:
+        return None
+    sets = unique(s.dataset for s in kept)
+    rivals = unique(s.baseline for s in kept if s.difference)
+    lines = _lines(kept, lambda s: difference_cell(s.difference, metric.digits), sets)
+    notes = [
+        "Each item against itself: only items that both have count. ▲ and ▼ mark an interval "
+        "without zero.",
+        _INTERVAL,
+    ]
+    if len(rivals) > 1:
+        notes.append("Compared at the same length, or on the same searched model.")
+    title = f"{metric.label.capitalize()}, difference from {' / '.join(rivals)}"
+    title += f", {view_title(mine[0].view)}"
+    return _table("differences", title, (_FIRST, *sets), lines, notes, kept)
+
+
+def _details(mine: Sequence[Summary], dataset: str) -> Table:
+    """Settings × metrics on one data set."""
+    here = [s for s in mine if s.dataset == dataset]
+    shown = [name for name in METRICS if any(name in s.figures for s in here)]
+    failed = any(s.failed for s in here)
+    many = _many(here)
+    lines, before = [], False
+    for s in here:
+        cells = [figure_cell(s.figures.get(n), METRICS[n].digits) for n in shown]
+        cells += [Cell(str(s.items)), Cell(str(s.prompts))]
+        cells += [Cell(str(s.failed))] if failed else []
+        rule = bool(lines) and before and not s.setting.baseline
+        lines.append(Line(s.setting.name(many), tuple(cells), rule))
+        before = s.setting.baseline
+    head = (_FIRST, *(METRICS[n].label for n in shown), "items", "prompts")
+    head += ("failed rows",) if failed else ()
+    notes = [f"{METRICS[n].label.capitalize()}: {METRICS[n].about}." for n in shown]
+    title = f"{dataset}, all figures, {view_title(mine[0].view)}"
+    return _table(f"details-{dataset}", title, head, lines, [*notes, _INTERVAL], here)
+
+
+_FIRST = "method"
+_INTERVAL = "In brackets: 95% bootstrap intervals over items; none for one item or equal ones."
+
+
+def _lines(mine: Sequence[Summary], cell: Any, sets: Sequence[str]) -> list[Line]:
+    """One line a setting, one cell a data set; a rule where the searched methods begin."""
+    by_place = {(s.setting, s.dataset): s for s in mine}
+    many, lines, before = _many(mine), [], False
+    for setting in _in_order(mine):
+        found = [by_place.get((setting, dataset)) for dataset in sets]
+        cells = tuple(cell(s) if s else Cell(NOTHING) for s in found)
+        rule = bool(lines) and before and not setting.baseline
+        lines.append(Line(setting.name(many), cells, rule))
+        before = setting.baseline
+    return lines
+
+
+def _in_order(mine: Iterable[Summary]) -> list[Setting]:
+    rows = [s.setting._asdict() for s in mine]
+    return settings(rows)
+
+
+def _many(mine: Iterable[Summary]) -> bool:
+    return len({s.setting.search_model for s in mine} - {NOT_SEARCHED}) > 1
+
+
+def _table(
+    key: str,
+    title: str,
+    head: tuple[str, ...],
+    lines: Sequence[Line],
+    notes: Sequence[str],
+    mine: Sequence[Summary],
+) -> Table:
+    view = mine[0].view
+    key = "-".join(part for part in (key, view.judge, view.generator) if part)
+    small = any(s.small for s in mine)
+    return Table(key, title, head, tuple(lines), tuple(notes), small)
+
+
+def figure_cell(figure: Interval | None, digits: int) -> Cell:
+    """``0.697`` over ``[0.681, 0.712]``."""
+    if figure is None:
+        return Cell(NOTHING)
+    return Cell(written(figure.mean, digits), _interval(figure, digits))
+
+
+def difference_cell(figure: Interval | None, digits: int) -> Cell:
+    """``+0.021`` over its interval, marked where that lies on one side of zero."""
+    if figure is None:
+        return Cell(NOTHING)
+    low, high = round(figure.low, digits), round(figure.high, digits)  # as they are shown
+    mark = "up" if low > 0 else "down" if high < 0 else ""
+    mark = mark if figure.items > 1 else ""
+    return Cell(written(figure.mean, digits, True), _interval(figure, digits, True), mark)
+
+
+def written(value: float, digits: int, sign: bool = False) -> str:
+    """A number with ``digits`` decimals and a proper minus; never a negative zero."""
+    text = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    if not any(c in text for c in "123456789"):
+        text = text.lstrip("+-")
+    return text.replace("-", "−").replace(",", "\u202f")
+
+
+def _interval(figure: Interval, digits: int, sign: bool = False) -> str:
+    """The interval in brackets; nothing where it says no more than the mean does."""
+    if figure.items < 2:
+        return ""
+    ends = [written(v, digits, sign) for v in (figure.low, figure.high)]
+    same = set(ends) == {written(figure.mean, digits, sign)}
+    return "" if same else f"[{ends[0]}, {ends[1]}]"
+
+
+def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
+    """Transfer matrices, searched models x judges, for each method and length: of the similarity
+    by each generator, and of the text score. None where one judge read one searched model.
+
+    Settings without a searched model are lines of every matrix, to compare.
+    """
+    found = []
+    for metric in ("similarity", "text_score"):
+        judged = [r for r in rows if r.get("judge") and r.get(metric) is not None]
+        drawn = metric == "similarity"
+        for generator in unique(r["generator"] for r in judged) if drawn else [None]:
+            mine = [r for r in judged if not drawn or r["generator"] == generator]
+            found += _heats(mine, metric, generator or "", seed)
+    return found
+
+
+def _heats(rows: Sequence[Row], metric: str, generator: str, seed: int) -> Iterable[Heat]:
+    judges, order = unique(view_of(row).judge for row in rows), settings(rows)
+    models = unique(s.search_model for s in order if not s.baseline)
+    if len(judges) * len(models) < 2:
+        return
+    groups = by_setting(rows)
+    bare = [s for s in order if not s.search_model]
+    for method, length in unique(s[:2] for s in order if not s.baseline):
+        lines = [s for s in order if s[:2] == (method, length) and s.search_model] + bare
+        figures = tuple(
+            tuple(
+                mean_of([r for r in groups[s] if view_of(r).judge == judge], metric, seed)
+                for judge in judges
+            )
+            for s in lines
+        )
+        names = tuple(s.search_model or f"{s.name()}, not searched" for s in lines)
+        title = f"{METRICS[metric].label.capitalize()} of {Setting(method, length).name()}"
+        title += f", drawn by {generator}" if generator else ""
+        own = tuple(tuple(judge in s.models for judge in judges) for s in lines)
+        small = any(map(is_small, (*models, *judges, generator)))
+        yield Heat(title, tuple(judges), names, figures, own, small)
