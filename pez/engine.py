@@ -16,7 +16,6 @@ from torch import Tensor
 from pez.methods import Method, State, extra_of
 from pez.problem import Job, Problem, Rows
 
-
 ROUNDING = 1e-6  # by which scores of one prompt in different batches may differ
 
 
