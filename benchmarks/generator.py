@@ -20,8 +20,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "data")]
-import sketches  # noqa: E402
-import world  # noqa: E402
+import sketches  # noqa: E402  # pyright: ignore[reportMissingImports]
+import world  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 GROUP, HELD_OUT = 64, 9_000_000
 

@@ -134,7 +134,8 @@ def _pictures(pipe: Any, plan: Plan, device: torch.device) -> dict[str, Image.Im
         name: picture.resize(size, Image.Resampling.LANCZOS) for name, picture in found.items()
     }
     if "mask" in found:
-        found["mask"] = found["mask"].convert("L").point(lambda v: 255 * (v > 127))
+        halves = [0] * 128 + [255] * 128
+        found["mask"] = found["mask"].convert("L").point(halves)
     if "control" in found:
         made = condition(found["control"], options.control_kind, options.depth_model, device)
         found["control"] = made
