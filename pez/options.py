@@ -107,7 +107,8 @@ class SearchOptions:
         """
         skip = {"rows", "device", "history"}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
-        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban)}
+        named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
+        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban, *named)}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = lists
         return json.loads(json.dumps(out))

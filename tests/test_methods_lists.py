@@ -23,6 +23,7 @@ from pez.methods.pez import Pez
 from pez.methods.phrases import read_lines, split_phrases
 from pez.methods.soft import Soft
 from pez.models import Reader
+from pez.options import InvertOptions
 from pez.problem import Problem, Rows
 from pez.samples import KINDS, samples
 
@@ -121,6 +122,14 @@ def test_words_of_a_list_that_may_not_be_chosen_are_left_out(
     (tmp_path / "empty.txt").write_text("\n \n")
     with pytest.raises(PezError, match="holds no text"):
         read_lines(str(tmp_path / "empty.txt"), "--set bank")
+
+
+def test_a_bank_that_changed_makes_another_run(bank: str) -> None:
+    options = InvertOptions(method="pez-bank", set=(f"bank={bank}",))
+    before = options.fingerprint()
+    assert options.fingerprint() == before
+    Path(bank).write_text(BANK + "a dog\n")
+    assert options.fingerprint() != before
 
 
 # ---- the interrogator

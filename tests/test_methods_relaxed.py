@@ -1,7 +1,7 @@
 """Methods on relaxed, noisy or continuous prompts: what they reach and what they are exactly."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ from pez.methods.simplex import (
     start_places,
 )
 from pez.models import Reader
-from pez.problem import Problem, Rows
+from pez.problem import Objective, Problem, Rows
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,7 @@ class Watched:
 
 def watched(problem: Problem) -> tuple[Problem, Watched]:
     objective = Watched(problem.objective)
-    return Problem(problem.vocabulary, problem.template, objective, problem.init), objective
+    return replace(problem, objective=cast(Objective, objective)), objective
 
 
 # ---- the simplex

@@ -35,8 +35,8 @@ class FluentPrompt:
     """
 
     name: ClassVar[str] = "fluentprompt"
-    forwards: ClassVar[int] = 1
-    backwards: ClassVar[int] = 1
+    forwards = 1
+    backwards = 1
 
     rate: float = 3.0
     noise: float = 1.0

@@ -37,8 +37,8 @@ class Gbda:
     """
 
     name: ClassVar[str] = "gbda"
-    forwards: ClassVar[int] = 2  # the relaxed sample and the drawn prompt
-    backwards: ClassVar[int] = 1
+    forwards = 2  # the relaxed sample and the drawn prompt
+    backwards = 1
 
     rate: float = 0.3  # Adam's, of the logits
     temperature: float = 1.0

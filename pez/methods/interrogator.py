@@ -32,7 +32,7 @@ class Interrogator:
     """
 
     name: ClassVar[str] = "interrogator"
-    backwards: ClassVar[int] = 0
+    backwards = 0
 
     phrases: str = ""  # a text file of one phrase a line; without it the vocabulary's words
     candidates: int = 64  # tried in a step

@@ -40,8 +40,8 @@ class Pgd:
     """
 
     name: ClassVar[str] = "pgd"
-    forwards: ClassVar[int] = 2  # the relaxed prompt and the one tried
-    backwards: ClassVar[int] = 1
+    forwards = 2  # the relaxed prompt and the one tried
+    backwards = 1
 
     rate: float = 1.0
     momentum: float = 0.9

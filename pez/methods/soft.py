@@ -31,8 +31,8 @@ class Soft:
     """
 
     name: ClassVar[str] = "soft"
-    forwards: ClassVar[int] = 2  # the embeddings and their nearest words
-    backwards: ClassVar[int] = 1
+    forwards = 2  # the embeddings and their nearest words
+    backwards = 1
 
     rate: float = 0.3  # Adam's, in root mean squares of the allowed words' embeddings
     batch_size: int = 0  # targets seen at each step; 0 means all of them
