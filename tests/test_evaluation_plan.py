@@ -82,6 +82,14 @@ def test_a_changed_plan_renames_only_what_it_changes(
         assert (keys[0] != keys[1]) == (kind in changes), kind
 
 
+def test_a_soft_prompt_is_drawn_but_not_read() -> None:
+    text = SMALL.replace('["mini"]', '["mini", ["mini", "mini-b"]]')
+    text = 'baselines = ["soft"]\nlanguage_model = "gpt2"\n' + text
+    nodes = [n for n in expand(parse_plan(text), ITEMS, plain) if n.way.label == "soft"]
+    assert {n.way.model for n in nodes} == {("mini",)}  # of one model, as one generator reads it
+    assert all(n.pictures and not n.readings and n.language is None for n in nodes)
+
+
 def test_new_weights_under_an_old_name_are_a_new_unit() -> None:
     plan = parse_plan(SMALL)
     one, two = (

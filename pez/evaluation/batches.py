@@ -94,7 +94,8 @@ class Missing:
         batches = []
         for judge in (*self.plan.judges, *self.plan.readers):
             if not picture_only(judge):
-                pairs = [(node.readings[judge], node) for node in self._with_text()]
+                nodes = [node for node in self._with_text() if judge in node.readings]
+                pairs = [(node.readings[judge], node) for node in nodes]
                 options, title = (judge, self.plan.dtype), f"prompts read by {judge}"
                 batches += self._batches("reading", "read", options, title, pairs, self._reading)
         return _stage("reading", batches)

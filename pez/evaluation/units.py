@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pez.options import InvertOptions
 
 VERSION = 1  # of what a unit's outcome means; a new one does everything again
-BASELINE_STEPS = {"random-words": 1, "soft": 500}
+SOFT = "soft"  # the method whose prompts are embeddings and no text
+BASELINE_STEPS = {"random-words": 1, SOFT: 500}
 
 Identity = Callable[[str], str]  # of a model or generator, by its content where that is at hand
 
@@ -171,6 +172,8 @@ def _searches(plan: Plan, method: Any) -> list[Way]:
     ways = []
     for length in method.lengths:
         for model in plan.models:
+            if method.name == SOFT and len(model) > 1:
+                continue  # no one generator reads the embeddings of several models
             for seed in plan.seeds:
                 options = method_options(method, model, length, seed, plan.dtype)
                 record = options.record()
@@ -217,11 +220,12 @@ def _node(
             asked = {j: {"picture": picture.key, "judge": identity(j)} for j in plan.judges}
             scores = {judge: Unit("score", spec) for judge, spec in asked.items()}
             pictures.append(Drawn(picture, generator, seed, scores))
-    texts = [judge for judge in (*plan.judges, *plan.readers) if not picture_only(judge)]
+    text = way.options is None or way.options.method != SOFT  # which judges and readers can read
+    texts = [j for j in (*plan.judges, *plan.readers) if text and not picture_only(j)]
     readings = {
         judge: Unit("reading", {"prompt": unit.key, "judge": identity(judge)}) for judge in texts
     }
-    model = plan.language_model
+    model = plan.language_model if text else ""
     language = Unit("language", {"prompt": unit.key, "model": identity(model)}) if model else None
     return Node(original, way, unit, tuple(pictures), readings, language)
 

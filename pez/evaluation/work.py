@@ -165,8 +165,6 @@ def _search(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
         files: dict[str, bytes] = {}
         soft = getattr(result, "embeddings", None)
         if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
-            if len(soft) > 1:
-                raise PezError("a soft prompt of several models is read by no one generator.")
             out |= {"soft": True, "search_score": round(result.soft_score, 6)}
             out |= {"tokens": len(soft[0]), "real_words": None}
             files[".npy"] = _as_bytes(soft[0])
