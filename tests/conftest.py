@@ -101,6 +101,14 @@ def make_problem() -> ProblemMaker:
     return make
 
 
+@pytest.fixture(scope="session")
+def few_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of nine words that ``mini`` knows."""
+    path = tmp_path_factory.mktemp("words") / "few.txt"
+    path.write_text("red blue green cat dog tree boat star apple")
+    return path
+
+
 def jobs_for(count: int, restarts: int = 1, seed: int = 0) -> list[Job]:
     """Jobs for ``count`` items, each with its restarts."""
     return [Job(n, f"item-{n}", r, seed) for n in range(count) for r in range(restarts)]
