@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import torch
 
+from pez.cli import main
 from pez.evaluation import batches
 from pez.evaluation.plan import parse_plan
 from pez.evaluation.run import evaluate
+from pez.evaluation.show import Bar
 from pez.evaluation.sizing import sizes, sizing_note
 from pez.evaluation.store import Store
 from pez.models.shipped import data_folder
@@ -145,6 +147,47 @@ def test_pace_is_measured_and_told_for_a_million(tmp_path: Path) -> None:
     note = sizing_note(list(found.values()))
     each = sum(size.seconds_an_item for size in found.values())
     assert f"{each * 1e6 / 3600:,.0f} hours of one" in note
+
+
+def test_the_command_counts_first_then_runs_and_tells_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, folder = tmp_path / "small.toml", tmp_path / "out"
+    plan.write_text(PLAN)
+    command = ["evaluate", str(plan), "--output", str(folder), "--device", "cpu"]
+    assert main([*command, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "prompts: 6 units, 0 done" in told and "nothing was drawn yet" in told
+    assert not folder.exists()
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[2] for line in out.splitlines()] == ["method", "caption", "pez"]
+    assert str(folder) in err
+    assert main([*command, "--dry-run"]) == 0
+    assert "prompts: 6 units, 6 done" in capsys.readouterr().out
+    plan.write_text('language_model = "/nowhere"\n' + PLAN)
+    assert main([*command, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert len([json.loads(line) for line in out.splitlines()]) == 6
+    assert "6 of 6 rows failed" in err and "/nowhere" in err
+    plan.write_text("[data]\ndataset = 'samples'")
+    assert main(command) == 2
+    assert "asks for no prompts" in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    class Pressing(Bar):
+        def step(self, failed: bool) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(parse_plan(PLAN), tmp_path, device="cpu", bar=Pressing(quiet=True))
+    before = unit_files(tmp_path)
+    found = [f for f in before if f.startswith("units/prompt")]
+    assert len(found) == 3 + 1  # the captions need no search
+    rows = evaluate(parse_plan(PLAN), tmp_path, device="cpu")
+    assert all(r["text_score"] is not None for r in rows)
+    assert {f: t for f, t in unit_files(tmp_path).items() if f in before} == before
 
 
 SCRIPT = """
