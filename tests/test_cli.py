@@ -84,7 +84,8 @@ def test_help_of_every_verb_comes_without_torch() -> None:
     script = """if True:
         import sys
         from pez.cli import main
-        for verb in "- invert distill mix score tokens neighbours models methods demo".split():
+        verbs = "- invert distill mix score tokens neighbours models methods generate demo"
+        for verb in verbs.split():
             try:
                 main([verb, "--help"][verb == "-":])
             except SystemExit as end:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -21,6 +21,7 @@ from pez.generation.names import KNOWN, find_generator, weights_digest
 from pez.generation.pipelines import make_plan
 from pez.models import Reader
 
+diffusers: Any = importlib.import_module("diffusers")
 TEXT = "a red boot"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from pez.errors import PezError
 from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.control import condition, control_model
 
+diffusers: Any = importlib.import_module("diffusers")
 TEXT = "a red boot"
 
 

@@ -3,37 +3,28 @@
 from pathlib import Path
 from typing import Any
 
+import diffusers as typed_diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    SD3Transformer2DModel,
-    StableDiffusion3Pipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-)
+import transformers as typed_transformers
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from pez.models.shipped import data_folder
 
+# their types know neither tuples of other lengths than the default's nor every scheduler
+diffusers: Any = typed_diffusers
+transformers: Any = typed_transformers
 MINI = data_folder() / "generators" / "mini-sd"
 
 
-def _tokenizer() -> CLIPTokenizer:
-    return CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+def _tokenizer() -> Any:
+    return transformers.CLIPTokenizer.from_pretrained(MINI / "tokenizer")
 
 
 def _encoder(kind: Any, seed: int) -> Any:
     torch.manual_seed(seed)
     words = _tokenizer()
     return kind(
-        CLIPTextConfig(
+        transformers.CLIPTextConfig(
             vocab_size=len(words),
             hidden_size=32,
             intermediate_size=37,
@@ -48,9 +39,9 @@ def _encoder(kind: Any, seed: int) -> Any:
     )
 
 
-def _vae(**more: Any) -> AutoencoderKL:
+def _vae(**more: Any) -> Any:
     torch.manual_seed(2)
-    return AutoencoderKL(
+    return diffusers.AutoencoderKL(
         block_out_channels=(8, 8),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
@@ -63,7 +54,7 @@ def _vae(**more: Any) -> AutoencoderKL:
 def save_sdxl(folder: Path) -> str:
     """A tiny SDXL pipeline: two text encoders, pooled embeddings, 16 pixels."""
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(
+    unet = diffusers.UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -77,14 +68,14 @@ def save_sdxl(folder: Path) -> str:
         projection_class_embeddings_input_dim=80,
         cross_attention_dim=64,
     )
-    pipeline = StableDiffusionXLPipeline(
+    pipeline = diffusers.StableDiffusionXLPipeline(
         vae=_vae(),
         text_encoder=_encoder(CLIPTextModel, 3),
         text_encoder_2=_encoder(CLIPTextModelWithProjection, 4),
         tokenizer=_tokenizer(),
         tokenizer_2=_tokenizer(),
         unet=unet,
-        scheduler=EulerDiscreteScheduler(),
+        scheduler=diffusers.EulerDiscreteScheduler(),
         add_watermarker=False,
     )
     pipeline.save_pretrained(folder)
@@ -94,7 +85,7 @@ def save_sdxl(folder: Path) -> str:
 def save_sd3(folder: Path) -> str:
     """A tiny SD 3 pipeline without its T5: a transformer and flow matching."""
     torch.manual_seed(0)
-    transformer = SD3Transformer2DModel(
+    transformer = diffusers.SD3Transformer2DModel(
         sample_size=8,
         patch_size=1,
         in_channels=4,
@@ -106,16 +97,16 @@ def save_sd3(folder: Path) -> str:
         pooled_projection_dim=64,
         out_channels=4,
     )
-    pipeline = StableDiffusion3Pipeline(
+    pipeline = diffusers.StableDiffusion3Pipeline(
         transformer=transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
         vae=_vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=_encoder(CLIPTextModelWithProjection, 3),
         tokenizer=_tokenizer(),
         text_encoder_2=_encoder(CLIPTextModelWithProjection, 4),
         tokenizer_2=_tokenizer(),
-        text_encoder_3=None,  # pyright: ignore
-        tokenizer_3=None,  # pyright: ignore
+        text_encoder_3=None,
+        tokenizer_3=None,
     )
     pipeline.save_pretrained(folder)
     return str(folder)

@@ -155,11 +155,10 @@ class Encoding:
             # it is all there is
             told = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
             texts = [self.pipe.maybe_convert_prompt(f.text, encoder.tokenizer) for f in told]
-            weighted = provider.get_embeddings_for_weighted_prompt_fragments(
+            found: Any = provider.get_embeddings_for_weighted_prompt_fragments(
                 [texts], [[f.weight for f in told]], device=device
             )
-            assert isinstance(weighted, Tensor)
-            parts.append(weighted.to(device))
+            parts.append(found.to(device))
         return torch.cat(parts, -1)
 
     @property

@@ -83,8 +83,9 @@ class GenerateOptions:
         least = {"count": 1}
         for name in ("count", "steps", "width", "height", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
-            if not low <= value <= MOST:
-                bound = f"{low} or more" if value < low else f"{MOST} at most"
+            most = 2**63 - MOST if name == "seed" else MOST
+            if not low <= value <= most:
+                bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")

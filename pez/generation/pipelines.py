@@ -45,7 +45,7 @@ def make_plan(options: GenerateOptions) -> Plan:
         own = replace(own, steps=generator.steps)
     if own.guidance == -1:
         own = replace(own, guidance=generator.guidance)
-    if not own.image and not own.width and not own.height:
+    if not (own.image or own.control or own.width or own.height):
         own = replace(own, width=generator.size, height=generator.size)
     usual = GenerateOptions().record()
     always = {"steps", "guidance", "width", "height"}
@@ -83,10 +83,9 @@ def open_painter(options: GenerateOptions) -> Painter:
 
 def _load(plan: Plan, device: torch.device) -> Any:
     """The pipeline that the Auto class for the task finds, on the CPU."""
-    import diffusers
-
     # diffusers imports no module that a folder names, so ours must be there before
     import_module("pez.generation.patches")
+    diffusers: Any = import_module("diffusers")
     source, options = plan.generator.source, plan.options
     kind = diffusers.AutoPipelineForText2Image
     if options.image:
@@ -134,8 +133,7 @@ def _pictures(pipe: Any, plan: Plan, device: torch.device) -> dict[str, Image.Im
         name: picture.resize(size, Image.Resampling.LANCZOS) for name, picture in found.items()
     }
     if "mask" in found:
-        halves = [0] * 128 + [255] * 128
-        found["mask"] = found["mask"].convert("L").point(halves)
+        found["mask"] = found["mask"].convert("L").point([0] * 128 + [255] * 128)
     if "control" in found:
         made = condition(found["control"], options.control_kind, options.depth_model, device)
         found["control"] = made
