@@ -86,7 +86,7 @@ def test_a_process_that_is_killed_is_replaced(tmp_path: Path, alone: list[dict[s
 
 
 @pytest.fixture
-def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Ray cluster of two nodes with one processor each; its address."""
     ray = pytest.importorskip("ray", reason="Ray (the extra pez-prompts[ray]) is not installed")
     from ray.cluster_utils import Cluster as TestCluster

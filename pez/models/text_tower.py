@@ -39,7 +39,8 @@ class Tower:
         x, out = self.before[None], []
         for block in self.blocks:
             out.append(_inputs(block, block.ln_1(x)))
-            x = _after(block, x, _attend(*out[-1].chunk(3, -1), self.heads, causal=True))
+            queries, keys, values = out[-1].chunk(3, -1)
+            x = _after(block, x, _attend(queries, keys, values, self.heads, causal=True))
         return out
 
 
