@@ -21,7 +21,7 @@ from pez.methods.evolve import Evolve
 from pez.methods.gcg import Gcg
 from pez.models import Reader
 from pez.objectives.match import Match
-from pez.problem import Job, Problem
+from pez.problem import Job, Problem, Rows
 
 CPU = torch.device("cpu")
 PASSES = 240  # of a row, forward and backward
