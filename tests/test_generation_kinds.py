@@ -52,8 +52,9 @@ def far(a: Image.Image, b: Image.Image) -> float:
 
 
 def test_little_strength_stays_near_the_picture(picture: Path) -> None:
-    near = open_painter(options(image=str(picture), strength=0.1, steps=10))
-    wild = open_painter(options(image=str(picture), strength=1.0, steps=2))
+    more = {"image": str(picture), "width": 64, "height": 96}
+    near = open_painter(options(**more, strength=0.1, steps=10))
+    wild = open_painter(options(**more, strength=1.0, steps=2))
     start = near.pictures["image"]
     assert start.size == (64, 96)
     (a, b), (c,) = near.paint([TEXT, "a (fish:1.3)"], [0, 1]), wild.paint([TEXT], [0])
@@ -122,7 +123,7 @@ def test_a_controlnet_steers_by_its_picture(plain: Painter, picture: Path, tmp_p
     assert far(seen[0], seen[1]) > 0.01
     both = open_painter(options(control=str(picture), control_model=name, image=str(picture)))
     assert "ControlNetImg2Img" in type(both.pipe).__name__
-    assert both.paint([TEXT], [0])[0].size == (64, 96)
+    assert both.paint([TEXT], [0])[0].size == both.pictures["control"].size
 
 
 def test_edges_and_sketches_lie_where_the_shapes_end() -> None:
@@ -235,7 +236,10 @@ def test_a_learned_word_stands_for_its_vectors(
     assert max(far(own[0], found[0]), far(own[1], found[1]), far(own[0], found[2])) < 0.1
 
 
-def test_a_broken_learned_word_is_explained(words: Tensor, tmp_path: Path) -> None:
+def test_a_broken_learned_word_is_explained(
+    words: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     save_file({"clip_l": words, "clip_g": words.clone()}, tmp_path / "xl.safetensors")
     with pytest.raises(PezError, match="for SDXL"):
         open_painter(options(embedding=(str(tmp_path / "xl.safetensors"),)))
