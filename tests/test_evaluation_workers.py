@@ -94,6 +94,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     cluster = TestCluster(initialize_head=True, head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
+    assert cluster.address
     yield cluster.address
     ray.shutdown()
     cluster.shutdown()

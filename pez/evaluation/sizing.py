@@ -92,6 +92,8 @@ def placeholders(plan: Plan) -> list[Original]:
             for n in range(data.count):
                 name = f"{split}-{n}"
                 out.append(
-                    Original(data.dataset, split, name, f"{split}/{n}", "", name, name, data.seed)
+                    Original(
+                        data.dataset, split, name, name, "", "a caption", "a prompt", data.seed
+                    )
                 )
     return out
