@@ -44,12 +44,11 @@ def test_python_of_the_readme_runs(checkout: Path, capsys: pytest.CaptureFixture
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-@pytest.mark.parametrize(("name", "heading"), [("speed", "times faster"), ("quality", "judge")])
-def test_figures_of_the_readme_come_from_the_benchmarks(name: str, heading: str) -> None:
+@pytest.mark.parametrize("name", ["speed", "quality", "table1", "transfer"])
+def test_figures_of_the_readme_come_from_the_benchmarks(name: str) -> None:
     text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
-    tables = [part for part in text.split("\n\n") if part.startswith("|") and heading in part]
-    assert tables
-    assert all(table.strip() in README for table in tables)
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert tables and tables[0].strip() in README
 
 
 def test_every_file_the_readme_names_exists() -> None:
