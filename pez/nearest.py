@@ -67,7 +67,8 @@ class Bytes:
         codes, error, _ = _bytes(points, scale)
         error, length = error[:, None], points.norm(dim=1, keepdim=True)
         far = length * (self.error + SLACK * self.length) + error * self.length
-        dots = torch._int_mm(codes, self.codes.T).unflatten(1, (-1, GROUP))
+        dots = torch._int_mm(codes, self.codes.T)  # type: ignore[reportPrivateImportUsage]
+        dots = dots.unflatten(1, (-1, GROUP))
         unit = scale[:, None] * self.scale
         most = dots.amax(-1) * unit + far  # what a row of each group can reach
         every, likely = torch.arange(len(points)), most.argmax(1)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pez.models.packed import Linear, worth_packing
 from pez.tokens import Tokens
 
 
@@ -30,18 +31,58 @@ class Tower:
     positions: Tensor  # (context, w)
 
     @cached_property
+    def layers(self) -> list[Layer]:
+        """The blocks' maps; made at the first forward, when an image tower may have left."""
+        count = sum(p.numel() for block in self.blocks for p in block.parameters())
+        pack = worth_packing(self.blocks[0].attn.in_proj_weight, count)
+        return [_layer(block, block is self.blocks[-1], pack) for block in self.blocks]
+
+    @cached_property
     @torch.no_grad()
     def seen(self) -> list[Tensor]:
-        """Queries, keys and values (1, s, 3 w) of the start in each block.
+        """What ``inputs`` of each layer makes of the start, (1, s, 3 w) and last (1, s, 2 w).
 
-        It sees itself alone, so no prompt changes them.
+        The start sees itself alone, so no prompt changes it.
         """
         x, out = self.before[None], []
-        for block in self.blocks:
-            out.append(_inputs(block, block.ln_1(x)))
-            queries, keys, values = out[-1].chunk(3, -1)
-            x = _after(block, x, _attend(queries, keys, values, self.heads, causal=True))
+        for layer in self.layers:
+            out.append(layer.inputs(layer.block.ln_1(x)))
+            if layer.query is None:
+                q, k, v = out[-1].chunk(3, -1)
+                x = _after(layer, x, _attend(q, k, v, self.heads, causal=True))
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A residual block and its linear maps."""
+
+    block: Any
+    query: Linear | None  # of the last block, where the end alone asks
+    inputs: Linear  # queries, keys and values; of the last block keys and values
+    out: Linear
+    up: Linear
+    down: Linear
+
+
+def _layer(block: Any, last: bool, pack: bool) -> Layer:
+    """The maps of a block, packed where many positions go through them."""
+
+    def linear(weight: Tensor, bias: Tensor | None, many: bool) -> Linear:
+        plain = Linear(weight, bias)
+        return plain.packed() if pack and many else plain
+
+    attention, mlp = block.attn, block.mlp
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    cut = weight.shape[1] if last else 0
+    return Layer(
+        block,
+        Linear(weight[:cut], bias if bias is None else bias[:cut]) if last else None,
+        linear(weight[cut:], bias if bias is None else bias[cut:], True),
+        linear(attention.out_proj.weight, attention.out_proj.bias, not last),
+        linear(mlp.c_fc.weight, mlp.c_fc.bias, not last),
+        linear(mlp.c_proj.weight, mlp.c_proj.bias, not last),
+    )
 
 
 def text_module(model: nn.Module) -> Any:
@@ -101,32 +142,22 @@ def cut_features(tower: Tower, embeddings: Tensor) -> Tensor:
     end = tower.end + tower.positions[start + length]
     x = embeddings + tower.positions[start : start + length]
     x = torch.cat([x, end.expand(b, 1, width)], 1)
-    for block, seen in zip(tower.blocks[:-1], tower.seen, strict=False):
-        x = _block(block, x, tower.heads, seen)
-    x = _block(tower.blocks[-1], x, tower.heads, tower.seen[-1], last=True)
+    for layer, seen in zip(tower.layers, tower.seen, strict=True):
+        x = _block(layer, x, tower.heads, seen)
     return _project(tower.final(x[:, 0]), tower.projection)
 
 
-def _inputs(block: Any, h: Tensor, part: slice = slice(None)) -> Tensor:
-    """Queries, keys and values (b, l, 3 w) of a block's attention, or a part of them."""
-    bias = block.attn.in_proj_bias
-    return F.linear(h, block.attn.in_proj_weight[part], None if bias is None else bias[part])
-
-
-def _block(block: Any, x: Tensor, heads: int, seen: Tensor, last: bool = False) -> Tensor:
-    """One residual block (b, l, w) behind the ``seen`` start; with ``last`` only (b, 1, w)."""
-    b, _, width = x.shape
-    h = block.ln_1(x)
-    if last:
-        q = _inputs(block, h[:, -1:], slice(width))
-        kv = _inputs(block, h, slice(width, None))
-        k, v = torch.cat([seen[..., width:].expand(b, -1, -1), kv], 1).chunk(2, -1)
-        x = x[:, -1:]
-    else:  # the start's queries go along so that query n still sees keys 0 to n
-        qkv = torch.cat([seen.expand(b, -1, -1), _inputs(block, h)], 1)
-        q, k, v = qkv.chunk(3, -1)
-    mixed = _attend(q, k, v, heads, causal=not last)[:, -x.shape[1] :]
-    return _after(block, x, mixed)
+def _block(layer: Layer, x: Tensor, heads: int, seen: Tensor) -> Tensor:
+    """One residual block (b, l, w) behind the ``seen`` start; the last gives (b, 1, w)."""
+    h = layer.block.ln_1(x)
+    # the start's queries go along, so that query n still sees keys 0 to n
+    own = torch.cat([seen.expand(len(x), -1, -1), layer.inputs(h)], 1)
+    if layer.query is None:
+        q, k, v = own.chunk(3, -1)
+    else:
+        q, (k, v), x = layer.query(h[:, -1:]), own.chunk(2, -1), x[:, -1:]
+    mixed = _attend(q, k, v, heads, causal=layer.query is None)
+    return _after(layer, x, mixed[:, -x.shape[1] :])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool) -> Tensor:
@@ -136,10 +167,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool) -> Tensor
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _after(block: Any, x: Tensor, mixed: Tensor) -> Tensor:
-    """A residual block from its attention on (b, l, w)."""
-    x = x + block.ls_1(block.attn.out_proj(mixed))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+def _after(layer: Layer, x: Tensor, mixed: Tensor) -> Tensor:
+    """A residual block from its attention on, (b, l, w)."""
+    block = layer.block
+    x = x + block.ls_1(layer.out(mixed))
+    return x + block.ls_2(layer.down(block.mlp.gelu(layer.up(block.ln_2(x)))))
 
 
 def _project(x: Tensor, projection: Tensor | nn.Module | None) -> Tensor:
