@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from pez.errors import PezError
+from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.options import InvertOptions
 from pez.result import Result
@@ -46,7 +47,7 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     print(result.prompt)
     for name, text, own, judged in rows:
         print(f"{name:<14} mini {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
-    drawn = [(name, *draw_again(sample, text, judge)) for name, text, _, _ in rows]
+    drawn = draw_again(sample, {name: text for name, text, _, _ in rows}, judge)
     for name, _, likeness in drawn:
         print(f"drawn again from the {name}: {likeness:.3f} like the original", file=sys.stderr)
     page = folder / "index.html"
@@ -84,27 +85,30 @@ def compare(
     return list(zip(texts, prompts, own, judged, strict=True))
 
 
-def draw_again(sample: Sample, prompt: str, judge: Reader) -> tuple[Image.Image, float]:
-    """The picture that mini-sd draws of ``prompt``, the mean likeness of four to the original.
+def draw_again(
+    sample: Sample, prompts: dict[str, str], judge: Reader
+) -> list[tuple[str, Image.Image, float]]:
+    """Name, the picture that mini-sd draws, and the mean likeness of four to the original.
 
     Likeness is the cosine under the judge; the picture shown is the first, not the best.
     """
     from pez.generation import GenerateOptions, open_painter
 
     painter = open_painter(GenerateOptions(generator="mini-sd"))
-    pictures = painter.paint([prompt] * DRAWN, range(DRAWN))
-    with Image.open(sample.path) as original:
-        target = judge.encode_images([original.convert("RGB")])
-    return pictures[0], float((judge.encode_images(pictures) @ target.T).mean())
+    target = judge.encode_images([read_image(sample.path)])[0]
+    out = []
+    for name, prompt in prompts.items():
+        pictures = painter.paint([prompt] * DRAWN, range(DRAWN))
+        likeness = (judge.encode_images(pictures) @ target).mean()
+        out.append((name, pictures[0], float(likeness)))
+    return out
 
 
 def side_by_side(sample: Sample, drawn: Image.Image) -> Image.Image:
     """The original and the picture drawn from the found prompt, enlarged."""
     sheet = Image.new("RGB", (528, 256), "white")
-    with Image.open(sample.path) as original:
-        for left, picture in ((0, original), (272, drawn)):
-            big = picture.convert("RGB").resize((256, 256), Image.Resampling.NEAREST)
-            sheet.paste(big, (left, 0))
+    for left, picture in ((0, read_image(sample.path)), (272, drawn)):
+        sheet.paste(picture.resize((256, 256), Image.Resampling.NEAREST), (left, 0))
     return sheet
 
 
