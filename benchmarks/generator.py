@@ -39,25 +39,17 @@ def held_out(groups: int) -> list[tuple[world.Scene, str]]:
     return out
 
 
-def draw(pipe, texts: list[str], guidance: float, steps: int, first: int = 0) -> list[Image.Image]:
+def draw(folder: Path, texts: list[str], guidance: float, steps: int, first: int = 0) -> list:
     """One picture a text, each from a seed of its own."""
-    images = []
-    for start in range(0, len(texts), 16):
-        some = texts[start : start + 16]
-        seeds = [
-            torch.Generator().manual_seed(HELD_OUT + first + start + n) for n in range(len(some))
-        ]
-        images += pipe(
-            some, num_inference_steps=steps, guidance_scale=guidance, generator=seeds
-        ).images
-    return images
+    from pez.generation import GenerateOptions, open_painter
+
+    options = GenerateOptions(str(folder), steps=steps, guidance=guidance, device="cpu")
+    seeds = [HELD_OUT + first + n for n in range(len(texts))]
+    return open_painter(options).paint(texts, seeds)
 
 
 def main() -> None:
     """Draw, judge, write."""
-    from diffusers import StableDiffusionPipeline
-
-    import pez.generation.patches  # noqa: F401  the class that the folder names
     from pez.models import load_model
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,8 +59,6 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=4)
     parser.add_argument("--write", action="store_true", help="write the files of record")
     args = parser.parse_args()
-    pipe = StableDiffusionPipeline.from_pretrained(args.folder, torch_dtype=torch.float32)
-    pipe.set_progress_bar_config(disable=True)
     judge = load_model("mini-judge")
     pairs = held_out(args.groups)
     texts = [text for _, text in pairs]
@@ -78,7 +68,7 @@ def main() -> None:
     rows = []
     for guidance in args.guidance:
         start = time.perf_counter()
-        images = draw(pipe, texts, guidance, args.steps)
+        images = draw(args.folder, texts, guidance, args.steps)
         seconds = (time.perf_counter() - start) / len(images)
         seen = judge.encode_images(images)
         sims = torch.stack(
@@ -99,7 +89,7 @@ def main() -> None:
         s = sketches.scene(rng)
         scene = world.Scene((thing,), s.background, s.style, s.size)
         told.append(world.sentence(scene, rng))
-    images = draw(pipe, told, best["guidance"], args.steps, 10_000)
+    images = draw(args.folder, told, best["guidance"], args.steps, 10_000)
     grid = Image.new("RGB", (10 * 64, 4 * 64))
     for n, image in enumerate(images):
         grid.paste(image, (n % 10 * 64, n // 10 * 64))

@@ -109,6 +109,19 @@ def few_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def problem(mini: Reader, looks: Tensor, make_problem: ProblemMaker) -> Problem:
+    """Four items, a picture each."""
+    return make_problem(mini, [look[None] for look in looks[:4]])
+
+
+@pytest.fixture
+def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path) -> Problem:
+    """The same with nine words and two places, so that all prompts can be tried."""
+    groups = [look[None] for look in looks[:4]]
+    return make_problem(mini, groups, 2, "a {} and {}", vocabulary=str(few_words))
+
+
 def jobs_for(count: int, restarts: int = 1, seed: int = 0) -> list[Job]:
     """Jobs for ``count`` items, each with its restarts."""
     return [Job(n, f"item-{n}", r, seed) for n in range(count) for r in range(restarts)]

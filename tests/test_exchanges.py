@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,19 +22,6 @@ from pez.problem import Job, Problem, Rows
 
 CPU = torch.device("cpu")
 ALL = 10**6  # more candidates than there are
-
-
-@pytest.fixture(scope="module")
-def problem(mini: Reader, looks: Tensor, make_problem: ProblemMaker) -> Problem:
-    """Four items, a picture each."""
-    return make_problem(mini, [look[None] for look in looks[:4]])
-
-
-@pytest.fixture
-def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path) -> Problem:
-    """The same with nine words and two places, so that all prompts can be tried."""
-    groups = [look[None] for look in looks[:4]]
-    return make_problem(mini, groups, 2, "a {} and {}", vocabulary=str(few_words))
 
 
 def run(problem: Problem, method: Method, jobs: Sequence[Job], budget: Budget) -> list[Found]:

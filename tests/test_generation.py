@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_pipelines import MINI, save_sd3, save_sdxl
+from tiny_pipelines import MINI, TEXT, options, save_sd3, save_sdxl
 
 import pez
 from pez.errors import PezError
@@ -22,12 +22,6 @@ from pez.generation.pipelines import make_plan
 from pez.models import Reader
 
 diffusers: Any = importlib.import_module("diffusers")
-TEXT = "a red boot"
-
-
-def options(**more: object) -> GenerateOptions:
-    plain = {"generator": "mini-sd", "device": "cpu", "steps": 2, "guidance": 4.0}
-    return GenerateOptions(**(plain | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

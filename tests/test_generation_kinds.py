@@ -16,20 +16,14 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
 from safetensors.torch import save_file
-from tiny_pipelines import MINI, save_sdxl
+from tiny_pipelines import MINI, TEXT, options, save_sdxl
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation import GenerateOptions, Painter, open_painter
+from pez.generation import Painter, open_painter
 from pez.generation.control import condition, control_model
 
 diffusers: Any = importlib.import_module("diffusers")
-TEXT = "a red boot"
-
-
-def options(**more: object) -> GenerateOptions:
-    plain = {"generator": "mini-sd", "device": "cpu", "steps": 2, "guidance": 4.0}
-    return GenerateOptions(**(plain | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

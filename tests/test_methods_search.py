@@ -4,7 +4,6 @@ cost that they tell.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,19 +25,6 @@ from pez.problem import Job, Problem, Rows
 CPU = torch.device("cpu")
 PASSES = 240  # of a row, forward and backward
 NO_BETTER = {"random"}  # the floor itself
-
-
-@pytest.fixture(scope="module")
-def problem(mini: Reader, looks: Tensor, make_problem: ProblemMaker) -> Problem:
-    """Four items, a picture each."""
-    return make_problem(mini, [look[None] for look in looks[:4]])
-
-
-@pytest.fixture
-def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path) -> Problem:
-    """The same with nine words and two places."""
-    groups = [look[None] for look in looks[:4]]
-    return make_problem(mini, groups, 2, "a {} and {}", vocabulary=str(few_words))
 
 
 def run(

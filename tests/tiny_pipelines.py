@@ -8,12 +8,20 @@ import torch
 import transformers as typed_transformers
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from pez.generation.options import GenerateOptions
 from pez.models.shipped import data_folder
 
 # their types know neither tuples of other lengths than the default's nor every scheduler
 diffusers: Any = typed_diffusers
 transformers: Any = typed_transformers
 MINI = data_folder() / "generators" / "mini-sd"
+TEXT = "a red boot"
+
+
+def options(**more: object) -> GenerateOptions:
+    """Two steps of mini-sd, or what ``more`` says."""
+    plain = {"generator": "mini-sd", "device": "cpu", "steps": 2, "guidance": 4.0}
+    return GenerateOptions(**(plain | more))  # type: ignore[arg-type]
 
 
 def _tokenizer() -> Any:

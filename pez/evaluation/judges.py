@@ -19,7 +19,7 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.models import Reader, load_model
 from pez.models.devices import pick_device
-from pez.models.hub import prepare_hub
+from pez.models.hub import not_to_be_had, open_pretrained
 
 DINO = "facebook/dinov2-small"
 SIDE = 256  # both pictures' width and height for LPIPS, which compares place by place
@@ -112,13 +112,9 @@ def open_dino(name: str, device: str = "auto") -> Dino:
     """A DINO of transformers by its id or folder."""
     from transformers import AutoImageProcessor, AutoModel
 
-    prepare_hub()
-    where = pick_device(device)
-    try:
-        processor = AutoImageProcessor.from_pretrained(name)
-        model = AutoModel.from_pretrained(name).eval().requires_grad_(False).to(where)
-    except Exception as error:  # transformers and the hub each raise their own
-        raise PezError(_not_to_be_had(f"dino:{name}", error)) from error
+    model, processor, where = open_pretrained(
+        name, device, AutoModel, AutoImageProcessor, f"dino:{name}"
+    )
     return Dino(model, processor, where)
 
 
@@ -134,14 +130,9 @@ def open_lpips(net: str, device: str = "auto") -> Lpips:
     try:
         made = LearnedPerceptualImagePatchSimilarity(net_type=net)  # type: ignore[arg-type]
     except Exception as error:  # torchvision fetches the features' weights
-        raise PezError(_not_to_be_had(f"lpips:{net}", error)) from error
+        raise not_to_be_had(f"lpips:{net}", error) from error
     return Lpips(made.net.eval().requires_grad_(False).to(where), where)
 
 
 def _cosines(one: Tensor, two: Tensor) -> list[float]:
     return (one * two).sum(-1).tolist()
-
-
-def _not_to_be_had(name: str, error: Exception) -> str:
-    why = str(error).strip().split("\n")[0][:120] or type(error).__name__
-    return f"the weights of {name} are neither cached nor to be had ({why}); go online once."

@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pez.errors import PezError
-from pez.models.devices import pick_device
-from pez.models.hub import prepare_hub
+from pez.models.hub import open_pretrained
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ def open_language_model(name: str, device: str = "auto") -> LanguageModel:
     """A causal language model by its id or folder. PezError if it cannot be had."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer, where = _open(name, device, AutoModelForCausalLM, AutoTokenizer)
+    model, tokenizer, where = open_pretrained(name, device, AutoModelForCausalLM, AutoTokenizer)
     return LanguageModel(model, tokenizer, where)
 
 
@@ -82,19 +80,7 @@ def open_captioner(name: str, device: str = "auto") -> Captioner:
     """A captioner by its id or folder. PezError if it cannot be had."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model, processor, where = _open(name, device, AutoModelForImageTextToText, AutoProcessor)
+    model, processor, where = open_pretrained(
+        name, device, AutoModelForImageTextToText, AutoProcessor
+    )
     return Captioner(model, processor, where)
-
-
-def _open(name: str, device: str, kind: Any, reader: Any) -> tuple[Any, Any, torch.device]:
-    prepare_hub()
-    where = pick_device(device)
-    try:
-        other = reader.from_pretrained(name)
-        model = kind.from_pretrained(name).eval().requires_grad_(False).to(where)
-    except Exception as error:  # transformers and the hub each raise their own
-        why = str(error).strip().split("\n")[0][:120] or type(error).__name__
-        raise PezError(
-            f"the weights of {name} are neither cached nor to be had ({why}); go online once."
-        ) from error
-    return model, other, where
