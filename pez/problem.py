@@ -140,6 +140,12 @@ class Problem:
             return self._best_words(rows)
         return allowed[(rows.uniform(slots) * len(allowed)).long()]
 
+    @property
+    def start_forwards(self) -> int:
+        """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
+        rated = isinstance(self.init, str) and self.init == "words"
+        return len(self.vocabulary.ids) if rated else 0
+
     def _best_words(self, rows: Rows) -> Tensor:
         """The best single words of each row's item; other seeds and restarts draw from 4 k."""
         slots, ids = self.template.slots, self.vocabulary.ids

@@ -13,7 +13,8 @@ class Result:
 
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
     whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
-    those of the winning row, ``passes`` counts text-tower passes of all its restarts.
+    those of the winning row, ``passes`` counts text-tower passes of all its restarts, with those
+    before the first step (words or a bank rated), once, though a batch shares them too.
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for

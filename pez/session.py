@@ -11,7 +11,7 @@ import torch
 
 from pez.engine import Budget, Found, Progress, Stop, search
 from pez.errors import PezError
-from pez.methods import Method, make_method
+from pez.methods import Method, make_method, start_forwards
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
 from pez.objectives.match import Match, Targets
@@ -101,7 +101,7 @@ def run(
     results: list[Result | None] = [None] * len(items)
 
     def close(n: int, interrupted: bool = False) -> None:
-        results[n] = _result(reader, objective, items[n], n, done[n], method, options, interrupted)
+        results[n] = _result(reader, problem, items[n], n, done[n], method, options, interrupted)
         if watch.result:
             watch.result(n, results[n])  # type: ignore[arg-type]
 
@@ -184,7 +184,7 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
 
 def _result(
     reader: Reader,
-    objective: Match,
+    problem: Problem,
     item: Item,
     n: int,
     all_found: Sequence[Found],
@@ -194,7 +194,7 @@ def _result(
 ) -> Result:
     """The best restart's prompt as text: all are tokenised and scored afresh, then compared."""
     prompts = [reader.tokens.decode(found.ids) for found in all_found]
-    scores = objective.text_scores(prompts, [n] * len(prompts))
+    scores = problem.objective.text_scores(prompts, [n] * len(prompts))
     score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
     steps = sum(f.steps for f in all_found)
     reached, soft = _softest(all_found)
@@ -210,7 +210,7 @@ def _result(
         seed=options.seed,
         key=item.key,
         passes={
-            "forward": steps * method.forwards,
+            "forward": start_forwards(method, problem) + steps * method.forwards,
             "backward": steps * method.backwards,
         },
         options=options.record(),

@@ -87,6 +87,15 @@ def extra_of(method: Method, state: State) -> State:
     return tell(state) if tell else {}
 
 
+def start_forwards(method: Method, problem: Problem) -> int:
+    """Forward passes before the first step: the method's own ``start_forwards(problem)`` if it
+    has one, as those that rate lists do, else what the start's ids cost. They are those of a
+    search by itself; what is rated once for all rows costs a batch no more than that.
+    """
+    tell = getattr(method, "start_forwards", None)
+    return tell(problem) if tell else problem.start_forwards
+
+
 def method_class(name: str) -> Any:
     """The dataclass of the method ``name``, its fields the method's options. PezError if
     unknown.
