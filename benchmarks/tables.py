@@ -94,7 +94,7 @@ def markdown(name: str, path: Path) -> str:
 def main() -> int:
     """Run the plan, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(p.stem for p in HERE.glob("*.toml")))
+    parser.add_argument("name", choices=sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
     parser.add_argument("--output", type=Path, help="where the run is kept")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
