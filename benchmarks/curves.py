@@ -109,9 +109,10 @@ def markdown(made: Made) -> str:
         "the search's own score and read afresh. Passes are one picture's by itself, forward and",
         "backward together, those before the first step included, a pass of several models once",
         "for each; a method that anneals over its steps had as many as the largest budget pays",
-        "for. Seconds are those of a batch of all scenes, divided by their number. Empty: no",
-        "prompt yet, or the run had ended. All models are small and know only a synthetic world:",
-        "these figures compare searches, not how good prompts are on Stable Diffusion.",
+        "for. Seconds are those of a batch of all scenes on one core, divided by their number.",
+        "Empty: no prompt yet, or the run had ended. All models are small and know only a",
+        "synthetic world: these figures compare searches, not how good prompts are on Stable",
+        "Diffusion.",
         "",
         f"![curves](methods{'' if made.split == 'report' else '-' + made.split}.png)",
     ]

@@ -9,7 +9,8 @@ smaller budget the prompt is what the search would have given so far: the best b
 Its text is then read afresh by the searched model and by a judge that is never searched. Passes
 are text-tower passes of one picture searched by itself, those before the first step included
 (words or a bank rated), a pass of several models once for each; seconds are the batch's divided
-by its pictures. With ``--rows FILE`` a killed run goes on where it stopped.
+by its pictures, on one core; ``--workers`` batches run side by side. With ``--rows FILE`` a
+killed run goes on where it stopped.
 Needs the font that data/world.py draws with.
 """
 
@@ -21,7 +22,10 @@ import sys
 import time
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +135,56 @@ def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -
     }
 
 
-def rows_of(
-    way: Way, reader: Reader, scenes: Scenes, seed: int, budgets: dict[str, list[float]]
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Task:
+    """One batch: a way and a seed on ``count`` scenes of ``scenes``."""
+
+    way: Way
+    seed: int
+    models: tuple[str, ...]  # that read the found prompts, as the judge does
+    judge: str
+    scenes: int
+    count: int
+    budgets: dict[str, list[float]]
+
+    def key(self, truth: dict[str, list[float]]) -> str:
+        """What decides the rows; other weights give true captions other scores."""
+        way = [self.way.label, self.way.models, self.way.options.record()]
+        return json.dumps([*way, self.seed, self.budgets, truth])
+
+
+@cache
+def open_scenes(models: tuple[str, ...], judge: str, seed: int, count: int) -> Scenes:
+    """Held-out scenes with those who read their prompts."""
+    pictures, _, captions = quality.scenes(count, seed)
+    readers = {"searched": load_model(models, "cpu"), "judge": load_model(judge, "cpu")}
+    looks = {name: reader.encode_images(pictures) for name, reader in readers.items()}
+    return Scenes(pictures, captions, readers, looks)
+
+
+@cache
+def open_searched(models: tuple[str, ...]) -> Reader:
+    """The models that a way searches."""
+    return load_model(models, "cpu")
+
+
+def carry_out(task: Task) -> list[dict[str, Any]]:
     """A row for each item and budget: the prompt, its step, and how it is read."""
-    found = found_by(way, reader, scenes.pictures, seed)
+    torch.set_num_threads(1)
+    scenes = open_scenes(task.models, task.judge, task.scenes, task.count)
+    reader = open_searched(task.way.models)
+    found = found_by(task.way, reader, scenes.pictures, task.seed)
     rows = []
     for item, result in enumerate(found["results"]):
         history = result.history or []
         scores = [step["score"] for step in history]
-        for axis, listed in budgets.items():
+        for axis, listed in task.budgets.items():
             for budget, n in zip(listed, best_steps(scores, found[axis], listed), strict=True):
                 if n is None:
                     continue
-                row = {"method": way.label, "axis": axis, "budget": budget, "seed": seed}
-                row |= {"item": item, "step": n, "prompt": reader.tokens.decode(history[n]["ids"])}
-                rows.append(row)
+                row = {"method": task.way.label, "axis": axis, "budget": budget, "item": item}
+                row |= {"seed": task.seed, "step": n}
+                rows.append(row | {"prompt": reader.tokens.decode(history[n]["ids"])})
     if rows:
         read = scenes.read([row["prompt"] for row in rows], [row["item"] for row in rows])
         for n, row in enumerate(rows):
@@ -154,41 +192,25 @@ def rows_of(
     return rows
 
 
-def open_scenes(plan: dict[str, Any], seed: int, count: int) -> Scenes:
-    """Held-out scenes with those who read their prompts."""
-    pictures, _, captions = quality.scenes(count, seed)
-    readers = {"searched": load_model(plan["models"], "cpu")}
-    readers["judge"] = load_model(plan["judge"], "cpu")
-    looks = {name: reader.encode_images(pictures) for name, reader in readers.items()}
-    return Scenes(pictures, captions, readers, looks)
-
-
 def collect(
-    ways: Sequence[Way], scenes: Scenes, seeds: Sequence[int], budgets: dict, kept: Path | None
+    tasks: Sequence[Task], truth: dict[str, list[float]], kept: Path | None, workers: int
 ) -> list[dict[str, Any]]:
-    """The rows of all ways and seeds; those that ``kept`` holds are not made again."""
-    truth = scenes.read(scenes.captions, range(len(scenes.captions)))  # other weights, other values
+    """The rows of all tasks, in their order; those that ``kept`` holds are not made again."""
     done: dict[str, list[dict[str, Any]]] = {}
     if kept and kept.exists():
         lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
         done = {line["key"]: line["rows"] for line in lines}
-    rows: list[dict[str, Any]] = []
-    readers: dict[tuple[str, ...], Reader] = {}
-    for way in ways:
-        for seed in seeds:
-            known = [way.label, way.models, way.options.record(), seed, budgets, truth]
-            key = json.dumps(known)
-            begin = time.perf_counter()
-            if key not in done:
-                if way.models not in readers:
-                    readers[way.models] = load_model(way.models, "cpu")
-                done[key] = rows_of(way, readers[way.models], scenes, seed, budgets)
-                if kept:
-                    with kept.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps({"key": key, "rows": done[key]}) + "\n")
-            rows += done[key]
-            print(f"{way.label}, seed {seed}: {time.perf_counter() - begin:.1f} s", flush=True)
-    return rows
+    keys = [task.key(truth) for task in tasks]
+    todo = [(key, task) for key, task in zip(keys, tasks, strict=True) if key not in done]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(carry_out, [task for _, task in todo])
+        for (key, task), rows in zip(todo, made, strict=True):
+            done[key] = rows
+            if kept:
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "rows": rows}) + "\n")
+            print(f"{task.way.label}, seed {task.seed}: {len(rows)} rows", flush=True)
+    return [row for key in keys for row in done[key]]
 
 
 def main() -> None:
@@ -204,6 +226,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="fewer seeds")
     parser.add_argument("--most", type=int, help="no budget of more passes")
     parser.add_argument("--rows", type=Path, help="keep what is found in this file, go on from it")
+    parser.add_argument("--workers", type=int, default=2, help="batches side by side (2)")
     parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
     args = parser.parse_args()
     split = plan["splits"][args.split]
@@ -214,12 +237,18 @@ def main() -> None:
     ways = ways_of(plan, max(budgets["passes"]), args.split == "choose")
     if args.method:
         ways = [w for w in ways if w.options.method in args.method or w.label == plan["ours"]]
-    scenes = open_scenes(plan, split["scenes"], args.items or split["items"])
+    count, models = args.items or split["items"], tuple(plan["models"])
     begin = time.perf_counter()
-    rows = collect(ways, scenes, seeds, budgets, args.rows)
-    truth = scenes.read(scenes.captions, range(len(scenes.captions)))
+    scenes = open_scenes(models, plan["judge"], split["scenes"], count)
+    truth = scenes.read(scenes.captions, range(count))
+    tasks = [
+        Task(way, seed, models, plan["judge"], split["scenes"], count, budgets)
+        for way in ways
+        for seed in seeds
+    ]
+    rows = collect(tasks, truth, args.rows, args.workers)
     lines = curves.lines_of(rows, plan["ours"])
-    made = curves.Made(args.split, plan, len(scenes.pictures), seeds, truth, lines)
+    made = curves.Made(args.split, plan, count, seeds, truth, lines)
     args.output.mkdir(parents=True, exist_ok=True)
     name = "methods" if args.split == "report" else f"methods-{args.split}"
     curves.write_csv(args.output / f"{name}.csv", lines)

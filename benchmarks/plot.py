@@ -14,7 +14,7 @@ from benchmarks.curves import ACROSS, AXES, READERS, Made
 from pez.evaluation.report.charts import decimals, ticks_of
 
 WIDE, TALL = 900, 620  # of a panel
-LEFT, RIGHT, ABOVE, BELOW = 64, 190, 46, 54
+LEFT, RIGHT, ABOVE, BELOW = 64, 215, 46, 54
 FINE = 2  # drawn so many times larger, so that lines are smooth
 INK, FAINT, BAND = "#222222", "#dddddd", "#e6e6e6"
 # colours that also the colour-blind tell apart (after Okabe and Ito), the dark ones twice
