@@ -28,6 +28,7 @@ class SearchOptions:
     """What every searching verb takes."""
 
     least_length: ClassVar[int] = 1
+    objective: ClassVar[str] = "match"
 
     model: tuple[str, ...] = _option(
         (),
@@ -124,6 +125,12 @@ class InvertOptions(SearchOptions):
     """Options of ``pez invert``."""
 
     together: bool = _option(False, "one prompt for all pictures: a style, a subject")
+    objective: str = _option(  # type: ignore[assignment]
+        "match",
+        "what makes a prompt good: match (a CLIP's cosine with the picture) or denoise (how it "
+        "helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture)",
+        metavar="NAME",
+    )
 
 
 @dataclass(frozen=True)

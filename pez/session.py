@@ -14,7 +14,8 @@ from pez.errors import PezError
 from pez.methods import Method, make_method, start_forwards
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
-from pez.objectives.match import Match, Targets
+from pez.objectives import objective_class
+from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.problem import Job, Problem
 from pez.result import Result
@@ -52,7 +53,18 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
 def open_reader(options: SearchOptions) -> Reader:
     """Load the models that ``options`` name, once it is clear that the method can be had."""
     open_method(options)
+    objective_class(options.objective)
+    if options.objective == "denoise":
+        return _open_denoiser(options)
     return load_model(model_names(options), options.device, options.dtype)
+
+
+def _open_denoiser(options: SearchOptions) -> Reader:
+    from pez.models.diffusion import load_denoiser
+
+    if options.model or not options.generator:
+        raise PezError("--objective denoise reads with a pipeline: give --for mini-sd or sd15.")
+    return load_denoiser(options.generator, options.device, options.dtype)
 
 
 def open_method(options: SearchOptions) -> Method:
@@ -87,9 +99,11 @@ def run(
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
     if init == "auto":
-        init = _start(len(vocabulary.ids), template.length, options.steps)
-    objective = Match(reader, [item.targets for item in items])
-    problem = Problem(vocabulary, template.to(device), objective, init)
+        cheap = options.objective == "match"  # else each word is dear for each item
+        words = len(vocabulary.ids)
+        init = _start(words, template.length, options.steps) if cheap else "random"
+    objective = objective_class(options.objective)(reader, [item.targets for item in items])
+    problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
     method = open_method(options)
     jobs = [
         Job(n, item.key, restart, options.seed)

@@ -39,6 +39,10 @@ METHODS = {
         "pez.methods.fluentprompt:FluentPrompt",
         "projected Langevin steps (Shi et al. 2022)",
     ),
+    "ph2p": (
+        "pez.methods.ph2p:Ph2p",
+        "gradients with delayed projection, for --objective denoise (Mahajan et al. 2024)",
+    ),
     "soft": (
         "pez.methods.soft:Soft",
         "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
