@@ -85,6 +85,8 @@ def test_prompts_are_read_as_the_pipeline_reads_them(denoiser: Denoiser) -> None
     torch.testing.assert_close(denoiser.encode_text([text]), own)
     ids = torch.tensor([denoiser.tokens.encode(text)])
     torch.testing.assert_close(denoiser.features(denoiser.table[ids]), own)
+    words = reader_vocabulary(denoiser, SearchOptions()).ids.tolist()
+    assert {denoiser.tokens.decode([i]) for i in words} == set(denoiser.own_words or ())
     lookup = denoiser.text_encoder.get_input_embeddings()
     assert not lookup._forward_hooks  # nothing stays in its place
 

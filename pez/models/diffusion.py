@@ -17,7 +17,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.generation.names import Generator, find_generator
 from pez.tokens import Tokens
+
+WORDS = "words.txt"  # in a generator's folder: the words it was trained on
 
 
 @dataclass(eq=False)
@@ -147,7 +150,15 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
         unet=pipe.unet,
         vae=pipe.vae,
         scheduler=DDPMScheduler.from_config(pipe.scheduler.config),
+        own_words=_own_words(find_generator(name)),
     )
+
+
+def _own_words(generator: Generator) -> list[str] | None:
+    """The words that a generator's folder says it was trained on."""
+    folder = generator.folder
+    path = folder / WORDS if folder else None
+    return path.read_text(encoding="utf-8").split() if path and path.is_file() else None
 
 
 def _check(pipe: Any, name: str) -> None:
