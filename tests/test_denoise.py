@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 from conftest import jobs_for
+from diffusers import StableDiffusionPipeline
 from PIL import Image
+from tiny_pipelines import save_sd, save_sdxl
 from torch import Tensor
 
 import pez
@@ -126,6 +128,29 @@ def test_pictures_of_one_prompt_count_by_weight(denoiser: Denoiser, latents: Ten
     both = Denoise(denoiser, [Targets(latents[:2], torch.tensor([3.0, 1.0]))], 2)
     score = both.text_scores(text, [0])[0]
     assert score == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-4)
+
+
+def test_a_pipeline_of_sd1s_kind_is_read_as_diffusers_would(
+    tmp_path: Path, pictures: list[Image.Image]
+) -> None:
+    denoiser = load_denoiser(save_sd(tmp_path / "sd"), "cpu")
+    pipe: Any = StableDiffusionPipeline.from_pretrained(tmp_path / "sd")
+    x = pipe.image_processor.preprocess(pictures[0], 16, 16)
+    with torch.no_grad():
+        z = pipe.vae.encode(x).latent_dist.mode() * 0.5
+    torch.testing.assert_close(
+        denoiser.encode_images(pictures[:1]), z.flatten(1), atol=2e-2, rtol=0
+    )
+    objective = Denoise(denoiser, [Targets(z.flatten(1), torch.ones(1))], noises=1)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    time = torch.tensor([700])  # the middle of the late ones
+    context = pipe.encode_prompt("a red boot", CPU, 1, False)[0]
+    with torch.no_grad():
+        said = pipe.unet(pipe.scheduler.add_noise(z, noise, time), time, context).sample
+    wanted = -float((said - noise).square().mean())
+    assert objective.text_scores(["a red boot"], [0])[0] == pytest.approx(wanted, rel=1e-4)
+    with pytest.raises(PezError, match="StableDiffusionXLPipeline"):
+        load_denoiser(save_sdxl(tmp_path / "xl"), "cpu")
 
 
 def test_ph2p_beats_random_words_under_the_denoising_loss_at_equal_cost(problem: Problem) -> None:
