@@ -141,7 +141,8 @@ class Vgd:
         own = torch.where(new, math.log(self.hint / hints.shape[1]), -math.inf)
         told = torch.full_like(chance, -math.inf).scatter(-1, hints[:, None].expand_as(own), own)
         rest = math.log1p(-self.hint) if self.hint < 1 else -math.inf
-        return torch.logaddexp(chance + rest, told)
+        left = torch.where(new.any(-1, keepdim=True), rest, 0.0)  # all where no hint is left
+        return torch.logaddexp(chance + left, told)
 
     def _said(self, problem: Problem) -> int:
         """How many words the start text gives: where a pass begins."""

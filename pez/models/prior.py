@@ -52,7 +52,7 @@ class Prior:
                 f"none of the words that may be chosen is one token of {language.name}; "
                 "allow more with --vocabulary or give another --language-model."
             )
-        longest = max(map(len, split.values()))
+        longest = max(map(len, split.values()))  # 1 or more
         pieces = torch.full((tokens.size, longest), -1)
         for i, row in split.items():
             pieces[i, : len(row)] = torch.tensor(row)
@@ -124,16 +124,20 @@ class Prior:
 def split_words(
     language: LanguageModel, tokens: Tokens, ids: set[int] | Sequence[int]
 ) -> dict[int, list[int]]:
-    """The language model's tokens of each id's text, as it stands behind another word."""
+    """The language model's tokens of each id's text, as it stands behind another word; none for
+    what it does not know.
+    """
     listed = sorted(ids)
     words = [tokens.decode([i]) for i in listed]
     tokenizer = language.tokenizer
     before = tokenizer(LEAD, add_special_tokens=False)["input_ids"]
     rows = tokenizer([f"{LEAD} {word}" for word in words], add_special_tokens=False)["input_ids"]
-    return {
-        i: row[len(before) :] if word and row[: len(before)] == before else []
-        for i, word, row in zip(listed, words, rows, strict=True)
-    }
+    unknown = tokenizer.unk_token_id
+    split = {}
+    for i, word, row in zip(listed, words, rows, strict=True):
+        read = word and row[: len(before)] == before and unknown not in row
+        split[i] = row[len(before) :] if read else []
+    return split
 
 
 def _is_word(tokens: Tokens, i: int) -> bool:

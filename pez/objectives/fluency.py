@@ -19,11 +19,10 @@ from pez.models.prior import NUMBERS, Prior
 from pez.problem import Objective
 from pez.vocabulary import Vocabulary, make_vocabulary
 
-# A weight at which the language model's part of an embedding counts as much as a CLIP's when a
-# point is projected onto the vocabulary. Exchanging one word moves the cosine and the nats of a
-# token by about this ratio (the README of mini-lm's figures; much the same for other models,
-# for both are absolute). Without it, methods that normalise their gradient would heed the
-# language model alike whatever the weight.
+# The weight at which the language model's part of an embedding counts as much as a CLIP's when a
+# point is projected onto the vocabulary. Without such shares, methods that bring the gradient to
+# a size of its own would heed the language model alike whatever its weight. Of 0.1, 0.3, 1 and 3
+# this one led pez on mini to the highest totals, at the weights 0.03, 0.1 and 0.3 alike.
 EQUAL = 0.1
 
 
