@@ -37,13 +37,14 @@ class Result:
     interrupted: bool = False  # the search was stopped before its budget
     finished: float = 0.0  # when, in seconds since 1970
     soft_score: float | None = None  # of continuous embeddings, not of the prompt
+    perplexity: float | None = None  # of the prompt, by a language model if one was named
     embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
         """One line; ``history`` only if it was recorded, never the embeddings."""
         fields = asdict(replace(self, embeddings=None))
         del fields["embeddings"]
-        for name in ("history", "soft_score"):
+        for name in ("history", "soft_score", "perplexity"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False)

@@ -14,6 +14,7 @@ from pez.errors import PezError
 from pez.methods import Method, make_method, start_forwards
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
+from pez.models.language import LanguageModel
 from pez.objectives import objective_class
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
@@ -21,6 +22,7 @@ from pez.problem import Job, Problem
 from pez.result import Result
 from pez.template import Template, check_length, freeze, parse_template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
+from pez.wording import memory, open_language, surprises, with_language
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ class Watch:
     stop: Stop = field(default_factory=Stop)
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
+    note: Callable[[str], None] | None = None  # what a user should know of the search
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -87,10 +90,12 @@ def run(
     options: SearchOptions,
     watch: Watch | None = None,
     length: int | None = None,
+    language: LanguageModel | None = None,
 ) -> list[Result | None]:
     """Search one prompt for each item, all in one batch; None where a stop came too early.
 
-    ``length`` overrides the options' number of free tokens.
+    ``length`` overrides the options' number of free tokens. ``language`` is the language model
+    that the options ask for, where a caller has it open already.
     """
     if not items:
         return []
@@ -103,8 +108,10 @@ def run(
         words = len(vocabulary.ids)
         init = _start(words, template.length, options.steps) if cheap else "random"
     objective = objective_class(options.objective)(reader, [item.targets for item in items])
-    problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
     method = open_method(options)
+    language = language or open_language(reader, options, method)
+    problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
+    problem = with_language(problem, language, options, method, watch.note)
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)
@@ -115,7 +122,9 @@ def run(
     results: list[Result | None] = [None] * len(items)
 
     def close(n: int, interrupted: bool = False) -> None:
-        results[n] = _result(reader, problem, items[n], n, done[n], method, options, interrupted)
+        results[n] = _result(
+            reader, problem, items[n], n, done[n], method, options, language, interrupted
+        )
         if watch.result:
             watch.result(n, results[n])  # type: ignore[arg-type]
 
@@ -134,7 +143,7 @@ def run(
         jobs,
         budget,
         device,
-        width=options.rows or _width(reader, template, device),
+        width=options.rows or _width(reader, template, device, language),
         keep_history=options.history,
         stop=watch.stop,
         on_progress=on_progress,
@@ -204,18 +213,24 @@ def _result(
     all_found: Sequence[Found],
     method: Method,
     options: SearchOptions,
+    language: LanguageModel | None,
     interrupted: bool,
 ) -> Result:
-    """The best restart's prompt as text: all are tokenised and scored afresh, then compared."""
+    """The best restart's prompt as text: all are tokenised and scored afresh, then compared, by
+    their score and, with ``--fluency``, by how well they read.
+    """
     prompts = [reader.tokens.decode(found.ids) for found in all_found]
     scores = problem.objective.text_scores(prompts, [n] * len(prompts))
-    score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
+    read = language.perplexities(prompts) if language else [None] * len(prompts)
+    totals = [s - options.fluency * nats for s, nats in zip(scores, surprises(read), strict=True)]
+    place = max(range(len(totals)), key=totals.__getitem__)
+    prompt, best = prompts[place], all_found[place]
     steps = sum(f.steps for f in all_found)
     reached, soft = _softest(all_found)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
-        score=score,
+        score=scores[place],
         model=reader.name,
         method=options.method,
         targets=item.names,
@@ -232,6 +247,7 @@ def _result(
         interrupted=interrupted,
         finished=time.time(),
         soft_score=reached,
+        perplexity=read[place],
         embeddings=None if soft is None else soft.split(list(reader.parts), -1),
     )
 
@@ -245,7 +261,9 @@ def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | N
     return float(best["soft_score"]), best["embeddings"]
 
 
-def _width(reader: Reader, template: Template, device: torch.device) -> int:
+def _width(
+    reader: Reader, template: Template, device: torch.device, language: LanguageModel | None
+) -> int:
     """How many rows to try first: a quarter of the memory that is free.
 
     On a CPU more than 32 bring no speed, and a folder's first prompts would come late.
@@ -255,7 +273,8 @@ def _width(reader: Reader, template: Template, device: torch.device) -> int:
     else:
         free = available_memory()
     most = 32 if device.type == "cpu" else 4096
-    return int(max(1, min(most, free // 4 // reader.bytes_per_row(template.length))))
+    bytes_per_row = reader.bytes_per_row(template.length) + memory(language, template.length)
+    return int(max(1, min(most, free // 4 // bytes_per_row)))
 
 
 def available_memory() -> int:

@@ -233,7 +233,7 @@ def _read(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
 
 def _perplexity(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
     """Prompts read by a language model."""
-    from pez.evaluation.language import open_language_model
+    from pez.models.language import open_language_model
 
     name = batch.options
     model = bench.get(("language", name), lambda: open_language_model(name, bench.device))

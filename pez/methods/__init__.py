@@ -51,6 +51,10 @@ METHODS = {
         "pez.methods.interrogator:Interrogator",
         "a start text, then phrases from a list, each the best of all",
     ),
+    "vgd": (
+        "pez.methods.vgd:Vgd",
+        "a language model's beam, weighed by the match (Kim et al. 2025)",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 
