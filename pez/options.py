@@ -42,12 +42,18 @@ class SearchOptions:
         "--for",
         "NAME",
     )
-    method: str = _option("pez", "how to search (see pez methods)", metavar="NAME")
+    method: str = _option("pursuit", "how to search (see pez methods)", metavar="NAME")
     set: tuple[str, ...] = _option(
         (), "an option of the method (see pez methods)", metavar="NAME=VALUE"
     )
-    length: int = _option(16, "how many tokens to search", metavar="N")
-    steps: int = _option(500, "steps of one search", metavar="N")
+    length: int = _option(16, "tokens of the prompt that --template does not fix", metavar="N")
+    style: str = _option(
+        "",
+        "form of the prompt: words (in a row), phrases (words between commas) or caption; commas "
+        "and articles count for --length (phrases for pursuit, words for the other methods)",
+        metavar="NAME",
+    )
+    steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
     restarts: int = _option(
         1, "searches of one target from different starts; the best is kept", metavar="N"
     )
@@ -73,8 +79,8 @@ class SearchOptions:
     )
     init: str = _option(
         "auto",
-        'where to start: random, words (the best single ones), a text, or "ids:1,2,3" '
-        "(auto: words where that is cheap, else random)",
+        "where to start: random, words (the best single ones), pursuit (those that match best "
+        'together), a text, or "ids:1,2,3" (auto: pursuit where that is cheap, else random)',
         metavar="START",
     )
     keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
@@ -105,7 +111,7 @@ class SearchOptions:
         """Raise PezError for values of another kind and numbers that make no sense."""
         for option in fields(self):
             _check_kind(option.name, getattr(self, option.name), option.default)
-        least = {"length": self.least_length, "steps": 1, "restarts": 1}
+        least = {"length": self.least_length, "restarts": 1}
         for name in ("length", "steps", "restarts", "batch_size", "patience", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
             if value < low or (value > MOST and name != "seed"):

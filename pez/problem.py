@@ -12,12 +12,20 @@ import torch
 from torch import Generator, Tensor
 
 from pez.errors import PezError
+from pez.starts import RATED, best_words, pursued_words, random_words
 from pez.template import Template
 from pez.vocabulary import Vocabulary
 
 
 class Objective(Protocol):
-    """What makes a prompt good."""
+    """What makes a prompt good. ``linear`` says whether ``rate`` is linear in the features, so
+    that those of several words may be added.
+    """
+
+    @property
+    def linear(self) -> bool:
+        """Whether features may be added."""
+        ...
 
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
@@ -108,8 +116,8 @@ class Rows:
 class Problem:
     """Everything a method may know. It knows nothing of CLIP.
 
-    ``init`` is ``random``, ``words`` or ids (k,) to start from. ``language`` is there for
-    methods that ask for it.
+    ``init`` is one of :data:`pez.starts.STARTS` or ids (k,) to start from. ``language`` is there
+    for methods that ask for it.
     """
 
     vocabulary: Vocabulary
@@ -163,47 +171,35 @@ class Problem:
         return {}
 
     def start_ids(self, rows: Rows) -> Tensor:
-        """Ids (b, k) at which rows begin, as ``init`` says."""
-        slots, allowed = self.template.slots, self.vocabulary.ids
+        """Ids (b, k) at which rows begin, as ``init`` says. PezError for a start that is too
+        long, and for one that adds features where that has no meaning.
+        """
         if isinstance(self.init, Tensor):
-            if len(self.init) > slots:
+            if len(self.init) > self.template.slots:
                 raise PezError(
-                    f"the start has {len(self.init)} tokens but only {slots} places are free; "
-                    "raise --length."
+                    f"the start has {len(self.init)} tokens but only {self.template.slots} places "
+                    "are free; raise --length."
                 )
-            ids = allowed[(rows.uniform(slots) * len(allowed)).long()]
+            ids = random_words(self, rows)
             ids[:, : len(self.init)] = self.init.to(ids)
             return ids
-        if self.init == "words":
-            return self._best_words(rows)
-        return allowed[(rows.uniform(slots) * len(allowed)).long()]
+        if self.init == "pursuit" and not self.objective.linear:
+            raise PezError("--init pursuit needs --objective match; use --init words or random.")
+        begin = {"words": best_words, "pursuit": pursued_words}.get(self.init, random_words)
+        return begin(self, rows)
 
     @property
     def start_forwards(self) -> int:
         """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
-        rated = isinstance(self.init, str) and self.init == "words"
+        rated = isinstance(self.init, str) and self.init in RATED
         return len(self.vocabulary.ids) if rated else 0
-
-    def _best_words(self, rows: Rows) -> Tensor:
-        """The best single words of each row's item; other seeds and restarts draw from 4 k."""
-        slots, ids = self.template.slots, self.vocabulary.ids
-        items = sorted({job.item for job in rows.jobs})
-        scores = dict(zip(items, self.word_scores(items), strict=True))
-        out = []
-        for job, generator in zip(rows.jobs, rows.generators, strict=True):
-            best = scores[job.item].argsort(descending=True)
-            pool = min(len(best), slots if job.restart == job.seed == 0 else 4 * slots)
-            order = torch.randperm(pool, generator=generator)[:slots].sort().values
-            picked = best[order.to(best.device)]
-            out.append(ids[picked.repeat(-(-slots // len(picked)))[:slots]])
-        return torch.stack(out)
 
     def word_scores(self, items: Sequence[int]) -> Tensor:
         """Score (len(items), n) of each allowed word as a prompt by itself."""
-        return self.objective.rate(self._word_features, items)
+        return self.objective.rate(self.word_features, items)
 
     @cached_property
-    def _word_features(self) -> Tensor:
+    def word_features(self) -> Tensor:
         """Features (n, e) of every allowed word, computed once for all rows and items."""
         with torch.no_grad():
             chunks = self.vocabulary.ids.split(self.word_batch)

@@ -11,7 +11,7 @@ import torch
 
 from pez.engine import Budget, Found, Progress, Stop, search
 from pez.errors import PezError
-from pez.methods import Method, make_method, start_forwards
+from pez.methods import Method, make_method, method_class, start_forwards, usual
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
 from pez.models.language import LanguageModel
@@ -20,6 +20,8 @@ from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.problem import Job, Problem
 from pez.result import Result
+from pez.starts import STARTS
+from pez.styles import style_template
 from pez.template import Template, check_length, freeze, parse_template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
 from pez.wording import memory, open_language, surprises, with_language
@@ -72,8 +74,14 @@ def _open_denoiser(options: SearchOptions) -> Reader:
 
 def open_method(options: SearchOptions) -> Method:
     """The method of ``options`` with its settings."""
-    names = ("lr", "weight_decay", "schedule", "steps", "batch_size")
-    return make_method(options.method, options.set, **{n: getattr(options, n) for n in names})
+    names = ("lr", "weight_decay", "schedule", "batch_size")
+    given = {n: getattr(options, n) for n in names}
+    return make_method(options.method, options.set, **given, steps=steps_of(options))
+
+
+def steps_of(options: SearchOptions) -> int:
+    """The steps of one search: those asked for, else the method's own number."""
+    return options.steps or usual(method_class(options.method), "steps")
 
 
 def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
@@ -103,12 +111,12 @@ def run(
     vocabulary = reader_vocabulary(reader, options)
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
-    if init == "auto":
-        cheap = options.objective == "match"  # else each word is dear for each item
-        words = len(vocabulary.ids)
-        init = _start(words, template.length, options.steps) if cheap else "random"
     objective = objective_class(options.objective)(reader, [item.targets for item in items])
     method = open_method(options)
+    if init == "auto":
+        words = len(vocabulary.ids)
+        init = usual(method, "start") or _start(words, template.length, steps_of(options))
+        init = init if objective.linear else "random"  # there each word is dear for each item
     language = language or open_language(reader, options, method)
     problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
     problem = with_language(problem, language, options, method, watch.note)
@@ -117,7 +125,7 @@ def run(
         for n, item in enumerate(items)
         for restart in range(options.restarts)
     ]
-    budget = Budget(options.steps, options.patience, options.seconds)
+    budget = Budget(steps_of(options), options.patience, options.seconds)
     done: dict[int, list[Found]] = defaultdict(list)
     results: list[Result | None] = [None] * len(items)
 
@@ -158,11 +166,11 @@ def run(
 def starting_point(
     reader: Reader, options: SearchOptions, length: int
 ) -> tuple[Template, str | torch.Tensor]:
-    """The template, and ``auto``, ``random``, ``words`` or the ids (k,) at its free places."""
+    """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
     tokens, init = reader.tokens, options.init
-    if init in ("auto", "random", "words"):
-        template = parse_template(options.template, tokens, length, options.keep, reader.limit)
-        return template, init
+    if init in ("auto", *STARTS):
+        form = _form(options, length)
+        return parse_template(form, tokens, length, options.keep, reader.limit), init
     ids = _start_ids(reader, init)
     if options.keep:
         if options.template.strip() != "{}":
@@ -174,7 +182,8 @@ def starting_point(
         check_length(len(ids), reader.limit)
         template = freeze(ids, sorted(kept))
         return template, torch.tensor([ids[n] for n in template.free.tolist()])
-    template = parse_template(options.template, tokens, length, (), reader.limit)
+    form = _form(options, length) if options.style else options.template
+    template = parse_template(form, tokens, length, (), reader.limit)
     if len(ids) > template.slots:
         raise PezError(
             f"the start has {len(ids)} tokens but only {template.slots} places are free; "
@@ -183,11 +192,21 @@ def starting_point(
     return template, torch.tensor(ids)
 
 
+def _form(options: SearchOptions, length: int) -> str:
+    """The template that is given, else that of the style, else that of the method's own style."""
+    if options.template.strip() != "{}":
+        if options.style:
+            raise PezError("--style and --template are both given; leave one away.")
+        return options.template
+    style = options.style or usual(method_class(options.method), "style")
+    return style_template(style, length)
+
+
 def _start(words: int, length: int, steps: int) -> str:
-    """``words`` where scoring every word (three positions, forward) costs less than one search
+    """``pursuit`` where scoring every word (three positions, forward) costs less than one search
     (forward and backward), else the paper's ``random``.
     """
-    return "words" if 3 * words <= 2 * steps * (length + 2) else "random"
+    return "pursuit" if 3 * words <= 2 * steps * (length + 2) else "random"
 
 
 def _start_ids(reader: Reader, init: str) -> list[int]:

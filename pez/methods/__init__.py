@@ -15,6 +15,10 @@ from pez.methods.settings import read_settings
 from pez.problem import Problem, Rows
 
 METHODS = {
+    "pursuit": (
+        "pez.methods.pursuit:Pursuit",
+        "matching pursuit over words, then exact exchanges: the default",
+    ),
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
     "pez-bank": (
         "pez.methods.bank:PezBank",
@@ -93,6 +97,13 @@ def extra_of(method: Method, state: State) -> State:
     """
     tell = getattr(method, "extra", None)
     return tell(state) if tell else {}
+
+
+def usual(method: Any, what: str) -> Any:
+    """What ``steps``, ``start`` and ``style`` a method or its class has where the user says
+    nothing: its own ``usual_steps`` and so on, else 500 steps from any start, words in a row.
+    """
+    return getattr(method, f"usual_{what}", {"steps": 500, "start": "", "style": "words"}[what])
 
 
 def start_forwards(method: Method, problem: Problem) -> int:

@@ -44,6 +44,11 @@ class Fluent:
     width: int
     scale: float
 
+    @property
+    def linear(self) -> bool:
+        """Of ``rate``, which is ``match``'s."""
+        return self.match.linear
+
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,8 @@ class Match:
 
     batch: ClassVar[int] = 512  # prompts that may be read at once
 
+    linear: ClassVar[bool] = True
+
     reader: Reader
     items: list[Targets]
 

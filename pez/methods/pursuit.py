@@ -1,0 +1,96 @@
+"""Pursuit: words whose features together point at the target, then exact exchanges.
+
+Ours. The start is a matching pursuit over the words' own features (:mod:`pez.starts`), which
+costs no pass of the text tower beyond those that rate every word once for all pictures. Each step
+then takes the gradient, tries exchanges drawn among the steepest as GCG does (Zou et al. 2023,
+Algorithm 1), and one prompt more: all those exchanges together that were improvements by
+themselves, the best of each place. The best of all goes on, and never one that is worse.
+
+With it belongs ``--style phrases`` (:mod:`pez.styles`): words between commas transfer better to
+models that were not searched than the same number of words in a row. ``benchmarks/tried.md`` has
+what was tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pez.methods.candidates import (
+    allowed_start,
+    best_of,
+    check_counts,
+    draw_targets,
+    exchange,
+    judge_all,
+    slopes,
+    steepest,
+)
+from pez.problem import Problem, Rows
+
+
+@dataclass(frozen=True)
+class Pursuit:
+    """A step costs as many passes as nine of PEZ's, of which fifty bring it where PEZ does not
+    get.
+    """
+
+    name: ClassVar[str] = "pursuit"
+    usual_steps: ClassVar[int] = 50
+    usual_start: ClassVar[str] = "pursuit"
+    usual_style: ClassVar[str] = "phrases"
+    backwards = 1
+
+    candidates: int = 16  # prompts judged at each step; fewer if fewer can be had
+    topk: int = 32  # steepest words of each place that are drawn from
+    batch_size: int = 0  # targets seen at each step; 0 means all of them
+
+    def __post_init__(self) -> None:
+        check_counts(self, "candidates", "topk")
+
+    @property
+    def forwards(self) -> int:
+        """One for the gradient, one for each candidate, one for the improvements together."""
+        return 2 + self.candidates
+
+    def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
+        """The first ids (b, k)."""
+        return {"ids": allowed_start(problem, rows)}
+
+    def step(
+        self, problem: Problem, rows: Rows, state: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Judge some of the steepest exchanges and the best of them together; keep the best."""
+        ids = state["ids"]
+        draw = draw_targets(problem, rows, self.batch_size)
+        loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
+        words = steepest(problem, gradient[:, 0], ids, self.topk)  # (b, k, t)
+        drawn = rows.uniform(*words.shape[1:]).flatten(1)
+        drawn = drawn.topk(min(self.candidates, drawn.shape[1])).indices
+        place, word = drawn // words.shape[2], words.flatten(1).gather(1, drawn)
+        tried = exchange(ids, place, word)
+        losses, scores = judge_all(problem, tried, rows.item, draw)
+        both = together(ids, place, word, losses - loss)[:, None]
+        both_loss, both_score = judge_all(problem, both, rows.item, draw)
+        best, _, best_score = best_of(
+            torch.cat([ids[:, None], tried, both], 1),
+            torch.cat([loss, losses, both_loss], 1),
+            torch.cat([score, scores, both_score], 1),
+        )
+        return best, best_score, {"ids": best}
+
+
+def together(ids: Tensor, place: Tensor, word: Tensor, change: Tensor) -> Tensor:
+    """Prompts (b, k): ids (b, k) with the ``word`` (b, c) at its ``place`` (b, c) of each
+    exchange that lowers the loss by itself, its ``change`` (b, c) being below 0; at one place
+    the one that lowers it most.
+    """
+    order = change.sort(dim=1, stable=True).indices
+    rank = order.argsort(1).masked_fill(change >= 0, change.shape[1])  # no two alike
+    none = torch.full(ids.shape, change.shape[1], device=ids.device)
+    first = none.scatter_reduce(1, place, rank, "amin")  # (b, k): the best exchange of a place
+    by_rank = torch.cat([word.gather(1, order), ids[:, :1]], 1)
+    return torch.where(first < change.shape[1], by_rank.gather(1, first), ids)
