@@ -80,7 +80,7 @@ def ways_of(plan: dict[str, Any], most: int, choosing: bool) -> list[Way]:
     for entry in plan["methods"]:
         alternatives = entry.get("alternatives", []) if choosing else []
         for extra in [{}, *alternatives]:
-            options = entry.get("options", {}) | extra.get("options", {})
+            options = plan.get("options", {}) | entry.get("options", {}) | extra.get("options", {})
             if "restarts" in options or "steps" in options:
                 raise SystemExit(
                     f"{entry['name']}: budgets set the steps, and a history is one row"

@@ -16,6 +16,7 @@ from benchmarks.methods import best_steps, ways_of
 PLAN = {
     "models": ["mini"],
     "length": 4,
+    "options": {"init": "words"},
     "methods": [
         {"name": "pez", "options": {"init": "random"}},
         {"name": "gcg", "set": ["candidates=8"], "alternatives": [{"set": ["topk=4"]}]},
@@ -46,6 +47,7 @@ def test_a_budget_buys_the_best_of_the_steps_that_it_pays_for(
 def test_steps_are_what_the_largest_budget_pays_for() -> None:
     pez, gcg, both = ways_of(PLAN, 180, choosing=False)
     assert (pez.options.steps, gcg.options.steps) == (90, 18)  # 1 + 1, 1 + 8 + 1 passes a step
+    assert [w.options.init for w in (pez, gcg)] == ["random", "words"]
     assert both.label == "both" and both.options.steps == 180 // (2 * 16)  # of two models
     labels = [way.label for way in ways_of(PLAN, 180, choosing=True)]
     assert labels == ["pez", "gcg", "gcg topk=4", "both"]
