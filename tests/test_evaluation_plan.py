@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pez.errors import PezError
+from pez.evaluation.expand import expand
 from pez.evaluation.originals import Original
 from pez.evaluation.plan import JUDGE, OFFLINE_JUDGE, Plan, parse_plan, read_plan
-from pez.evaluation.units import Given, expand
+from pez.evaluation.tasks import plain_subject
+from pez.evaluation.units import Given
 
 ROOT = Path(__file__).parents[1]
 SMALL = """
@@ -28,7 +30,9 @@ name = "mini-sd"
 pictures = 2
 """
 ITEMS = [
-    Original("samples", "web", f"i{n}", f"{n}" * 64, f"originals/{n}.png", "a cap", prompt, 0)
+    plain_subject(
+        Original("samples", "web", f"i{n}", f"{n}" * 64, f"originals/{n}.png", "a cap", prompt, 0)
+    )
     for n, prompt in enumerate(("", "a prompt"))
 ]
 
@@ -40,7 +44,7 @@ def plain(name: str) -> str:
 def test_a_small_plan_expands_into_every_combination() -> None:
     plan = parse_plan('baselines = ["caption", "original", "random-words"]\n' + SMALL)
     nodes = expand(plan, ITEMS, plain)
-    ways = [(n.original.item, n.way.label, n.way.length) for n in nodes]
+    ways = [(n.subject.original.item, n.way.label, n.way.length) for n in nodes]
     assert ways == [
         ("i0", "caption", None),
         *[("i0", label, length) for label in ("random-words", "pez") for length in (4, 8)],
@@ -49,7 +53,7 @@ def test_a_small_plan_expands_into_every_combination() -> None:
         *[("i1", label, length) for label in ("random-words", "pez") for length in (4, 8)],
     ]
     assert all([p.image_seed for p in node.pictures] == [0, 1] for node in nodes)
-    assert all(list(node.readings) == [OFFLINE_JUDGE] for node in nodes)
+    assert all(list(node.readings) == [(OFFLINE_JUDGE, "")] for node in nodes)
     search = next(n.way.options for n in nodes if n.way.label == "pez")
     assert search is not None and (search.steps, search.lr) == (7, 0.5)
 
@@ -107,7 +111,9 @@ def test_new_weights_under_an_old_name_are_a_new_unit() -> None:
 def test_all_prompts_of_an_item_are_drawn_from_the_same_noise() -> None:
     nodes = expand(parse_plan(SMALL), ITEMS, plain, [Given(0, "mine", "rival")])
     noise = {
-        (n.original.item, p.image_seed, p.unit.spec["noise"]) for n in nodes for p in n.pictures
+        (n.subject.original.item, p.image_seed, p.unit.spec["noise"])
+        for n in nodes
+        for p in n.pictures
     }
     assert len(noise) == len(ITEMS) * 2
     assert len({seed for _, _, seed in noise}) == len(noise)

@@ -32,7 +32,8 @@ def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
     """One for each kind. An item's seconds are those of a mean unit times its units, method by
     method, as methods differ in cost and some units may be missing.
     """
-    items = len({(n.original.dataset, n.original.split, n.original.item) for n in nodes})
+    originals = [node.subject.original for node in nodes]
+    items = len({(o.dataset, o.split, o.item) for o in originals})
     seen: dict[str, str] = {}
     groups: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
