@@ -84,17 +84,14 @@ def sizing_note(listed: Sequence[Size]) -> str:
 
 
 def placeholders(plan: Plan) -> list[Original]:
-    """Originals to count with before any was drawn: as many as the plan may draw, all with a
-    caption and a prompt, so that the counts are upper bounds.
+    """Originals to count with before any was drawn: as many as the plan may draw, no two alike
+    and all with a caption and a prompt, so that the counts are upper bounds.
     """
     out = []
-    for data in plan.data:
+    for place, data in enumerate(plan.data):
         for split in data.split:
             for n in range(data.count):
-                name = f"{split}-{n}"
-                out.append(
-                    Original(
-                        data.dataset, split, name, name, "", "a caption", "a prompt", data.seed
-                    )
-                )
+                name = f"{place}-{split}-{n}"
+                told = (f"a caption of {name}", f"a prompt of {name}", data.seed)
+                out.append(Original(data.dataset, split, name, name, "", *told))
     return out

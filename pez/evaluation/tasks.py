@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # what it says to be compared with: pictures that were drawn, and prompts
 ABOUT = {
     "": ("the original", "the original picture"),
-    "long prompt": ("one that the long prompt drew, from other noise", "the long prompt"),
+    "long prompt": ("a picture of the long prompt, from other noise", "the long prompt"),
     "style": ("the pictures that were searched", "the pictures that were searched"),
     "style name": ("the style's name, a text", "the style's name"),
     "thing": ("the name of the thing to be drawn, a text", ""),
