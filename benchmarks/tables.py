@@ -120,6 +120,9 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     """Carry out a plan and write its table beside it, or compare that with the one there; 1 if
     they differ.
     """
+    if not plan.is_file():
+        names = ", ".join(sorted(p.stem for p in HERE.glob("*.toml")))
+        raise pez.PezError(f"{plan} is no plan; name one of {names}, or give a plan's path.")
     folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
     kept, page = plan.with_suffix(".csv"), plan.with_suffix(".md")
     if check and not kept.is_file():

@@ -27,9 +27,9 @@ ABOUT = {
     "style": ("the pictures that were searched", "the pictures that were searched"),
     "style name": ("the style's name, a text", "the style's name"),
     "thing": ("the name of the thing to be drawn, a text", ""),
-    "first": ("the first source", "the first source"),
-    "second": ("the second source", "the second source"),
-    "weaker": ("the source that is less like it", "the source that is less like it"),
+    "first source": ("the first source", "the first source"),
+    "second source": ("the second source", "the second source"),
+    "weaker source": ("the source that is less like it", "the source that is less like it"),
 }
 
 
@@ -126,9 +126,9 @@ def _mixed(plan: Plan, originals: Sequence[Original]) -> Iterator[Subject]:
 
 def _of_two(files: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> tuple[Reference, ...]:
     return (
-        Reference("first", files[:1], texts[:1]),
-        Reference("second", files[1:], texts[1:]),
-        Reference("weaker", files, texts, least=True),
+        Reference("first source", files[:1], texts[:1]),
+        Reference("second source", files[1:], texts[1:]),
+        Reference("weaker source", files, texts, least=True),
     )
 
 
