@@ -121,7 +121,7 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     they differ.
     """
     if not plan.is_file():
-        names = ", ".join(sorted(p.stem for p in HERE.glob("*.toml")))
+        names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
         raise pez.PezError(f"{plan} is no plan; name one of {names}, or give a plan's path.")
     folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
     kept, page = plan.with_suffix(".csv"), plan.with_suffix(".md")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mini_text import text_encoder, tokenizer
 from torch import Tensor
 
 from pez.generation.patches import PatchAutoencoder
+from pez.models.shipped import data_folder
 
 CHANNELS, SHARD, SHARDS = 32, 10_000, 10
 BATCH, EMPTY = 64, 0.1  # share of empty prompts, for guidance
@@ -62,7 +64,8 @@ styles. It shows that the machinery works; it says nothing of how good prompts a
 Diffusion.
 
 - text encoder: the text tower of the shipped CLIP `mini`, unchanged, with the rows of the tokens
-  that its own small tokenizer has (32 positions)
+  that its own small tokenizer has (32 positions); `words.txt` lists the words that mini was
+  trained on, among which `--objective denoise` searches
 - latents: 32 principal components of each 8 x 8 patch (`pez/generation/patches.py`);
   nothing is learned there
 - U-Net: {size:.1f} million parameters, trained from scratch by `data/train_generator.py` for
@@ -193,6 +196,7 @@ def export(runs: Path, folder: Path) -> None:
     pipeline.to(torch.float16).save_pretrained(folder)
     steps = torch.load(runs / "mini-sd.pt", weights_only=False)["step"]
     (folder / "pez.json").write_text(json.dumps(CARD) + "\n")
+    shutil.copy(data_folder() / "models" / "mini" / "words.txt", folder)  # what mini reads
     unet_size = sum(p.numel() for p in unet.parameters()) / 1e6
     (folder / "README.md").write_text(
         README.format(steps=steps, images=steps * BATCH, size=unet_size)

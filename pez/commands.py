@@ -7,6 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from os.path import exists
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def invert(args: argparse.Namespace) -> int:
             if watch.result:
                 watch.result(chosen[items[n].names[0]], result)
 
-        run(reader, items, options, Watch(watch.stop, watch.progress, on_result))
+        run(reader, items, options, replace(watch, result=on_result))
 
     return resume(args, options, names, key, work)
 

@@ -28,6 +28,7 @@ class SearchOptions:
     """What every searching verb takes."""
 
     least_length: ClassVar[int] = 1
+    objective: ClassVar[str] = "match"
 
     model: tuple[str, ...] = _option(
         (),
@@ -77,6 +78,19 @@ class SearchOptions:
         metavar="START",
     )
     keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
+    fluency: float = _option(
+        0.0,
+        "how much the prompt must read well: this times the language model's nats a token is "
+        "taken from the score; try 0.03 to 0.3",
+        metavar="X",
+    )
+    language_model: str = _option(
+        "",
+        "causal language model of transformers, by hub id or folder, that --fluency and some "
+        "methods read; also tells the prompt's perplexity (mini-lm for shipped models, else "
+        "distilbert/distilgpt2)",
+        metavar="NAME",
+    )
     seed: int = _option(0, "random seed", metavar="N")
     patience: int = _option(
         0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
@@ -97,7 +111,7 @@ class SearchOptions:
             if value < low or (value > MOST and name != "seed"):
                 bound = f"{low} or more" if value < low else f"{MOST} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
-        for name in ("lr", "weight_decay", "seconds"):
+        for name in ("lr", "weight_decay", "fluency", "seconds"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise PezError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}.")
 
@@ -124,6 +138,12 @@ class InvertOptions(SearchOptions):
     """Options of ``pez invert``."""
 
     together: bool = _option(False, "one prompt for all pictures: a style, a subject")
+    objective: str = _option(  # type: ignore[assignment]
+        "match",
+        "what makes a prompt good: match (a CLIP's cosine with the picture) or denoise (how it "
+        "helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture)",
+        metavar="NAME",
+    )
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,18 @@ class Objective(Protocol):
         ...
 
 
+class Language(Protocol):
+    """How likely prompts are as language, to a model that reads the vocabulary's words."""
+
+    def next_words(self, ids: Tensor) -> Tensor:
+        """Log-probabilities (b, v) of the allowed ids after prompts that begin ids (b, n)."""
+        ...
+
+    def nll(self, ids: Tensor) -> Tensor:
+        """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts ids (b, l)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """One row's work: an item to search for, from a seed of its own."""
@@ -96,7 +108,8 @@ class Rows:
 class Problem:
     """Everything a method may know. It knows nothing of CLIP.
 
-    ``init`` is ``random``, ``words`` or ids (k,) to start from.
+    ``init`` is ``random``, ``words`` or ids (k,) to start from. ``language`` is there for
+    methods that ask for it.
     """
 
     vocabulary: Vocabulary
@@ -104,6 +117,7 @@ class Problem:
     objective: Objective
     init: str | Tensor = "random"
     word_batch: int = 512
+    language: Language | None = None
 
     @cached_property
     def _fixed(self) -> Tensor:
@@ -118,6 +132,30 @@ class Problem:
     def features(self, chosen: Tensor) -> Tensor:
         """Features (b, e) of prompts by their free places' embeddings ``chosen`` (b, k, w)."""
         return self.objective.features(self.template.fill_embeddings(self._fixed, chosen))
+
+    @torch.no_grad()
+    def next_words(self, chosen: Tensor) -> Tensor:
+        """What a language model expects at the next free place: log-probabilities (b, v), as
+        ``vocabulary.ids``, after the words ``chosen`` (b, n) at the first n of them and what the
+        template has before and between.
+        """
+        place = int(self.template.free[chosen.shape[1]])
+        begun = self.template.fixed[:place].expand(len(chosen), -1).clone()
+        begun[:, self.template.free[: chosen.shape[1]]] = chosen
+        return self._speaker.next_words(begun)
+
+    @torch.no_grad()
+    def nll(self, chosen: Tensor) -> Tensor:
+        """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts by the ids
+        ``chosen`` (b, k) at their free places.
+        """
+        return self._speaker.nll(self.template.fill(chosen))
+
+    @property
+    def _speaker(self) -> Language:
+        if self.language is None:
+            raise PezError("this search needs a language model; name one with --language-model.")
+        return self.language
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
@@ -139,6 +177,12 @@ class Problem:
         if self.init == "words":
             return self._best_words(rows)
         return allowed[(rows.uniform(slots) * len(allowed)).long()]
+
+    @property
+    def start_forwards(self) -> int:
+        """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
+        rated = isinstance(self.init, str) and self.init == "words"
+        return len(self.vocabulary.ids) if rated else 0
 
     def _best_words(self, rows: Rows) -> Tensor:
         """The best single words of each row's item; other seeds and restarts draw from 4 k."""

@@ -13,7 +13,8 @@ class Result:
 
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
     whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
-    those of the winning row, ``passes`` counts text-tower passes of all its restarts.
+    those of the winning row, ``passes`` counts text-tower passes of all its restarts, with those
+    before the first step (words or a bank rated), once, though a batch shares them too.
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for
@@ -36,13 +37,14 @@ class Result:
     interrupted: bool = False  # the search was stopped before its budget
     finished: float = 0.0  # when, in seconds since 1970
     soft_score: float | None = None  # of continuous embeddings, not of the prompt
+    perplexity: float | None = None  # of the prompt, by a language model if one was named
     embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
         """One line; ``history`` only if it was recorded, never the embeddings."""
         fields = asdict(replace(self, embeddings=None))
         del fields["embeddings"]
-        for name in ("history", "soft_score"):
+        for name in ("history", "soft_score", "perplexity"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False)

@@ -74,7 +74,7 @@ def resume(
         for n in places[names[todo[place]]]:
             order.add(n, None)
 
-    watch = Watch(progress=None if args.quiet else bar, result=on_result)
+    watch = Watch(progress=None if args.quiet else bar, result=on_result, note=note)
     try:
         with watch.stop.on_interrupt():
             if todo:

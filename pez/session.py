@@ -11,15 +11,18 @@ import torch
 
 from pez.engine import Budget, Found, Progress, Stop, search
 from pez.errors import PezError
-from pez.methods import Method, make_method
+from pez.methods import Method, make_method, start_forwards
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
-from pez.objectives.match import Match, Targets
+from pez.models.language import LanguageModel
+from pez.objectives import objective_class
+from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.problem import Job, Problem
 from pez.result import Result
 from pez.template import Template, check_length, freeze, parse_template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
+from pez.wording import memory, open_language, surprises, with_language
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Watch:
     stop: Stop = field(default_factory=Stop)
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
+    note: Callable[[str], None] | None = None  # what a user should know of the search
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -52,7 +56,18 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
 def open_reader(options: SearchOptions) -> Reader:
     """Load the models that ``options`` name, once it is clear that the method can be had."""
     open_method(options)
+    objective_class(options.objective)
+    if options.objective == "denoise":
+        return _open_denoiser(options)
     return load_model(model_names(options), options.device, options.dtype)
+
+
+def _open_denoiser(options: SearchOptions) -> Reader:
+    from pez.models.diffusion import load_denoiser
+
+    if options.model or not options.generator:
+        raise PezError("--objective denoise reads with a pipeline: give --for mini-sd or sd15.")
+    return load_denoiser(options.generator, options.device, options.dtype)
 
 
 def open_method(options: SearchOptions) -> Method:
@@ -75,10 +90,12 @@ def run(
     options: SearchOptions,
     watch: Watch | None = None,
     length: int | None = None,
+    language: LanguageModel | None = None,
 ) -> list[Result | None]:
     """Search one prompt for each item, all in one batch; None where a stop came too early.
 
-    ``length`` overrides the options' number of free tokens.
+    ``length`` overrides the options' number of free tokens. ``language`` is the language model
+    that the options ask for, where a caller has it open already.
     """
     if not items:
         return []
@@ -87,10 +104,14 @@ def run(
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
     if init == "auto":
-        init = _start(len(vocabulary.ids), template.length, options.steps)
-    objective = Match(reader, [item.targets for item in items])
-    problem = Problem(vocabulary, template.to(device), objective, init)
+        cheap = options.objective == "match"  # else each word is dear for each item
+        words = len(vocabulary.ids)
+        init = _start(words, template.length, options.steps) if cheap else "random"
+    objective = objective_class(options.objective)(reader, [item.targets for item in items])
     method = open_method(options)
+    language = language or open_language(reader, options, method)
+    problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
+    problem = with_language(problem, language, options, method, watch.note)
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)
@@ -101,7 +122,9 @@ def run(
     results: list[Result | None] = [None] * len(items)
 
     def close(n: int, interrupted: bool = False) -> None:
-        results[n] = _result(reader, objective, items[n], n, done[n], method, options, interrupted)
+        results[n] = _result(
+            reader, problem, items[n], n, done[n], method, options, language, interrupted
+        )
         if watch.result:
             watch.result(n, results[n])  # type: ignore[arg-type]
 
@@ -120,7 +143,7 @@ def run(
         jobs,
         budget,
         device,
-        width=options.rows or _width(reader, template, device),
+        width=options.rows or _width(reader, template, device, language),
         keep_history=options.history,
         stop=watch.stop,
         on_progress=on_progress,
@@ -184,24 +207,30 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
 
 def _result(
     reader: Reader,
-    objective: Match,
+    problem: Problem,
     item: Item,
     n: int,
     all_found: Sequence[Found],
     method: Method,
     options: SearchOptions,
+    language: LanguageModel | None,
     interrupted: bool,
 ) -> Result:
-    """The best restart's prompt as text: all are tokenised and scored afresh, then compared."""
+    """The best restart's prompt as text: all are tokenised and scored afresh, then compared, by
+    their score and, with ``--fluency``, by how well they read.
+    """
     prompts = [reader.tokens.decode(found.ids) for found in all_found]
-    scores = objective.text_scores(prompts, [n] * len(prompts))
-    score, prompt, best = max(zip(scores, prompts, all_found, strict=True), key=lambda t: t[0])
+    scores = problem.objective.text_scores(prompts, [n] * len(prompts))
+    read = language.perplexities(prompts) if language else [None] * len(prompts)
+    totals = [s - options.fluency * nats for s, nats in zip(scores, surprises(read), strict=True)]
+    place = max(range(len(totals)), key=totals.__getitem__)
+    prompt, best = prompts[place], all_found[place]
     steps = sum(f.steps for f in all_found)
     reached, soft = _softest(all_found)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
-        score=score,
+        score=scores[place],
         model=reader.name,
         method=options.method,
         targets=item.names,
@@ -210,7 +239,7 @@ def _result(
         seed=options.seed,
         key=item.key,
         passes={
-            "forward": steps * method.forwards,
+            "forward": start_forwards(method, problem) + steps * method.forwards,
             "backward": steps * method.backwards,
         },
         options=options.record(),
@@ -218,6 +247,7 @@ def _result(
         interrupted=interrupted,
         finished=time.time(),
         soft_score=reached,
+        perplexity=read[place],
         embeddings=None if soft is None else soft.split(list(reader.parts), -1),
     )
 
@@ -231,7 +261,9 @@ def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | N
     return float(best["soft_score"]), best["embeddings"]
 
 
-def _width(reader: Reader, template: Template, device: torch.device) -> int:
+def _width(
+    reader: Reader, template: Template, device: torch.device, language: LanguageModel | None
+) -> int:
     """How many rows to try first: a quarter of the memory that is free.
 
     On a CPU more than 32 bring no speed, and a folder's first prompts would come late.
@@ -241,7 +273,8 @@ def _width(reader: Reader, template: Template, device: torch.device) -> int:
     else:
         free = available_memory()
     most = 32 if device.type == "cpu" else 4096
-    return int(max(1, min(most, free // 4 // reader.bytes_per_row(template.length))))
+    bytes_per_row = reader.bytes_per_row(template.length) + memory(language, template.length)
+    return int(max(1, min(most, free // 4 // bytes_per_row)))
 
 
 def available_memory() -> int:

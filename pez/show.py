@@ -89,7 +89,8 @@ def summary(result: Result) -> str:
     """One line about a result for stderr."""
     cut = ", stopped early" if result.interrupted else ""
     soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
+    read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
     return (
-        f"score {result.score:.4f} ({result.model}){soft}, {result.steps} steps, "
+        f"score {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
         f"{result.seconds:.1f} s{cut}"
     )

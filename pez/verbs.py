@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -137,7 +138,7 @@ def distill(
             if outer.result:
                 outer.result(places[n], result)
 
-        inner = Watch(outer.stop, outer.progress, tell)
+        inner = replace(outer, result=tell)
         found = run(reader, [items[n] for n in places], options, inner, length)
         for n, result in zip(places, found, strict=True):
             results[n] = result

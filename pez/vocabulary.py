@@ -23,7 +23,8 @@ class Vocabulary:
 
     ``table`` is (V, w), a row for every id of the tokenizer; ``ids`` is (n,) and ``unit``
     (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one;
-    ``coarse`` is the same in bytes where that is faster.
+    ``coarse`` is the same in bytes where that is faster. ``shares`` says how much each part
+    counts in a projection; all alike without it.
     """
 
     tokens: Tokens
@@ -32,6 +33,7 @@ class Vocabulary:
     unit: Tensor
     parts: tuple[int, ...]
     coarse: Bytes | None = None
+    shares: tuple[float, ...] | None = None
 
     @cached_property
     def rows(self) -> Tensor:
@@ -42,6 +44,13 @@ class Vocabulary:
     def scale(self) -> Tensor:
         """The root mean square () of the allowed embeddings: what a step can be measured in."""
         return self.rows.square().mean().sqrt()
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        """The share (w,) of every column's part."""
+        pairs = zip(self.shares or (), self.parts, strict=True)
+        shares = [torch.full((width,), share) for share, width in pairs]
+        return torch.cat(shares).to(self.table.device)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings (..., w) of ids (...)."""
@@ -55,6 +64,8 @@ class Vocabulary:
         """
         if len(self.parts) > 1:
             points = unit_rows(points, self.parts)
+        if self.shares:
+            points = points * self._weights
         flat = points.flatten(0, -2)
         place = self.coarse.nearest(flat) if self.coarse else nearest(flat, self.unit)
         return self.ids[place].view(points.shape[:-1])
@@ -65,11 +76,12 @@ def make_vocabulary(
     table: Tensor,
     ids: Tensor,
     parts: Sequence[int] | None = None,
+    shares: tuple[float, ...] | None = None,
 ) -> Vocabulary:
     """Normalise the allowed rows once. ``table`` is (V, w), ``ids`` (n,)."""
     parts = tuple(parts or (table.shape[1],))
     unit = unit_rows(table[ids].float(), parts)
-    return Vocabulary(tokens, table.float(), ids, unit, parts, Bytes.of(unit))
+    return Vocabulary(tokens, table.float(), ids, unit, parts, Bytes.of(unit), shares)
 
 
 def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 import pez
 from pez.models import Reader
+from pez.models.language import LanguageModel, open_language_model
+from pez.models.prior import Prior
 from pez.objectives.match import Match, Targets
 from pez.options import SearchOptions
 from pez.problem import Job, Problem
@@ -46,6 +48,12 @@ def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def mini() -> Reader:
     """The small shipped CLIP. Shared: a test that frees its image tower must load its own."""
     return pez.load_model("mini", "cpu")
+
+
+@pytest.fixture(scope="session")
+def mini_lm() -> LanguageModel:
+    """The small shipped language model."""
+    return open_language_model("mini-lm", "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +90,10 @@ def looks(mini: Reader, pictures: list[Image.Image]) -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def make_problem() -> ProblemMaker:
-    """``make_problem(reader, groups, ...)``: an item for each group of features (t, e)."""
+def make_problem(mini_lm: LanguageModel) -> ProblemMaker:
+    """``make_problem(reader, groups, ...)``: an item for each group of features (t, e), and the
+    small language model for methods that ask for one.
+    """
 
     def make(
         reader: Reader,
@@ -96,7 +106,8 @@ def make_problem() -> ProblemMaker:
         allowed = reader_vocabulary(reader, SearchOptions(vocabulary=vocabulary))
         form = parse_template(template, reader.tokens, length, (), reader.limit)
         items = [Targets(group, torch.ones(len(group))) for group in groups]
-        return Problem(allowed, form, Match(reader, items), init)
+        prior = Prior.of(mini_lm, reader.tokens, allowed.ids, form.fixed.tolist())
+        return Problem(allowed, form, Match(reader, items), init, language=prior)
 
     return make
 

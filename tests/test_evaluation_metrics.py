@@ -18,9 +18,10 @@ import pez
 from pez.cli import main
 from pez.errors import PezError
 from pez.evaluation.judges import ClipJudge, Dino, Lpips, open_dino, open_judge
-from pez.evaluation.language import LanguageModel, open_captioner, open_language_model
+from pez.evaluation.language import open_captioner
 from pez.evaluation.readable import english, measure, real_words
 from pez.models import Reader
+from pez.models.language import LanguageModel, open_language_model
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples" / "web"
 

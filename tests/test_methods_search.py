@@ -14,7 +14,7 @@ from torch import Tensor
 
 import pez
 from pez.engine import Budget, Found, search
-from pez.methods import METHODS, Method, make_method
+from pez.methods import METHODS, Method, make_method, start_forwards
 from pez.methods.arca import Arca
 from pez.methods.evolve import Evolve
 from pez.methods.gcg import Gcg
@@ -121,11 +121,32 @@ def test_every_method_tells_what_a_step_costs(name: str, problem: Problem) -> No
     method = small(name)[0]
     counted, rows = replace(problem, objective=objective), Rows(jobs_for(3), CPU)
     state = method.start(counted, rows)
-    objective.seen.clear()  # what a start costs is told by those that rate lists
+    objective.seen.clear()
     for _ in range(4):
         _, _, state = method.step(counted, rows, state)
     assert sum(n for n, _ in objective.seen) == 3 * 4 * method.forwards
     assert sum(n for n, slope in objective.seen if slope) == 3 * 4 * method.backwards
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("init", ["random", "words"])
+def test_every_method_tells_what_its_start_costs(name: str, init: str, problem: Problem) -> None:
+    assert isinstance(problem.objective, Match)
+    objective = Counting(problem.objective.reader, problem.objective.items)
+    method, rows = small(name)[0], Rows(jobs_for(1), CPU)
+    counted = replace(problem, objective=objective, init=init)
+    method.start(counted, rows)
+    assert sum(n for n, _ in objective.seen) == start_forwards(method, counted)
+
+
+def test_a_result_counts_the_words_rated_before_the_first_step(
+    mini: Reader, pictures: list[Image.Image]
+) -> None:
+    settings: dict[str, Any] = {"reader": mini, "steps": 2, "length": 2, "restarts": 2}
+    plain, rated = (pez.invert(pictures[0], init=init, **settings) for init in ("random", "words"))
+    assert isinstance(plain, pez.Result) and plain.passes == {"forward": 4, "backward": 4}
+    assert isinstance(rated, pez.Result) and rated.passes["backward"] == 4
+    assert rated.passes["forward"] == 4 + len(mini.own_words or ())
 
 
 def test_no_more_prompts_are_judged_at_once_than_memory_is_for(problem: Problem) -> None:

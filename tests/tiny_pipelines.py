@@ -118,3 +118,28 @@ def save_sd3(folder: Path) -> str:
     )
     pipeline.save_pretrained(folder)
     return str(folder)
+
+
+def save_sd(folder: Path) -> str:
+    """A tiny SD 1 pipeline: AutoencoderKL, a U-Net that predicts noise, PNDM, 16 pixels."""
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+    )
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=_vae(scaling_factor=0.5),
+        text_encoder=_encoder(CLIPTextModel, 3),
+        tokenizer=_tokenizer(),
+        unet=unet,
+        scheduler=diffusers.PNDMScheduler(beta_start=0.00085, beta_end=0.012, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return str(folder)

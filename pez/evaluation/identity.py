@@ -26,7 +26,7 @@ def identity(name: str) -> str:
 def _folder(name: str) -> Path | None:
     from pez.models.shipped import data_folder
 
-    shipped = [data_folder() / room / name for room in ("models", "generators")]
+    shipped = [data_folder() / room / name for room in ("models", "generators", "language")]
     bare = name.partition(":")[2] if name.partition(":")[0] in ("local-dir", "dino") else name
     for folder in (*shipped, Path(bare).expanduser()):
         if bare and folder.is_dir():

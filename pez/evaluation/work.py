@@ -258,7 +258,7 @@ def _cosines(judge: Any, pairs: Sequence[tuple[Any, Any]]) -> list[float]:
 
 def _perplexity(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Prompts read by a language model."""
-    from pez.evaluation.language import open_language_model
+    from pez.models.language import open_language_model
 
     name = batch.options
     model = bench.get(("language", name), lambda: open_language_model(name, bench.device))

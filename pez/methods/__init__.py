@@ -39,6 +39,10 @@ METHODS = {
         "pez.methods.fluentprompt:FluentPrompt",
         "projected Langevin steps (Shi et al. 2022)",
     ),
+    "ph2p": (
+        "pez.methods.ph2p:Ph2p",
+        "gradients with delayed projection, for --objective denoise (Mahajan et al. 2024)",
+    ),
     "soft": (
         "pez.methods.soft:Soft",
         "continuous embeddings, the bound (Gal et al. 2022, Lester et al. 2021)",
@@ -46,6 +50,10 @@ METHODS = {
     "interrogator": (
         "pez.methods.interrogator:Interrogator",
         "a start text, then phrases from a list, each the best of all",
+    ),
+    "vgd": (
+        "pez.methods.vgd:Vgd",
+        "a language model's beam, weighed by the match (Kim et al. 2025)",
     ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
@@ -85,6 +93,15 @@ def extra_of(method: Method, state: State) -> State:
     """
     tell = getattr(method, "extra", None)
     return tell(state) if tell else {}
+
+
+def start_forwards(method: Method, problem: Problem) -> int:
+    """Forward passes before the first step: the method's own ``start_forwards(problem)`` if it
+    has one, as those that rate lists do, else what the start's ids cost. They are those of a
+    search by itself; what is rated once for all rows costs a batch no more than that.
+    """
+    tell = getattr(method, "start_forwards", None)
+    return tell(problem) if tell else problem.start_forwards
 
 
 def method_class(name: str) -> Any:

@@ -17,7 +17,7 @@ from pez.problem import Job, Problem, Rows
 class PezBank(Pez):
     """PEZ (Algorithm 1) whose P_0 comes from a bank: text of one prompt a line, its words that
     may be chosen cut to the free places. Each prompt of the bank is rated by the objective once
-    for all rows, at one forward pass a prompt that no step counts; a row begins at its item's
+    for all rows, at one forward pass a prompt (:meth:`start_forwards`); a row begins at its item's
     best, and where that leaves places free the next best stand behind it, so that prompts mix.
     The words of a start text (``--init``) stand in front of them.
     Restart r begins at the r-th best; other seeds draw their prompts from the 16 best.
@@ -53,6 +53,11 @@ class PezBank(Pez):
                         break
             out.append(ids[:slots])
         return torch.tensor(out, device=rows.device)
+
+    def start_forwards(self, problem: Problem) -> int:
+        """One for each prompt of the bank, none where the start text takes all places."""
+        text = problem.init if isinstance(problem.init, Tensor) else ()
+        return 0 if len(text) >= problem.template.slots else len(self._rated(problem)[0])
 
     def _drawn(self, order: list[int], job: Job, generator: torch.Generator) -> list[int]:
         """The order in which a row takes the bank's prompts."""

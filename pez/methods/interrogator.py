@@ -27,7 +27,7 @@ class Interrogator:
     one that does better in a place takes it.
 
     The ``top`` phrases by their own scores are tried; rating them takes one forward pass a
-    phrase, once for all rows, that no step counts. A phrase too long for the places left is
+    phrase, once for all rows (:meth:`start_forwards`). A phrase too long for the places left is
     cut. Restarts and other seeds without a text begin at a phrase drawn from the best.
     """
 
@@ -45,6 +45,10 @@ class Interrogator:
     def forwards(self) -> int:
         """Each step scores that many prompts a row."""
         return self.candidates
+
+    def start_forwards(self, problem: Problem) -> int:
+        """One for each phrase, one for the first prompt, and what its ids cost."""
+        return len(self._rated(problem)[0]) + 1 + problem.start_forwards
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pez.generation.names import KNOWN, shipped_generators
 from pez.models.generators import DEFAULT, GENERATORS
+from pez.models.language import shipped_languages
 from pez.models.shipped import shipped_names
 
 
@@ -26,6 +27,14 @@ def catalogue() -> list[dict[str, str]]:
     rows += [
         {"name": name, "kind": "generator", "note": f"draws (pez generate): {known.source}"}
         for name, known in KNOWN.items()
+    ]
+    rows += [
+        {
+            "name": name,
+            "kind": "language",
+            "note": "reads prompts (--fluency); shipped, offline",
+        }
+        for name in shipped_languages()
     ]
     for architecture, tag in open_clip.list_pretrained():
         name = f"{architecture}/{tag}"

@@ -43,7 +43,10 @@ def open_pretrained(
     """A frozen model of transformers' class ``kind``, its tokenizer or processor by ``reader``,
     and where it lies. ``called`` is how the user named it. PezError if it cannot be had.
     """
+    from transformers.utils.logging import disable_progress_bar
+
     prepare_hub()
+    disable_progress_bar()  # of weights being read: it would tear the search's own
     where = pick_device(device)
     try:
         other = reader.from_pretrained(name)

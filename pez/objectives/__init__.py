@@ -1,3 +1,21 @@
 """What makes a prompt good: name -> module:symbol, loaded when asked for."""
 
-OBJECTIVES = {"match": "pez.objectives.match:Match"}
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from pez.errors import PezError
+
+OBJECTIVES = {
+    "match": "pez.objectives.match:Match",
+    "denoise": "pez.objectives.denoise:Denoise",
+}
+
+
+def objective_class(name: str) -> Any:
+    """The objective ``name``, made of a reader and the items' targets. PezError if unknown."""
+    if name not in OBJECTIVES:
+        raise PezError(f"unknown objective {name!r}; there are {', '.join(OBJECTIVES)}.")
+    module, symbol = OBJECTIVES[name].split(":")
+    return getattr(import_module(module), symbol)

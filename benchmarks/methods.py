@@ -1,0 +1,261 @@
+"""Methods at equal cost: the best prompt so far against passes and seconds.
+
+    python benchmarks/methods.py                     # writes methods.csv, methods.md, methods.png
+    python benchmarks/methods.py --split choose      # settings compared: methods-choose.*
+    python benchmarks/methods.py --items 3 --seeds 1 --most 200 --output /tmp/small
+
+Each method of methods.toml runs once at the largest budget, all pictures as one batch. For each
+smaller budget the prompt is what the search would have given so far: the best by its *own* score.
+Its text is then read afresh by the searched model and by a judge that is never searched. Passes
+are text-tower passes of one picture searched by itself, those before the first step included
+(words or a bank rated), a pass of several models once for each; seconds are the batch's divided
+by its pictures, on one core; ``--workers`` batches run side by side. With ``--rows FILE`` a
+killed run goes on where it stopped.
+Needs the font that data/world.py draws with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent)]
+from benchmarks import curves, plot, quality  # noqa: E402
+from pez.models import Reader, load_model  # noqa: E402
+from pez.options import InvertOptions  # noqa: E402
+from pez.result import Result  # noqa: E402
+from pez.session import Watch, open_method, run  # noqa: E402
+from pez.verbs import image_items  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Way:
+    """A method with its settings, as one line of the figures."""
+
+    label: str
+    models: tuple[str, ...]
+    options: InvertOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """The pictures, and the judge's and the searched model's features (n, e) of them."""
+
+    pictures: list[Image.Image]
+    captions: list[str]
+    readers: dict[str, Reader]  # searched, judge
+    looks: dict[str, Tensor]
+
+    def read(self, prompts: Sequence[str], items: Sequence[int]) -> dict[str, list[float]]:
+        """Cosines (p,) of prompts with their items' pictures, by reader."""
+        out = {}
+        places = {text: n for n, text in enumerate(dict.fromkeys(prompts))}
+        rows = [places[text] for text in prompts]
+        for name, reader in self.readers.items():
+            listed = list(places)
+            chunks = [listed[n : n + 256] for n in range(0, len(listed), 256)]
+            features = torch.cat([reader.encode_text(chunk) for chunk in chunks])
+            out[name] = (features[rows] * self.looks[name][list(items)]).sum(1).tolist()
+        return out
+
+
+def ways_of(plan: dict[str, Any], most: int, choosing: bool) -> list[Way]:
+    """The lines of a plan, each with as many steps as ``most`` passes pay for."""
+    ways = []
+    for entry in plan["methods"]:
+        alternatives = entry.get("alternatives", []) if choosing else []
+        for extra in [{}, *alternatives]:
+            options = entry.get("options", {}) | extra.get("options", {})
+            if "restarts" in options or "steps" in options:
+                raise SystemExit(
+                    f"{entry['name']}: budgets set the steps, and a history is one row"
+                )
+            settings = (*entry.get("set", ()), *extra.get("set", ()))
+            models = tuple(extra.get("models") or entry.get("models") or plan["models"])
+            told = [f"{k}={v}" for k, v in extra.get("options", {}).items()]
+            told += [*extra.get("set", ()), *extra.get("models", ())]
+            label = " ".join([entry.get("label", entry["name"]), *told])
+            own = InvertOptions(
+                method=entry["name"], set=settings, length=plan["length"], history=True, **options
+            )
+            method = open_method(own)
+            steps = max(1, most // (len(models) * (method.forwards + method.backwards)))
+            ways.append(Way(label, models, replace(own, steps=steps)))
+    return ways
+
+
+def best_steps(
+    scores: Sequence[float], spent: Sequence[float], budgets: Sequence[float]
+) -> list[int | None]:
+    """For each budget the step with the best score among those that it pays for, the first of
+    equals; None where it pays for none, or for more steps than were made.
+
+    ``spent`` (s,) is the cost up to the end of each step, ``scores`` (s,) what each found.
+    """
+    out: list[int | None] = []
+    step = (spent[-1] - spent[0]) / (len(spent) - 1) if len(spent) > 1 else spent[0]
+    for budget in budgets:
+        paid = sum(cost <= budget for cost in spent)
+        whole = spent[-1] + step > budget
+        out.append(max(range(paid), key=lambda n: scores[n]) if paid and whole else None)
+    return out
+
+
+def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -> dict[str, Any]:
+    """One batch: each item's scores and prompts of all steps, and what was spent by their end."""
+    items = image_items(reader, pictures)
+    options = replace(way.options, seed=seed, rows=len(items), device="cpu")
+    clock: list[float] = []
+    watch = Watch(progress=lambda *_: clock.append(time.perf_counter()))
+    begin = time.perf_counter()
+    results = [r for r in run(reader, items, options, watch) if isinstance(r, Result)]
+    method = open_method(options)
+    made = options.steps * (method.forwards + method.backwards)
+    start = sum(results[0].passes.values()) - made
+    cost = len(way.models) * (method.forwards + method.backwards)
+    return {
+        "results": results,
+        "passes": [len(way.models) * start + cost * (n + 1) for n in range(options.steps)],
+        "seconds": [(stamp - begin) / len(items) for stamp in clock],
+    }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One batch: a way and a seed on ``count`` scenes of ``scenes``."""
+
+    way: Way
+    seed: int
+    models: tuple[str, ...]  # that read the found prompts, as the judge does
+    judge: str
+    scenes: int
+    count: int
+    budgets: dict[str, list[float]]
+
+    def key(self, truth: dict[str, list[float]]) -> str:
+        """What decides the rows; other weights give true captions other scores."""
+        way = [self.way.label, self.way.models, self.way.options.record()]
+        return json.dumps([*way, self.seed, self.budgets, truth])
+
+
+@cache
+def open_scenes(models: tuple[str, ...], judge: str, seed: int, count: int) -> Scenes:
+    """Held-out scenes with those who read their prompts."""
+    pictures, _, captions = quality.scenes(count, seed)
+    readers = {"searched": load_model(models, "cpu"), "judge": load_model(judge, "cpu")}
+    looks = {name: reader.encode_images(pictures) for name, reader in readers.items()}
+    return Scenes(pictures, captions, readers, looks)
+
+
+@cache
+def open_searched(models: tuple[str, ...]) -> Reader:
+    """The models that a way searches."""
+    return load_model(models, "cpu")
+
+
+def carry_out(task: Task) -> list[dict[str, Any]]:
+    """A row for each item and budget: the prompt, its step, and how it is read."""
+    torch.set_num_threads(1)
+    scenes = open_scenes(task.models, task.judge, task.scenes, task.count)
+    reader = open_searched(task.way.models)
+    found = found_by(task.way, reader, scenes.pictures, task.seed)
+    rows = []
+    for item, result in enumerate(found["results"]):
+        history = result.history or []
+        scores = [step["score"] for step in history]
+        for axis, listed in task.budgets.items():
+            for budget, n in zip(listed, best_steps(scores, found[axis], listed), strict=True):
+                if n is None:
+                    continue
+                row = {"method": task.way.label, "axis": axis, "budget": budget, "item": item}
+                row |= {"seed": task.seed, "step": n}
+                rows.append(row | {"prompt": reader.tokens.decode(history[n]["ids"])})
+    if rows:
+        read = scenes.read([row["prompt"] for row in rows], [row["item"] for row in rows])
+        for n, row in enumerate(rows):
+            row |= {name: round(values[n], 5) for name, values in read.items()}
+    return rows
+
+
+def collect(
+    tasks: Sequence[Task], truth: dict[str, list[float]], kept: Path | None, workers: int
+) -> list[dict[str, Any]]:
+    """The rows of all tasks, in their order; those that ``kept`` holds are not made again."""
+    done: dict[str, list[dict[str, Any]]] = {}
+    if kept and kept.exists():
+        lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+        done = {line["key"]: line["rows"] for line in lines}
+    keys = [task.key(truth) for task in tasks]
+    todo = [(key, task) for key, task in zip(keys, tasks, strict=True) if key not in done]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(carry_out, [task for _, task in todo])
+        for (key, task), rows in zip(todo, made, strict=True):
+            done[key] = rows
+            if kept:
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "rows": rows}) + "\n")
+            print(f"{task.way.label}, seed {task.seed}: {len(rows)} rows", flush=True)
+    return [row for key in keys for row in done[key]]
+
+
+def main() -> None:
+    """Run the plan, write the figures."""
+    with (HERE / "methods.toml").open("rb") as file:
+        plan = tomllib.load(file)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--split", choices=sorted(plan["splits"]), default="report")
+    parser.add_argument("--method", action="append", help="only these, beside ours")
+    parser.add_argument("--items", type=int, help="fewer pictures")
+    parser.add_argument("--seeds", type=int, help="fewer seeds")
+    parser.add_argument("--most", type=int, help="no budget of more passes")
+    parser.add_argument("--rows", type=Path, help="keep what is found in this file, go on from it")
+    parser.add_argument("--workers", type=int, default=2, help="batches side by side (2)")
+    parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
+    args = parser.parse_args()
+    split = plan["splits"][args.split]
+    seeds = split["seeds"][: args.seeds]
+    budgets = {axis: plan[axis] for axis in curves.AXES}
+    if args.most:
+        budgets["passes"] = [n for n in plan["passes"] if n <= args.most]
+    ways = ways_of(plan, max(budgets["passes"]), args.split == "choose")
+    if args.method:
+        ways = [w for w in ways if w.options.method in args.method or w.label == plan["ours"]]
+    count, models = args.items or split["items"], tuple(plan["models"])
+    begin = time.perf_counter()
+    scenes = open_scenes(models, plan["judge"], split["scenes"], count)
+    truth = scenes.read(scenes.captions, range(count))
+    tasks = [
+        Task(way, seed, models, plan["judge"], split["scenes"], count, budgets)
+        for way in ways
+        for seed in seeds
+    ]
+    rows = collect(tasks, truth, args.rows, args.workers)
+    lines = curves.lines_of(rows, plan["ours"])
+    made = curves.Made(args.split, plan, count, seeds, truth, lines)
+    args.output.mkdir(parents=True, exist_ok=True)
+    name = "methods" if args.split == "report" else f"methods-{args.split}"
+    curves.write_csv(args.output / f"{name}.csv", lines)
+    (args.output / f"{name}.md").write_text(curves.markdown(made), encoding="utf-8")
+    plot.draw(made).save(args.output / f"{name}.png", optimize=True)
+    print(f"{time.perf_counter() - begin:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""VGD: a language model's beam search, weighed by how well the words match.
+
+Kim, Bae, Shim, Shim, "Visually Guided Decoding: Gradient-Free Hard Prompt Inversion with Language
+Models", ICLR 2025.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pez.methods.candidates import allowed_start, check_counts, check_shares, judge_all
+from pez.problem import Problem, Rows
+
+SCALE = 100.0  # CLIP's own: what a cosine is multiplied with before it is a logit
+
+
+@dataclass(frozen=True)
+class Vgd:
+    """A step fills one place, from the first on. The language model continues each of the
+    ``beams`` prompts begun; the ``candidates`` likeliest of all are judged, and those ``beams``
+    are kept that have the highest
+
+        log p(words) + alpha * 100 * -loss(words),
+
+    which for pictures is the paper's log P_LLM + alpha * log P_CLIP but for what all candidates
+    share. Beams, candidates and alpha are those of the authors' code. What is returned of a step
+    is the best prompt begun, ended by the language model's likeliest words, so that it is whole.
+    After the last place another pass begins, whose candidates are drawn by their chances (Kool
+    et al. 2019, Gumbel top-k) as all those of restarts and other seeds are.
+
+    The paper writes the best single word into the instruction of a chat model. A plain language
+    model takes no instruction: here it says one of the ``hints`` best single words with the
+    chance ``hint`` at every place, none of them twice; hint=0 leaves it unguided. Rating the
+    words takes a forward pass each, once for all rows, that no step counts.
+
+    A start text is what every prompt begins with, unless it fills all places.
+    """
+
+    name: ClassVar[str] = "vgd"
+    reads_language: ClassVar[bool] = True
+    backwards = 0
+
+    beams: int = 10
+    candidates: int = 100  # judged in a step, of all beams together
+    alpha: float = 1.5
+    hint: float = 0.2
+    hints: int = 8
+
+    def __post_init__(self) -> None:
+        check_counts(self, "beams", "candidates", "hints")
+        check_shares(self, "hint")
+
+    @property
+    def forwards(self) -> int:
+        """The candidates, and the best of them as a whole prompt."""
+        return self.candidates + 1
+
+    @torch.no_grad()
+    def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
+        """Beams (b, m, k) that hold the start text or nothing yet."""
+        slots, device = problem.template.slots, rows.device
+        items = sorted({job.item for job in rows.jobs})
+        order = problem.word_scores(items).argsort(descending=True, stable=True)
+        best = dict(zip(items, order[:, : self.hints], strict=True))
+        ids = torch.zeros(len(rows), slots, dtype=torch.long, device=device)
+        said = self._said(problem)
+        if said:
+            ids[:, :said] = allowed_start(problem, rows)[:, :said]
+        others = [job.restart > 0 or job.seed != 0 for job in rows.jobs]
+        kept = min(self.beams, self.candidates)
+        return {
+            "ids": ids[:, None].repeat(1, kept, 1),
+            "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
+            "place": torch.full((len(rows),), said, device=device),
+            "drawn": torch.tensor(others, device=device),
+            "hints": torch.stack([best[job.item] for job in rows.jobs]),
+        }
+
+    @torch.no_grad()
+    def step(
+        self, problem: Problem, rows: Rows, state: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Fill the next place of every row's beams; rows at one place go together."""
+        slots = problem.template.slots
+        ids, told = state["ids"].clone(), state["told"].clone()
+        whole, score = ids[:, 0].clone(), told[:, 0].clone()
+        noise = rows.uniform(ids.shape[1], len(problem.vocabulary.ids)).clamp(1e-20, 1 - 1e-7)
+        noise = torch.where(state["drawn"][:, None, None], -(-noise.log()).log(), 0)
+        for n in state["place"].unique().tolist():
+            own = (state["place"] == n).nonzero()[:, 0]
+            begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
+            ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
+            whole[own] = _ended(problem, ids[own, 0, : n + 1])
+            score[own] = judge_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
+        full = state["place"] + 1 >= slots
+        new = {
+            "ids": ids,
+            "told": torch.where(full[:, None], 0, told),
+            "place": torch.where(full, self._said(problem), state["place"] + 1),
+            "drawn": state["drawn"] | full,
+            "hints": state["hints"],
+        }
+        return whole, score, new
+
+    def _grow(
+        self, problem: Problem, begun: dict[str, Tensor], noise: Tensor, item: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Beams (b, m, n + 1), the best first, and log p (b, m) of their words."""
+        ids, told = begun["ids"], begun["told"]
+        _b, kept, n = ids.shape
+        if n == self._said(problem):  # there all beams are one
+            ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
+        chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
+        chance = told[..., None] + self._hinted(problem, chance, begun)
+        proposed = (chance + noise).flatten(1)
+        order = proposed.topk(min(self.candidates, proposed.shape[1])).indices
+        turn = torch.arange(self.candidates, device=ids.device)
+        fresh = turn < order.shape[1]  # of few words the last one fills up
+        order = order[:, turn.clamp(max=order.shape[1] - 1)]
+        beam, word = order // chance.shape[-1], order % chance.shape[-1]
+        before = ids.gather(1, beam[..., None].expand(-1, -1, n))
+        tried = torch.cat([before, problem.vocabulary.ids[word][..., None]], -1)  # (b, c, n + 1)
+        short = replace(problem, template=problem.template.first(n + 1))
+        loss, _ = judge_all(short, tried, item)
+        chance = chance.flatten(1).gather(1, order).masked_fill(~fresh, -math.inf)
+        best = (chance - self.alpha * SCALE * loss).topk(kept).indices
+        return tried.gather(1, best[..., None].expand(-1, -1, n + 1)), chance.gather(1, best)
+
+    def _hinted(self, problem: Problem, chance: Tensor, begun: dict[str, Tensor]) -> Tensor:
+        """Log-probabilities (b, m, v) mixed with those of the hints that were not said yet."""
+        if not self.hint:
+            return chance
+        ids, hints = begun["ids"][:, : chance.shape[1]], begun["hints"]
+        words = problem.vocabulary.ids[hints][:, None]  # (b, 1, h)
+        new = (ids[..., None] != words[..., None, :]).all(2)  # (b, m, h)
+        own = torch.where(new, math.log(self.hint / hints.shape[1]), -math.inf)
+        told = torch.full_like(chance, -math.inf).scatter(-1, hints[:, None].expand_as(own), own)
+        rest = math.log1p(-self.hint) if self.hint < 1 else -math.inf
+        left = torch.where(new.any(-1, keepdim=True), rest, 0.0)  # all where no hint is left
+        return torch.logaddexp(chance + left, told)
+
+    def _said(self, problem: Problem) -> int:
+        """How many words the start text gives: where a pass begins."""
+        given = len(problem.init) if isinstance(problem.init, Tensor) else 0
+        return given if given < problem.template.slots else 0
+
+
+def _ended(problem: Problem, chosen: Tensor) -> Tensor:
+    """Ids (b, k): the words ``chosen`` (b, n) and the likeliest behind them."""
+    for _ in range(problem.template.slots - chosen.shape[1]):
+        next_word = problem.vocabulary.ids[problem.next_words(chosen).argmax(1)]
+        chosen = torch.cat([chosen, next_word[:, None]], 1)
+    return chosen

@@ -1,0 +1,207 @@
+"""A text-to-image pipeline as the reader of prompts: its own text encoder before its U-Net.
+
+The pipeline is one of diffusers' StableDiffusionPipeline kind (SD 1, SD 2, mini-sd): one CLIP
+text encoder whose outputs a U-Net attends to. The ids searched are CLIP's, as everywhere; a
+pipeline whose tokenizer has only some of CLIP's words is searched over those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.generation.names import Generator, find_generator
+from pez.tokens import Tokens
+
+WORDS = "words.txt"  # in a generator's folder: the words it was trained on
+
+
+@dataclass(eq=False)
+class Denoiser:
+    """The parts of a pipeline that read prompts and pictures (see :class:`pez.models.Reader`).
+
+    Unlike a CLIP's, the features of prompts and pictures lie in two spaces and have no length
+    of one: of a prompt the text encoder's outputs (b, p * w) that the U-Net attends to, of a
+    picture its latents (n, c * h * w). :meth:`predict` brings them together.
+    """
+
+    name: str
+    tokens: Tokens
+    table: Tensor  # embedding of every CLIP id, (V, w); zeros for those the pipeline lacks
+    parts: tuple[int, ...]
+    known: Tensor | None
+    limit: int
+    size: tuple[int, int]  # width and height in pixels
+    latent_shape: tuple[int, int, int]  # channels, height and width of latents
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    vae: Any
+    scheduler: Any  # a DDPMScheduler: what the U-Net was trained with
+
+    own_words: list[str] | None = None
+
+    def features(self, embeddings: Tensor) -> Tensor:
+        """What the U-Net attends to (b, p * w) for prompts as token embeddings (b, l, w), with
+        start, end and padding as the pipeline sets them; differentiable.
+        """
+        b, length = embeddings.shape[:2]
+        empty = self._ids([""])[0].tolist()  # start, end, padding
+        ids = torch.tensor([empty[0], *[empty[1]] * length, *empty[1 : len(empty) - length]])
+        ids = ids.to(embeddings.device).expand(b, -1)
+        with _in_place(self.text_encoder.get_input_embeddings(), embeddings, 1):
+            return self._context(ids)
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """The same (n, p * w) of typed texts, by the pipeline's own tokenizer."""
+        with torch.no_grad():
+            return self._context(self._ids(texts).to(self.table.device))
+
+    def _ids(self, texts: Sequence[str]) -> Tensor:
+        found = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self.limit + 2,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return found["input_ids"]
+
+    def _context(self, ids: Tensor) -> Tensor:
+        return self.text_encoder(ids)[0].flatten(1)
+
+    @torch.no_grad()
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Latents (n, c * h * w) of RGB pictures, cut to the pipeline's shape."""
+        from torchvision.transforms.functional import to_tensor
+
+        if self.vae is None:
+            raise PezError(f"{self.name} has let go of what reads pictures; load it again.")
+        fit = [ImageOps.fit(image, self.size, Image.Resampling.LANCZOS) for image in images]
+        out = []
+        for picture in fit:
+            x = to_tensor(picture)[None].to(self.table.device, self.vae.dtype) * 2 - 1
+            found = self.vae.encode(x)
+            z = found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latents
+            shift = getattr(self.vae.config, "shift_factor", None) or 0.0
+            out.append(((z - shift) * self.vae.config.scaling_factor).float())
+        return torch.cat(out).flatten(1)
+
+    def predict(self, noisy: Tensor, times: Tensor, context: Tensor) -> Tensor:
+        """What the U-Net says (b, c, h, w) of noisy latents (b, c, h, w) at ``times`` (b,) for
+        prompts by their ``context`` (b, p * w).
+        """
+        seen = context.unflatten(1, (self.limit + 2, -1)).to(self.unet.dtype)
+        return self.unet(noisy.to(self.unet.dtype), times, encoder_hidden_states=seen)[0].float()
+
+    def free_vision(self) -> None:
+        """Let go of the autoencoder; pictures cannot be read afterwards."""
+        self.vae = None
+
+    def bytes_per_row(self, length: int) -> int:
+        """A rough bound for one prompt before one noisy picture, with gradient: 30 kB a pixel
+        for SD 1's U-Net in float32 (an estimate, not measured), in proportion to its width.
+        """
+        width = self.unet.config.block_out_channels[0] / 320
+        return int(30_000 * self.size[0] * self.size[1] * width)
+
+
+def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> Denoiser:
+    """Open a pipeline by a short name (mini-sd, sd15, sd21), a folder or a hub id. PezError if
+    it cannot be had, or is of another kind.
+    """
+    import open_clip
+    from diffusers import DDPMScheduler
+
+    from pez.generation.options import GenerateOptions
+    from pez.generation.pipelines import open_painter
+
+    options = GenerateOptions(generator=name, device=device, dtype=dtype)
+    painter = open_painter(options)
+    pipe, own = painter.pipe, painter.options
+    _check(pipe, name)
+    for part in (pipe.text_encoder, pipe.unet, pipe.vae):
+        part.requires_grad_(False).eval()
+    factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
+    side = pipe.unet.config.sample_size
+    wide, high = (own.width or side * factor), (own.height or side * factor)
+    rows = pipe.text_encoder.get_input_embeddings().weight.detach()
+    limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
+    tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit)
+    table, known = clip_table(tokens, pipe.tokenizer.get_vocab(), rows)
+    return Denoiser(
+        name=painter.name,
+        tokens=tokens,
+        table=table,
+        parts=(table.shape[1],),
+        known=known,
+        limit=limit - 2,
+        size=(wide, high),
+        latent_shape=(pipe.unet.config.in_channels, high // factor, wide // factor),
+        tokenizer=pipe.tokenizer,
+        text_encoder=pipe.text_encoder,
+        unet=pipe.unet,
+        vae=pipe.vae,
+        scheduler=DDPMScheduler.from_config(pipe.scheduler.config),
+        own_words=_own_words(find_generator(name)),
+    )
+
+
+def _own_words(generator: Generator) -> list[str] | None:
+    """The words that a generator's folder says it was trained on."""
+    folder = generator.folder
+    path = folder / WORDS if folder else None
+    return path.read_text(encoding="utf-8").split() if path and path.is_file() else None
+
+
+def _check(pipe: Any, name: str) -> None:
+    """PezError unless one CLIP text encoder stands before a plain U-Net."""
+    from transformers import CLIPTextModel
+
+    unet = getattr(pipe, "unet", None)
+    plain = unet is not None and not unet.config.addition_embed_type
+    single = isinstance(getattr(pipe, "text_encoder", None), CLIPTextModel)
+    if not plain or not single or getattr(pipe, "text_encoder_2", None) is not None:
+        raise PezError(
+            f"--objective denoise reads with one CLIP before a U-Net, as SD 1, SD 2 and mini-sd "
+            f"do; {name} is a {type(pipe).__name__}."
+        )
+
+
+def clip_table(tokens: Tokens, vocabulary: dict[str, int], rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The embedding (V, w) of every CLIP id by the pipeline's ``rows`` (n, w), and the ids that
+    its ``vocabulary`` of byte pairs has. PezError if there are none.
+    """
+    pairs = [
+        (i, vocabulary[text])
+        for text, i in tokens.full.encoder.items()
+        if text in vocabulary and i not in tokens.special
+    ]
+    if not pairs:
+        raise PezError("the pipeline's tokenizer has no word of CLIP's; it cannot be searched.")
+    known, own = torch.tensor(pairs, device=rows.device).T
+    table = torch.zeros(tokens.size, rows.shape[1], device=rows.device)
+    table[known] = rows[own].float()
+    return table, known.sort().values
+
+
+@contextmanager
+def _in_place(embedding: torch.nn.Module, rows: Tensor, start: int) -> Any:
+    """Within, looked-up embeddings (b, p, w) have ``rows`` (b, l, w) from ``start`` on."""
+
+    def replace(_module: Any, _inputs: Any, found: Tensor) -> Tensor:
+        here = rows.to(found)
+        return torch.cat([found[:, :start], here, found[:, start + rows.shape[1] :]], 1)
+
+    handle = embedding.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        handle.remove()

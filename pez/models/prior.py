@@ -1,0 +1,145 @@
+"""A causal language model that reads prompts word by word, by the prompts' own ids.
+
+Its vocabulary need not be the prompt's: GPT-2's byte pairs are not CLIP's. A search may then
+choose those words alone that are one token of it, so that both read the same words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.models.language import LanguageModel
+from pez.tokens import Tokens
+
+NUMBERS = 1 << 26  # of logits in memory at once: a quarter of a gigabyte
+LEAD = "a"  # a word before the others, for a word has another token at a text's beginning
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """How likely prompts are to a language model: :class:`pez.problem.Language`.
+
+    ``ids`` (v,) may be chosen, each of them the one token ``words`` (v,) of the model.
+    ``pieces`` (V, p) holds the tokens of these and of the template's ids, which may be several,
+    and -1 behind them. Every word is read as it stands within a text, the first one too.
+    """
+
+    language: LanguageModel
+    ids: Tensor
+    words: Tensor
+    pieces: Tensor
+
+    @classmethod
+    def of(
+        cls, language: LanguageModel, tokens: Tokens, allowed: Tensor, fixed: Sequence[int] = ()
+    ) -> Prior:
+        """For those of the ids ``allowed`` (n,) that can be read, and ``fixed`` ones beside them.
+
+        Raises PezError if none of the allowed words is one token of the model.
+        """
+        listed = allowed.tolist()
+        split = split_words(language, tokens, {*listed, *fixed})
+        ids = [i for i in listed if len(split[i]) == 1 and _is_word(tokens, i)]
+        if not ids:
+            raise PezError(
+                f"none of the words that may be chosen is one token of {language.name}; "
+                "allow more with --vocabulary or give another --language-model."
+            )
+        longest = max(map(len, split.values()))  # 1 or more
+        pieces = torch.full((tokens.size, longest), -1)
+        for i, row in split.items():
+            pieces[i, : len(row)] = torch.tensor(row)
+        chosen = torch.tensor(ids)
+        place = allowed.device
+        return cls(language, chosen.to(place), pieces[chosen, 0].to(place), pieces.to(place))
+
+    @torch.no_grad()
+    def next_words(self, ids: Tensor) -> Tensor:
+        """Log-probabilities (b, v) of ``self.ids`` after prompts ``ids`` (b, n), n from 0 on.
+
+        They are the model's own, so they sum to less than one: what may not be chosen has a
+        share too. A model without a start token finds all first words alike.
+        """
+        rows, count = self._rows(ids)
+        if not rows.shape[1]:
+            alike = -math.log(len(self.ids))
+            return torch.full((len(ids), len(self.ids)), alike, device=ids.device)
+        place = count + len(self.language.start) - 1
+        parts = [
+            self._after(some, at)
+            for some, at in zip(rows.split(self._many(1)), place.split(self._many(1)), strict=True)
+        ]
+        return torch.cat(parts)
+
+    def _after(self, rows: Tensor, place: Tensor) -> Tensor:
+        """Log-probabilities (b, v) behind the ``place`` (b,) of token rows (b, m)."""
+        keep, which = place.unique(return_inverse=True)
+        seen = torch.ones_like(rows)
+        logits = self.language.model(
+            input_ids=rows, attention_mask=seen, logits_to_keep=keep
+        ).logits[torch.arange(len(rows), device=rows.device), which]
+        return logits.float().log_softmax(-1)[:, self.words]
+
+    @torch.no_grad()
+    def nll(self, ids: Tensor) -> Tensor:
+        """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts ids (b, l)."""
+        rows, count = self._rows(ids)
+        first = len(self.language.start)
+        if rows.shape[1] < 2:
+            return torch.zeros(len(ids), device=ids.device)
+        told = torch.arange(1, rows.shape[1], device=ids.device) < (count + first)[:, None]
+        parts = []
+        for some in rows.split(self._many(rows.shape[1])):
+            seen = torch.ones_like(some)
+            logits = self.language.model(input_ids=some, attention_mask=seen).logits[:, :-1]
+            parts.append(
+                F.cross_entropy(logits.float().transpose(1, 2), some[:, 1:], reduction="none")
+            )
+        return (torch.cat(parts) * told).sum(1) / told.sum(1).clamp(min=1)
+
+    def _rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Token rows (b, m) of ids (b, n), behind the start, and how many (b,) are an id's."""
+        flat = self.pieces[ids].flatten(1)
+        none = flat < 0
+        count = (~none).sum(1)
+        if bool(none.any()):  # the template's words of several pieces
+            order = none.to(torch.uint8).argsort(stable=True, dim=1)
+            flat = flat.gather(1, order)[:, : int(count.max())].clamp(min=0)
+        start = torch.tensor(self.language.start, dtype=flat.dtype, device=flat.device)
+        return torch.cat([start.expand(len(ids), -1), flat], 1), count
+
+    def _many(self, places: int) -> int:
+        """How many rows go together that have logits at so many places."""
+        size = self.language.model.get_output_embeddings().weight.shape[0]
+        return max(1, NUMBERS // (size * places))
+
+
+def split_words(
+    language: LanguageModel, tokens: Tokens, ids: set[int] | Sequence[int]
+) -> dict[int, list[int]]:
+    """The language model's tokens of each id's text, as it stands behind another word; none for
+    what it does not know.
+    """
+    listed = sorted(ids)
+    words = [tokens.decode([i]) for i in listed]
+    tokenizer = language.tokenizer
+    before = tokenizer(LEAD, add_special_tokens=False)["input_ids"]
+    rows = tokenizer([f"{LEAD} {word}" for word in words], add_special_tokens=False)["input_ids"]
+    unknown = tokenizer.unk_token_id
+    split = {}
+    for i, word, row in zip(listed, words, rows, strict=True):
+        read = word and row[: len(before)] == before and unknown not in row
+        split[i] = row[len(before) :] if read else []
+    return split
+
+
+def _is_word(tokens: Tokens, i: int) -> bool:
+    """Whether an id stands by itself in a text: a piece of a word is read with its neighbours."""
+    return tokens.encode(tokens.decode([i])) == [i]
