@@ -67,9 +67,10 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
     nodes = expand(plan, subjects(plan, originals), identities())
     note = sizing_note(sizes(nodes, store))
     if known is None:
-        note += "\nnothing was drawn yet: these are the most that the plan may ask for."
+        told = "these are the most that the plan may ask for"
         if any(data.group for data in plan.data):
-            note += "\nhow many groups there are is not known before: one is counted."
+            told = "how many groups there are is not known, and one is counted"
+        note += f"\nnothing was drawn yet: {told}."
     if prompts or plan.prompts:
         note += "\nprompts made elsewhere are not counted."
     return note
