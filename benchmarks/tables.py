@@ -3,8 +3,10 @@
     python benchmarks/tables.py table1            # writes table1.md and table1.csv
     python benchmarks/tables.py transfer --check  # are the committed means within the intervals?
 
-A table comes from `pez evaluate benchmarks/NAME.toml` and `pez report`; a folder that already
-holds the run (``--output``) is gone on with.
+There are table1, transfer, length, distill, style and mix; any other plan goes by its path, and
+its table is written beside it. A table comes from `pez evaluate` and `pez report`; a folder that
+already holds the run (``--output``) is gone on with. ``--check`` returns 1 where something
+differs, and tells what.
 """
 
 from __future__ import annotations
@@ -16,46 +18,74 @@ import tempfile
 from pathlib import Path
 
 import pez
+from pez.evaluation.tasks import ABOUT
 
 HERE = Path(__file__).parent
-KEYS = ("dataset", "method", "length", "search_model", "generator", "judge")
+KEYS = ("dataset", "method", "length", "ratio", "search_model", "generator", "judge", "against")
 FIGURES = ("similarity", "text_score")
+ROUNDING = 1e-3  # of a figure whose interval has no width: batches differ in their last digits
 
 
 def rows_of(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
     """The rows of a report's CSV by what identifies them."""
     with path.open(encoding="utf-8", newline="") as file:
-        return {tuple(row[k] for k in KEYS): row for row in csv.DictReader(file)}
+        rows = [dict.fromkeys(KEYS, "") | row for row in csv.DictReader(file)]
+    return {tuple(row[k] for k in KEYS): row for row in rows}
 
 
 def differences(old: Path, new: Path) -> list[str]:
     """What is missing, or whose committed mean lies outside the new interval."""
     before, after = rows_of(old), rows_of(new)
-    out = [f"not in both: {key}" for key in before.keys() ^ after.keys()]
-    for key in before.keys() & after.keys():
-        for name in FIGURES:
-            value, low, high = before[key][name], after[key][f"{name}_low"], after[key][name]
-            if bool(value) != bool(high):
-                out.append(f"{key}: {name} is {value or 'empty'}, now {high or 'empty'}")
-            elif value and not (
-                float(low) - 1e-6 <= float(value) <= float(after[key][f"{name}_high"]) + 1e-6
-            ):
-                out.append(f"{key}: {name} was {value}, now {high}")
+    out = [f"{told(row)}: no longer there" for key, row in before.items() if key not in after]
+    out += [
+        f"{told(row)}: not among the committed" for key, row in after.items() if key not in before
+    ]
+    for key, was in before.items():
+        now = after.get(key, {})
+        for name in FIGURES if now else ():
+            if bool(was[name]) != bool(now[name]):
+                out.append(f"{told(was)}: {name} was {was[name] or 'empty'}, now {cell(now, name)}")
+            elif was[name] and not within(float(was[name]), now, name):
+                out.append(f"{told(was)}: {name} was {float(was[name]):.3f}, now {cell(now, name)}")
     return out
 
 
+def within(value: float, row: dict[str, str], name: str) -> bool:
+    """Whether ``value`` lies in a row's interval; that of one item is the item's figure."""
+    low, high = (float(row[name + end] or row[name]) for end in ("_low", "_high"))
+    return low - ROUNDING <= value <= high + ROUNDING
+
+
+def told(row: dict[str, str]) -> str:
+    """What a row is about."""
+    seen = [f"{row['judge']} as judge"] if row["judge"] else []
+    seen += [f"drawn by {row['generator']}"] if row["generator"] else []
+    seen += [f"against the {row['against']}"] if row["against"] else []
+    return ", ".join([row["dataset"], title_of(row, True), *seen])
+
+
 def cell(row: dict[str, str], name: str) -> str:
-    """A mean with its interval."""
-    if not row[name]:
-        return ""
-    low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
-    return f"{float(row[name]):.3f} [{low:.3f}, {high:.3f}]"
+    """A mean with its interval, which one item alone does not have."""
+    ends = [f"{float(row[name + end]):.3f}" for end in ("_low", "_high") if row[name + end]]
+    mean = f"{float(row[name]):.3f}" if row[name] else ""
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 
 def title_of(row: dict[str, str], many: bool) -> str:
-    """A method with its length, and its model where there are several."""
-    name = f"{row['method']} {row['length']}".strip()
+    """A method with its length or ratio, and its model where there are several."""
+    name = f"{row['method']} {row['length'] or row['ratio']}".strip()
     return f"{name}, searched {row['search_model']}" if many and row["search_model"] else name
+
+
+def heading(figure: str, judge: str, generator: str, against: str) -> str:
+    """What a table is of."""
+    pictures, prompts = ABOUT[against]
+    if figure == "text_score":
+        other = prompts if against else "original"
+        return f"Cosine of prompt and {other} under {judge}:"
+    if against:
+        return f"Cosine of the pictures that {generator} draws and {pictures}, under {judge}:"
+    return f"Likeness of the pictures that {generator} draws to the originals under {judge}:"
 
 
 def markdown(name: str, path: Path) -> str:
@@ -70,18 +100,13 @@ def markdown(name: str, path: Path) -> str:
         "over the shipped samples. All models are small and know only a synthetic world; this",
         "shows that the machinery works, not how good prompts are on Stable Diffusion.",
     ]
-    views = dict.fromkeys((r["judge"], r["generator"]) for r in rows.values())
-    for judge, generator in views:
-        mine = [r for r in rows.values() if (r["judge"], r["generator"]) == (judge, generator)]
+    views = dict.fromkeys((r["judge"], r["generator"], r["against"]) for r in rows.values())
+    for view in views:
+        mine = [r for r in rows.values() if (r["judge"], r["generator"], r["against"]) == view]
         for figure in FIGURES:
             if not any(r[figure] for r in mine):
                 continue
-            what = (
-                f"likeness of the pictures that {generator} draws to the originals under {judge}"
-                if figure == "similarity"
-                else f"cosine of prompt and original under {judge}"
-            )
-            lines += ["", what[0].upper() + what[1:] + ":", ""]
+            lines += ["", heading(figure, *view), ""]
             lines += ["| prompts | " + " | ".join(sets) + " |", "|" + "---|" * (len(sets) + 1)]
             for title in dict.fromkeys(title_of(r, len(models) > 1) for r in mine):
                 by_set = {r["dataset"]: r for r in mine if title_of(r, len(models) > 1) == title}
@@ -91,24 +116,45 @@ def markdown(name: str, path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Run the plan, then write or compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
-    parser.add_argument("--output", type=Path, help="where the run is kept")
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    args = parser.parse_args()
-    folder = args.output or Path(tempfile.mkdtemp(prefix=f"pez-{args.name}-"))
-    pez.evaluate(HERE / f"{args.name}.toml", folder)
+def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
+    """Carry out a plan and write its table beside it, or compare that with the one there; 1 if
+    they differ.
+    """
+    if not plan.is_file():
+        names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
+        raise pez.PezError(f"{plan} is no plan; name one of {names}, or give a plan's path.")
+    folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
+    kept, page = plan.with_suffix(".csv"), plan.with_suffix(".md")
+    if check and not kept.is_file():
+        print(f"there is no {kept} to compare with; run this without --check first")
+        return 1
+    rows = pez.evaluate(plan, folder)
+    for reason in dict.fromkeys(row["error"] for row in rows if row["error"]):
+        print(f"failed: {reason}", file=sys.stderr)
     pez.report(folder)
-    made, kept = folder / "report.csv", HERE / f"{args.name}.csv"
-    if args.check:
+    made = folder / "report.csv"
+    if check:
         wrong = differences(kept, made)
         print("\n".join(wrong) or f"{kept.name}: every committed mean lies within its interval")
         return int(bool(wrong))
     kept.write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
-    (HERE / f"{args.name}.md").write_text(markdown(args.name, made), encoding="utf-8")
+    page.write_text(markdown(plan.stem, made), encoding="utf-8")
     return 0
+
+
+def main() -> int:
+    """Run the plan, then write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="table1, or a plan's path")
+    parser.add_argument("--output", type=Path, help="where the run is kept")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    args = parser.parse_args()
+    own = HERE / f"{args.name}.toml"
+    try:
+        return remake(own if own.is_file() else Path(args.name), args.output, args.check)
+    except pez.PezError as error:
+        print(f"tables.py: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
 from pez.session import Item, Watch, open_reader, reader_vocabulary, run
-from pez.sources import joined_key, mix_key, mix_parts, text_key
+from pez.sources import Part, joined_key, mix_key, mix_parts, text_key
 from pez.template import check_length
 from pez.vocabulary import unit_rows
 
@@ -179,16 +179,21 @@ def mix(
     parts = mix_parts(image, text, negative)
     own = reader is None  # a caller's model stays whole
     reader = reader or open_reader(options)
+    item = mix_item(reader, parts)
+    if own:
+        reader.free_vision()
+    return _whole(run(reader, [item], options, watch))[0]
+
+
+def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
+    """One item of pictures and texts with their weights."""
     features = [
         reader.encode_text([what]) if isinstance(what, str) else reader.encode_images([what])
         for what, _, _ in parts
     ]
-    if own:
-        reader.free_vision()
     weights = torch.tensor([weight for _, weight, _ in parts], device=features[0].device)
     names = [name for _, _, name in parts]
-    item = Item(Targets(torch.cat(features), weights), names, mix_key(parts))
-    return _whole(run(reader, [item], options, watch))[0]
+    return Item(Targets(torch.cat(features), weights), names, mix_key(parts))
 
 
 @overload

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pez.errors import PezError
+from pez.evaluation.expand import expand
 from pez.evaluation.originals import Original
-from pez.evaluation.plan import JUDGE, OFFLINE_JUDGE, Plan, parse_plan, read_plan
-from pez.evaluation.units import Given, expand
+from pez.evaluation.plan import JUDGE, OFFLINE_JUDGE, Plan, parse_plan
+from pez.evaluation.tasks import plain_subject
+from pez.evaluation.units import Given
 
-ROOT = Path(__file__).parents[1]
 SMALL = """
 models = ["mini"]
 [data]
@@ -28,7 +27,9 @@ name = "mini-sd"
 pictures = 2
 """
 ITEMS = [
-    Original("samples", "web", f"i{n}", f"{n}" * 64, f"originals/{n}.png", "a cap", prompt, 0)
+    plain_subject(
+        Original("samples", "web", f"i{n}", f"{n}" * 64, f"originals/{n}.png", "a cap", prompt, 0)
+    )
     for n, prompt in enumerate(("", "a prompt"))
 ]
 
@@ -40,7 +41,7 @@ def plain(name: str) -> str:
 def test_a_small_plan_expands_into_every_combination() -> None:
     plan = parse_plan('baselines = ["caption", "original", "random-words"]\n' + SMALL)
     nodes = expand(plan, ITEMS, plain)
-    ways = [(n.original.item, n.way.label, n.way.length) for n in nodes]
+    ways = [(n.subject.original.item, n.way.label, n.way.length) for n in nodes]
     assert ways == [
         ("i0", "caption", None),
         *[("i0", label, length) for label in ("random-words", "pez") for length in (4, 8)],
@@ -49,7 +50,7 @@ def test_a_small_plan_expands_into_every_combination() -> None:
         *[("i1", label, length) for label in ("random-words", "pez") for length in (4, 8)],
     ]
     assert all([p.image_seed for p in node.pictures] == [0, 1] for node in nodes)
-    assert all(list(node.readings) == [OFFLINE_JUDGE] for node in nodes)
+    assert all(list(node.readings) == [(OFFLINE_JUDGE, "")] for node in nodes)
     search = next(n.way.options for n in nodes if n.way.label == "pez")
     assert search is not None and (search.steps, search.lr) == (7, 0.5)
 
@@ -107,7 +108,9 @@ def test_new_weights_under_an_old_name_are_a_new_unit() -> None:
 def test_all_prompts_of_an_item_are_drawn_from_the_same_noise() -> None:
     nodes = expand(parse_plan(SMALL), ITEMS, plain, [Given(0, "mine", "rival")])
     noise = {
-        (n.original.item, p.image_seed, p.unit.spec["noise"]) for n in nodes for p in n.pictures
+        (n.subject.original.item, p.image_seed, p.unit.spec["noise"])
+        for n in nodes
+        for p in n.pictures
     }
     assert len(noise) == len(ITEMS) * 2
     assert len({seed for _, _, seed in noise}) == len(noise)
@@ -162,7 +165,9 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
         ),
         max_leaves=4,
     ),
-    st.sampled_from(["models", "seeds", "judges", "data", "methods", "generators", "baselines"]),
+    st.sampled_from(
+        ["models", "seeds", "judges", "data", "methods", "generators", "baselines", "task"]
+    ),
 )
 def test_no_value_makes_anything_but_a_plan_or_a_clear_error(value: object, name: str) -> None:
     def toml(value: object) -> str:
@@ -184,9 +189,3 @@ def test_no_value_makes_anything_but_a_plan_or_a_clear_error(value: object, name
 def test_the_judge_is_the_papers_unless_all_is_shipped() -> None:
     assert parse_plan(SMALL).judges == (OFFLINE_JUDGE,)
     assert parse_plan(SMALL.replace('["mini"]', '["ViT-L-14/openai"]')).judges == (JUDGE,)
-
-
-@pytest.mark.parametrize("name", ["table1", "transfer"])
-def test_committed_plans_can_be_read(name: str) -> None:
-    plan = read_plan(ROOT / "benchmarks" / f"{name}.toml")
-    assert plan.methods and plan.generators and plan.judges

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ import pytest
 import torch
 
 from pez.cli import main
-from pez.evaluation import batches
 from pez.evaluation.plan import parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.show import Bar
@@ -190,39 +186,21 @@ def test_ctrl_c_leaves_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> 
     assert {f: t for f, t in unit_files(tmp_path).items() if f in before} == before
 
 
-SCRIPT = """
-import sys, torch
-from pez.evaluation import batches
-from pez.evaluation.plan import read_plan
-from pez.evaluation.run import evaluate
-torch.set_num_threads(int(sys.argv[3]))
-batches.SIZES.update(prompt=2, picture=2, score=3, reading=3)
-evaluate(read_plan(sys.argv[1]), sys.argv[2], device="cpu")
-"""
-
-
 @paints
-def test_killed_at_random_moments_ends_as_if_undisturbed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, size in {"prompt": 2, "picture": 2, "score": 3, "reading": 3}.items():
-        monkeypatch.setitem(batches.SIZES, name, size)
-    (tmp_path / "plan.toml").write_text(PLAN + PAINT)
-    evaluate(parse_plan(PLAN + PAINT), tmp_path / "calm", device="cpu")
-    calm = content(tmp_path / "calm")
-    dice, folder, kills = random.Random(time.time_ns()), tmp_path / "killed", 0
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "plan.toml"), str(folder)]
-    wanted = sorted(dice.sample(range(len(calm)), 3))
-    for many in wanted:
-        with subprocess.Popen(
-            [*command, str(torch.get_num_threads())], env=os.environ | {"PYTHONPATH": str(ROOT)}
-        ) as run:
-            while run.poll() is None and len(list(folder.rglob("units/*/*/*"))) < many:
-                time.sleep(0.005)
-            time.sleep(dice.random() * 0.1)
-            run.send_signal(signal.SIGKILL)
-            kills += run.wait() == -signal.SIGKILL
-    assert kills >= 1, "every run ended before it could be killed"
-    evaluate(parse_plan(PLAN + PAINT), folder, device="cpu")
-    assert content(folder) == calm, f"kills after {wanted} files"
-    assert not list(folder.rglob(".parts/*"))
+def test_killed_ten_times_at_random_moments_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    plan, calm, killed = (tmp_path / name for name in ("plan.toml", "calm", "killed"))
+    plan.write_text(PLAN + PAINT)
+    script = [sys.executable, str(ROOT / "tests" / "killed_run.py"), str(plan), str(calm)]
+    threads = str(torch.get_num_threads())
+    done = subprocess.run(
+        [*script, str(killed), threads],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) == 10
+    whole = content(calm)
+    assert len(whole) == 1 + 6 + 2 * 12 + 12 + 6  # a draw, prompts, pictures, scores, readings
+    assert content(killed) == whole
+    assert not list(killed.rglob(".parts/*"))

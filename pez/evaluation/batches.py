@@ -9,7 +9,8 @@ from typing import Any
 
 from pez.evaluation.plan import Plan, painter_options
 from pez.evaluation.store import Record, Store
-from pez.evaluation.units import Drawn, Node, Unit, picture_only
+from pez.evaluation.tasks import Reference
+from pez.evaluation.units import Drawn, Node, Unit
 from pez.evaluation.work import Batch, Task, batch_id
 
 SIZES = {"prompt": 32, "picture": 8, "score": 32, "reading": 64, "language": 32}  # on a CPU
@@ -46,9 +47,10 @@ class Missing:
         """Searches and captions; texts that are given need no work (see :func:`given_texts`)."""
         groups: dict[Any, list[tuple[Unit, Node]]] = {}
         for node in self.nodes:
-            if node.original.error or node.way.how == "text":
+            way = node.way
+            if node.subject.original.error or way.how == "text":
                 continue
-            name = (node.way.how, node.way.model, node.way.label, node.way.length, node.way.seed)
+            name = (way.how, way.model, way.label, way.length, way.ratio, way.seed)
             groups.setdefault(name, []).append((node.unit, node))
         batches = []
         for name in sorted(groups, key=lambda name: (name[0] != "search", name[1])):
@@ -62,42 +64,48 @@ class Missing:
     def pictures(self) -> Stage:
         """Pictures of those prompts that are there."""
         batches = []
-        for n, generator in enumerate(self.plan.generators):
-            seeds = len(generator.image_seeds or range(generator.pictures))
-            before = sum(len(g.image_seeds or range(g.pictures)) for g in self.plan.generators[:n])
+        for generator in self.plan.generators:
             pairs = [
                 (drawn.unit, (node, drawn))
                 for node in self._with_prompt()
-                for drawn in node.pictures[before : before + seeds]
+                for drawn in node.pictures
+                if drawn.generator == generator
             ]
             options, title = painter_options(generator), f"pictures by {generator.name}"
             batches += self._batches("picture", "paint", options, title, pairs, self._picture)
         return _stage("picture", batches)
 
     def scores(self) -> Stage:
-        """Pictures that are there, compared with their originals."""
+        """Pictures that are there, compared with their references."""
         batches = []
         drawn = [
             (node, picture)
             for node in self._with_prompt()
             for picture in node.pictures
-            if _good(self.store.get("picture", picture.unit.key))
+            if self._is_there(picture.unit)
+            if not picture.beside or self._is_there(picture.beside)
         ]
-        for judge in self.plan.judges:
-            pairs = [(picture.scores[judge], (node, picture)) for node, picture in drawn]
-            options, title = (judge, self.plan.dtype), f"scores by {judge}"
+        for name, judge in self._comparisons(self.plan.judges):
+            pairs = [
+                (picture.scores[judge, name], (node, picture, name))
+                for node, picture in drawn
+                if (judge, name) in picture.scores
+            ]
+            options, title = (judge, self.plan.dtype), _against(f"scores by {judge}", name)
             batches += self._batches("score", "score", options, title, pairs, self._score)
         return _stage("score", batches)
 
     def readings(self) -> Stage:
-        """Prompts that are texts, compared with their originals."""
+        """Prompts that are texts, compared with their references."""
         batches = []
-        for judge in (*self.plan.judges, *self.plan.readers):
-            if not picture_only(judge):
-                nodes = [node for node in self._with_text() if judge in node.readings]
-                pairs = [(node.readings[judge], node) for node in nodes]
-                options, title = (judge, self.plan.dtype), f"prompts read by {judge}"
-                batches += self._batches("reading", "read", options, title, pairs, self._reading)
+        for name, judge in self._comparisons((*self.plan.judges, *self.plan.readers)):
+            pairs = [
+                (node.readings[judge, name], (node, name))
+                for node in self._with_text()
+                if (judge, name) in node.readings
+            ]
+            options, title = (judge, self.plan.dtype), _against(f"prompts read by {judge}", name)
+            batches += self._batches("reading", "read", options, title, pairs, self._reading)
         return _stage("reading", batches)
 
     def language(self) -> Stage:
@@ -107,6 +115,14 @@ class Missing:
         title = f"perplexity under {model}"
         batches = self._batches("language", "perplexity", model, title, pairs, self._text)
         return _stage("language", batches)
+
+    def _comparisons(self, judges: Sequence[str]) -> list[tuple[str, str]]:
+        """References by name and who compares with them: a model is opened once for all."""
+        names = dict.fromkeys(r.name for node in self.nodes for r in node.subject.references)
+        return [(name, judge) for judge in judges for name in names]
+
+    def _is_there(self, picture: Unit) -> bool:
+        return _good(self.store.get("picture", picture.key))
 
     def _with_prompt(self) -> list[Node]:
         return [node for node in self.nodes if _good(self.store.get("prompt", node.unit.key))]
@@ -167,32 +183,45 @@ class Missing:
     def _lacks(self, record: Record | None) -> bool:
         return record is None or (self.retry and bool(record.error))
 
-    def _original(self, node: Node) -> bytes:
-        return _bytes(str(self.store.folder / node.original.file))
+    def _files(self, names: Sequence[str]) -> tuple[bytes, ...]:
+        return tuple(_bytes(str(self.store.folder / name)) for name in names)
 
     def _prompt(self, unit: Unit, node: Node) -> Task:
-        return Task(unit.key, unit.spec, original=self._original(node))
+        texts = tuple(unit.spec.get("texts", ()))
+        files = () if texts else self._files(node.subject.files)
+        return Task(unit.key, unit.spec, pictures=files, texts=texts)
 
     def _picture(self, unit: Unit, more: tuple[Node, Drawn]) -> Task:
-        node, _ = more
+        node, drawn = more
         record = self.store.get("prompt", node.unit.key)
         assert record is not None
         soft = self.store.path("prompt", node.unit.key, ".npy")
         return Task(
             unit.key,
             unit.spec,
-            text=record.out["prompt"],
+            text=drawn.frame.replace("{}", record.out["prompt"]),
             soft=soft.read_bytes() if record.out.get("soft") and soft.is_file() else b"",
             seed=unit.spec["noise"],
         )
 
-    def _score(self, unit: Unit, more: tuple[Node, Drawn]) -> Task:
-        node, drawn = more
-        picture = self.store.path("picture", drawn.unit.key, ".png").read_bytes()
-        return Task(unit.key, unit.spec, original=self._original(node), picture=picture)
+    def _score(self, unit: Unit, more: tuple[Node, Drawn, str]) -> Task:
+        node, drawn, name = more
+        reference = _reference(node, name)
+        files, texts = self._files(reference.files), reference.texts
+        if reference.drawn and drawn.beside:
+            files, texts = (self._drawn(drawn.beside),), ()
+        texts = (drawn.thing,) if reference.thing else texts
+        own = self._drawn(drawn.unit)
+        return Task(unit.key, unit.spec, pictures=files, texts=texts, picture=own)
 
-    def _reading(self, unit: Unit, node: Node) -> Task:
-        return Task(unit.key, unit.spec, original=self._original(node), text=self._prompt_of(node))
+    def _reading(self, unit: Unit, more: tuple[Node, str]) -> Task:
+        node, name = more
+        reference, text = _reference(node, name), self._prompt_of(node)
+        files = self._files(reference.files)
+        return Task(unit.key, unit.spec, pictures=files, texts=reference.texts, text=text)
+
+    def _drawn(self, picture: Unit) -> bytes:
+        return self.store.path("picture", picture.key, ".png").read_bytes()
 
     def _text(self, unit: Unit, node: Node) -> Task:
         return Task(unit.key, unit.spec, text=self._prompt_of(node))
@@ -212,9 +241,18 @@ def _good(record: Record | None) -> bool:
     return record is not None and not record.error
 
 
+def _reference(node: Node, name: str) -> Reference:
+    return next(r for r in node.subject.references if r.name == name)
+
+
+def _against(title: str, reference: str) -> str:
+    return f"{title}, {reference}" if reference else title
+
+
 def _title(node: Node) -> str:
     way = node.way
     parts = [way.label, f"{way.length} tokens" if way.length else "", " + ".join(way.model)]
+    parts[1] = f"ratio {way.ratio:g}" if way.ratio else parts[1]
     return ", ".join(filter(None, parts)) + (f", seed {way.seed}" if way.seed else "")
 
 

@@ -55,17 +55,22 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def _count(plan: Plan, folder: str, prompts: str) -> str:
     """Units of the plan and the time they take; nothing is drawn, loaded or written."""
+    from pez.evaluation.expand import expand
     from pez.evaluation.identity import identities
     from pez.evaluation.originals import drawn_before
     from pez.evaluation.sizing import placeholders, sizes, sizing_note
-    from pez.evaluation.units import expand
+    from pez.evaluation.tasks import subjects
 
     store = Store(folder)
     known = drawn_before(plan, store)
-    nodes = expand(plan, placeholders(plan) if known is None else known, identities())
+    originals = placeholders(plan) if known is None else known
+    nodes = expand(plan, subjects(plan, originals), identities())
     note = sizing_note(sizes(nodes, store))
     if known is None:
-        note += "\nnothing was drawn yet: these are the most that the plan may ask for."
+        told = "these are the most that the plan may ask for"
+        if any(data.group for data in plan.data):
+            told = "how many groups there are is not known, and one is counted"
+        note += f"\nnothing was drawn yet: {told}."
     if prompts or plan.prompts:
         note += "\nprompts made elsewhere are not counted."
     return note

@@ -62,6 +62,10 @@ class ClipJudge:
         """Cosine of each prompt with its original."""
         return _cosines(self.reader.encode_text(prompts), self.reader.encode_images(originals))
 
+    def between_texts(self, ones: Sequence[str], others: Sequence[str]) -> list[float]:
+        """Cosines of pairs of texts."""
+        return _cosines(self.reader.encode_text(ones), self.reader.encode_text(others))
+
 
 @dataclass(frozen=True, eq=False)
 class Dino:

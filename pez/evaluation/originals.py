@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ Notice = Callable[[str, int, int], None]  # what is being done, how far, of how 
 @dataclass(frozen=True)
 class Original:
     """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
-    ``error`` tells why where it could not be read.
+    ``error`` tells why where it could not be read. ``group`` is what the plan groups items by.
     """
 
     dataset: str
@@ -36,6 +36,7 @@ class Original:
     prompt: str
     seed: int
     error: str = ""
+    group: str = ""
 
 
 def draw_originals(
@@ -94,6 +95,8 @@ def _of_manifest(data: Data) -> list[tuple[str, str]]:
 def _unit(data: Data) -> Unit:
     """What decides a draw: a manifest by its content."""
     spec = asdict(data) | {"split": data.split[0]}
+    if not data.group:
+        del spec["group"]  # plans without one name the same draw as ever
     if data.manifest:
         spec |= {"manifest": hashlib.sha256(Path(data.manifest).read_bytes()).hexdigest()}
         spec |= {"count": 0, "seed": 0}
@@ -112,13 +115,36 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
         listed, seeds = _manifest_copy(data, store)
         items = from_manifest(listed, path_to_data=data.path)
     else:
-        items = draw(open_dataset(data.dataset, split=split, path=data.path), data.count, data.seed)
+        stream = open_dataset(data.dataset, split=split, path=data.path)
+        items = _of_groups(stream, data) if data.group else draw(stream, data.count, data.seed)
     out = []
     for n, item in enumerate(items):
         if notice:
             notice(f"reading {where}", n, len(items))
         out.append(_keep(item, data, seeds.get(item.id, data.seed), store))
     return out
+
+
+def _of_groups(stream: Iterable[Item], data: Data) -> list[Item]:
+    """``count`` items of each value of the attribute ``group``, groups by their names; items
+    without the attribute are left out. PezError if none has it.
+    """
+    from pez.datasets import draw
+
+    found: dict[str, list[Item]] = {}
+    for item in stream:
+        if name := _group_of(item, data):
+            kept = found.setdefault(name, [])
+            kept.append(item)
+            if len(kept) > 2 * data.count:  # the lowest ranks stay: a draw of draws is the draw
+                found[name] = draw(kept, data.count, data.seed)
+    if not found:
+        raise PezError(f"no item of {data.dataset} has the attribute {data.group!r}.")
+    return [i for name in sorted(found) for i in draw(found[name], data.count, data.seed)]
+
+
+def _group_of(item: Item, data: Data) -> str:
+    return str(item.attributes.get(data.group) or "") if data.group else ""
 
 
 def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
@@ -138,6 +164,7 @@ def _keep(item: Item, data: Data, seed: int, store: Store) -> Original:
     """Read an item's picture into the store."""
     caption = item.captions[0] if item.captions else ""
     known = Original(data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed)
+    known = replace(known, group=_group_of(item, data))
     try:
         bytes_ = item.picture()
     except PezError as error:

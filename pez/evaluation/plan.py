@@ -21,111 +21,120 @@ options = { init = "random", history = true }  # any of pez invert
 name = "mini-sd"
 pictures = 2                       # of each prompt; or image_seeds = [0, 1]
 options = { steps = 20 }           # any option of pez generate
+
+What prompts are searched for is a picture each, unless a task says otherwise (see tasks.py):
+
+task = "distill"                   # a shorter prompt for each item's text; ratios, not lengths
+[task]                             # or one prompt for several pictures of a style:
+name = "together"                  # with [data] group = "style", count is of each group
+of = 4                             # pictures of one prompt
+things = ["a castle", "a frog"]    # drawn in that style
+frame = "{thing} in the style of {}"
+[task]                             # or one prompt for two items after each other
+name = "mix"
+sources = "pictures"               # or texts: their prompts or captions
+weights = [0.5, 0.5]
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pez.errors import PezError
-from pez.options import InvertOptions
+from pez.evaluation.entries import (
+    above_zero,
+    entry,
+    known_name,
+    many,
+    model,
+    number,
+    one_of,
+    option_table,
+    pair,
+    tables,
+    text,
+    values,
+)
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 
-T = TypeVar("T")
-BASELINES = ("caption", "random-words", "original", "soft", "captioner")
+# what a prompt may be searched for, and what its prompts are measured beside
+TASKS = {
+    "invert": ("caption", "random-words", "original", "soft", "captioner"),
+    "distill": ("long-prompt", "beginning", "random-words", "soft"),
+    "together": ("no-prompt", "group-name", "random-words"),
+    "mix": ("joined", "random-words", "soft"),
+}
+BASELINES = tuple(dict.fromkeys(name for names in TASKS.values() for name in names))
+RATIOS = (0.7, 0.5, 0.3, 0.1)  # of Wen et al. 2023
 JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 OFFLINE_JUDGE = "mini-judge"
 CAPTIONER = "Salesforce/blip-image-captioning-large"
-# of InvertOptions: given elsewhere in a plan, or no part of what is measured
-_TAKEN = ("model", "generator", "method", "length", "seed", "together", "device")
+# of a verb's options: given elsewhere in a plan, or no part of what is measured
+_TAKEN = (
+    *("model", "generator", "method", "length", "ratio", "seed", "together", "device"),
+    *("image", "text", "negative"),
+)
 _TAKEN_PICTURE = ("generator", "seed", "count", "device")
-
-
-def _entry(read: Callable[[Any, str], Any], default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"read": read})
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise PezError(f"{where} must be a text, not {value!r}.")
-    return value
-
-
-def _number(least: int) -> Callable[[Any, str], int]:
-    def read(value: Any, where: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise PezError(f"{where} must be a whole number, {least} or more, not {value!r}.")
-        return value
-
-    return read
-
-
-def _many(read: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
-    """A list without repetitions; a single entry may stand for a list of one."""
-
-    def listed(value: Any, where: str) -> tuple[T, ...]:
-        entries = value if isinstance(value, list) else [value]
-        return tuple(dict.fromkeys(read(entry, where) for entry in entries))
-
-    return listed
-
-
-def _model(value: Any, where: str) -> tuple[str, ...]:
-    """One model, or several that are searched as one."""
-    if value == []:
-        raise PezError(f"{where} holds an empty list; name at least one model.")
-    return _many(_text)(value, where)
-
-
-def _baseline(value: Any, where: str) -> str:
-    return _one_of(_text(value, where), BASELINES, where)
-
-
-def _options(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise PezError(f"{where} must be a table such as {{ steps = 20 }}, not {value!r}.")
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+_KINDS: dict[str, type[SearchOptions]] = {"distill": DistillOptions, "mix": MixOptions}
 
 
 @dataclass(frozen=True)
 class Data:
     """One data set: its splits, where it lies, how many items of each split are drawn.
 
-    With ``manifest`` the items are those of an earlier run.
+    With ``group``, an attribute of the items, so many are drawn of each of its values. With
+    ``manifest`` the items are those of an earlier run.
     """
 
-    dataset: str = _entry(_text, "")
-    split: tuple[str, ...] = _entry(_many(_text), ("",))
-    path: str = _entry(_text, "")
-    count: int = _entry(_number(1), 100)
-    seed: int = _entry(_number(0), 0)
-    manifest: str = _entry(_text, "")
+    dataset: str = entry(text, "")
+    split: tuple[str, ...] = entry(many(text), ("",))
+    path: str = entry(text, "")
+    count: int = entry(number(1), 100)
+    seed: int = entry(number(0), 0)
+    manifest: str = entry(text, "")
+    group: str = entry(text, "")
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What prompts are searched for. ``of``, ``things`` and ``frame`` are of ``together``,
+    ``sources`` and ``weights`` of ``mix``.
+    """
+
+    name: str = entry(one_of(TASKS), "invert")
+    of: int = entry(number(2), 4)
+    things: tuple[str, ...] = entry(many(text), ())
+    frame: str = entry(text, "{thing} in the style of {}")
+    sources: str = entry(one_of(("pictures", "texts")), "pictures")
+    weights: tuple[float, ...] = entry(pair(above_zero(1e6)), (1.0, 1.0))
 
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """One way to search, at each of its ``lengths`` (tokens); ``label`` names it in tables."""
+    """One way to search, at each of its ``lengths`` (tokens), or ``ratios`` where prompts are
+    distilled (shares of the long one's tokens); ``label`` names it in tables.
+    """
 
-    name: str = _entry(_text)
-    lengths: tuple[int, ...] = _entry(_many(_number(1)), (16,))
-    steps: int = _entry(_number(1), 500)
-    label: str = _entry(_text, "")
-    options: dict[str, Any] = field(default_factory=dict, metadata={"read": _options})
+    name: str = entry(text)
+    lengths: tuple[int, ...] = entry(many(number(1)), (16,))
+    steps: int = entry(number(1), 500)
+    label: str = entry(text, "")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
+    ratios: tuple[float, ...] = entry(many(above_zero(1)), ())
 
 
 @dataclass(frozen=True)
 class GeneratorPlan:
     """One generator and how many pictures of a prompt it draws, from which seeds."""
 
-    name: str = _entry(_text)
-    pictures: int = _entry(_number(1), 1)
-    image_seeds: tuple[int, ...] = _entry(_many(_number(0)), ())
-    label: str = _entry(_text, "")
-    options: dict[str, Any] = field(default_factory=dict, metadata={"read": _options})
+    name: str = entry(text)
+    pictures: int = entry(number(1), 1)
+    image_seeds: tuple[int, ...] = entry(many(number(0)), ())
+    label: str = entry(text, "")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
 
 
 @dataclass(frozen=True)
@@ -135,61 +144,90 @@ class Plan:
     data: tuple[Data, ...]
     methods: tuple[MethodPlan, ...] = ()
     generators: tuple[GeneratorPlan, ...] = ()
-    models: tuple[tuple[str, ...], ...] = _entry(_many(_model), ())
-    seeds: tuple[int, ...] = _entry(_many(_number(0)), (0,))
-    judges: tuple[str, ...] = _entry(_many(_text), ())
-    readers: tuple[str, ...] = _entry(_many(_text), ())
-    baselines: tuple[str, ...] = _entry(_many(_baseline), ())
-    title: str = _entry(_text, "")
-    dtype: str = _entry(_text, "float32")
-    language_model: str = _entry(_text, "")
-    captioner: str = _entry(_text, CAPTIONER)
-    prompts: str = _entry(_text, "")
+    task: TaskPlan = TaskPlan()
+    models: tuple[tuple[str, ...], ...] = entry(many(model), ())
+    seeds: tuple[int, ...] = entry(many(number(0)), (0,))
+    judges: tuple[str, ...] = entry(many(text), ())
+    readers: tuple[str, ...] = entry(many(text), ())
+    baselines: tuple[str, ...] = entry(many(one_of(BASELINES)), ())
+    title: str = entry(text, "")
+    dtype: str = entry(text, "float32")
+    language_model: str = entry(text, "")
+    captioner: str = entry(text, CAPTIONER)
+    prompts: str = entry(text, "")
     text: str = field(default="", compare=False, repr=False)  # the file as it was
 
+    def sizes(self, method: MethodPlan) -> tuple[tuple[int | None, float | None], ...]:
+        """The lengths and ratios at which a method searches: of each pair one is None."""
+        if self.task.name == "distill":
+            return tuple((None, ratio) for ratio in method.ratios or RATIOS)
+        return tuple((length, None) for length in method.lengths)
+
     @property
-    def lengths(self) -> tuple[int, ...]:
-        """All lengths of all methods, ascending."""
-        return tuple(sorted({length for method in self.methods for length in method.lengths}))
+    def all_sizes(self) -> tuple[tuple[int | None, float | None], ...]:
+        """Those of all methods, ascending."""
+        found = {size for method in self.methods for size in self.sizes(method)}
+        return tuple(sorted(found, key=lambda size: (size[0] or 0, size[1] or 0)))
 
 
 def read_plan(path: str | Path) -> Plan:
     """The plan in a TOML file. PezError that names what is wrong in it."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        content = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise PezError(f"{path} cannot be read ({error.strerror}); give a plan file.") from None
     except UnicodeDecodeError:
         raise PezError(f"{path} is no UTF-8 text; give a plan file in TOML.") from None
-    return parse_plan(text, str(path))
+    return parse_plan(content, str(path))
 
 
-def parse_plan(text: str, name: str = "the plan") -> Plan:
+def parse_plan(content: str, name: str = "the plan") -> Plan:
     """The plan in a TOML text; unset judges become the paper's, or offline the shipped one."""
+    from pez.evaluation.checks import check, with_judge
+
     try:
-        table = tomllib.loads(text)
+        table = tomllib.loads(content)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PezError(f"{name} is no TOML ({error}); mend that line.") from None
     parts = {
-        "data": tuple(_tables(Data, table.pop("data", None), "data")),
-        "methods": tuple(_tables(MethodPlan, table.pop("methods", []), "methods")),
-        "generators": tuple(_tables(GeneratorPlan, table.pop("generators", []), "generators")),
+        "data": tuple(tables(Data, table.pop("data", None), "data")),
+        "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),
+        "generators": tuple(tables(GeneratorPlan, table.pop("generators", []), "generators")),
+        "task": _task(table.pop("task", {})),
     }
-    values = _values(Plan, table, "", ("data", "methods", "generators"))
-    plan = Plan(**parts, **values, text=text)
-    _check(plan)
-    return plan if plan.judges else _with_judge(plan)
+    plain = values(Plan, table, "", tuple(parts))
+    plan = Plan(**parts, **plain, text=content)
+    check(plan)
+    return plan if plan.judges else with_judge(plan)
+
+
+def _task(value: Any) -> TaskPlan:
+    """``task = NAME`` or ``[task]``."""
+    found = tables(TaskPlan, {"name": value} if isinstance(value, str) else value, "task")
+    if len(found) != 1:
+        raise PezError("a plan has one [task]; write a plan file for each.")
+    return found[0]
 
 
 def method_options(
-    plan: MethodPlan, model: tuple[str, ...], length: int, seed: int, dtype: str
-) -> InvertOptions:
-    """The options of one search. PezError for those that ``pez invert`` does not know."""
-    known = [f.name for f in fields(InvertOptions) if f.name not in _TAKEN]
+    plan: MethodPlan,
+    model: tuple[str, ...],
+    size: tuple[int | None, float | None],
+    seed: int,
+    dtype: str,
+    task: str = "invert",
+) -> SearchOptions:
+    """The options of one search, of ``size`` tokens, or of that share of a long prompt's.
+    PezError for those that the verb does not know.
+    """
+    kind = _KINDS.get(task, InvertOptions)
+    known = [f.name for f in fields(kind) if f.name not in _TAKEN]
     for name in plan.options:
-        _one_of(name, known, f"options of the method {plan.name}")
+        known_name(name, known, f"options of the method {plan.name}")
     settings = {"steps": plan.steps, "dtype": dtype} | plan.options
-    return InvertOptions(model=model, method=plan.name, length=length, seed=seed, **settings)
+    settings |= {"ratio": size[1]} if size[0] is None else {"length": size[0]}
+    settings |= {"together": True} if task == "together" else {}
+    return kind(model=model, method=plan.name, seed=seed, **settings)
 
 
 def painter_options(plan: GeneratorPlan, device: str = "auto") -> Any:
@@ -198,94 +236,5 @@ def painter_options(plan: GeneratorPlan, device: str = "auto") -> Any:
 
     known = [f.name for f in fields(GenerateOptions) if f.name not in _TAKEN_PICTURE]
     for name in plan.options:
-        _one_of(name, known, f"options of the generator {plan.name}")
+        known_name(name, known, f"options of the generator {plan.name}")
     return GenerateOptions(generator=plan.name, device=device, **plan.options)
-
-
-def _tables(kind: type[T], value: Any, where: str) -> list[T]:
-    """``[where]`` or ``[[where]]`` as dataclasses."""
-    if value is None:
-        raise PezError(f"the plan has no [{where}]; write one, with dataset = NAME.")
-    tables = [value] if isinstance(value, dict) else value
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise PezError(f"{where} must be a table; write [{where}] or [[{where}]] above it.")
-    return [kind(**_values(kind, table, f"{where}.")) for table in tables]
-
-
-def _values(
-    kind: type, table: dict[str, Any], where: str, skip: Iterable[str] = ()
-) -> dict[str, Any]:
-    """The entries of a table, read as the dataclass says."""
-    known = {f.name: f for f in fields(kind) if "read" in f.metadata and f.name not in skip}
-    for name in table:
-        _one_of(name, list(known), "the plan" if not where else f"[{where[:-1]}]")
-    for name, own in known.items():
-        if name not in table and own.default is MISSING and own.default_factory is MISSING:
-            raise PezError(f"[{where[:-1]}] has no {name}; write {name} = ...")
-    return {name: known[name].metadata["read"](v, where + name) for name, v in table.items()}
-
-
-def _one_of(name: str, known: Iterable[str], where: str) -> str:
-    """``name`` if it is known, else a PezError with the nearest names."""
-    listed = list(known)
-    if name in listed:
-        return name
-    near = difflib.get_close_matches(name, listed, 3, 0.5)
-    meant = f"did you mean {' or '.join(near)}" if near else f"there are {', '.join(listed)}"
-    raise PezError(f"{where}: unknown {name!r}; {meant}{'?' if near else '.'}")
-
-
-def _check(plan: Plan) -> None:
-    """PezError for entries that are right alone and wrong together."""
-    from pez.datasets import DATASETS
-    from pez.methods import METHODS
-
-    for data in plan.data:
-        if data.dataset or not data.manifest:
-            _one_of(data.dataset, DATASETS, "data.dataset")
-    if plan.methods and not plan.models:
-        raise PezError('the plan has methods but no models; write models = ["mini"].')
-    needs = sorted({"random-words", "soft"} & set(plan.baselines))
-    if needs and not (plan.models and plan.methods):
-        raise PezError(
-            f"the baseline {needs[0]} takes its lengths and models from the methods; add one."
-        )
-    for method in plan.methods:
-        _one_of(method.name, METHODS, "methods.name")
-        for length in method.lengths:
-            method_options(method, ("",), length, 0, plan.dtype)
-    for generator in plan.generators:
-        painter_options(generator)
-        if generator.image_seeds and generator.pictures not in (1, len(generator.image_seeds)):
-            raise PezError(
-                f"the generator {generator.name} has both pictures and image_seeds; leave one away."
-            )
-    _distinct([m.label or m.name for m in plan.methods], "methods")
-    _distinct([g.label or g.name for g in plan.generators], "generators")
-    searched = {name for model in plan.models for name in model}
-    if both := [judge for judge in plan.judges if judge in searched]:
-        raise PezError(
-            f"{both[0]} is searched and would judge its own prompts; choose another judge, or "
-            "name it among the readers, which only compare prompts with originals."
-        )
-
-
-def _distinct(labels: list[str], where: str) -> None:
-    twice = [label for label in labels if labels.count(label) > 1]
-    if twice:
-        raise PezError(f"{where} holds {twice[0]!r} twice; tell them apart by label = NAME.")
-
-
-def _with_judge(plan: Plan) -> Plan:
-    """The paper's judge, or the shipped one where only shipped models are searched."""
-    from dataclasses import replace
-
-    from pez.models.shipped import shipped_names
-
-    searched = {name for model in plan.models for name in model}
-    shipped = set(shipped_names())
-    offline = bool(searched) and searched <= shipped and OFFLINE_JUDGE not in searched
-    judge = OFFLINE_JUDGE if offline else JUDGE
-    if judge in searched:
-        raise PezError(f"the default judge {judge} is searched; write judges = [...].")
-    return replace(plan, judges=(judge,))

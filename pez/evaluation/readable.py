@@ -47,7 +47,8 @@ def _bare(piece: str) -> str:
 
 
 @cache
-def _tokens() -> Any:
+def tokens() -> Any:
+    """CLIP's tokenizer, a :class:`pez.tokens.Tokens`."""
     from pez.models.openclip import model_tokens
 
     return model_tokens("")
@@ -58,6 +59,6 @@ def measure(prompt: str) -> dict[str, float | int | None]:
     known = english()
     share = real_words(prompt, known) if known else None
     return {
-        "tokens": len(_tokens().encode(prompt)),
+        "tokens": len(tokens().encode(prompt)),
         "real_words": None if share is None else round(share, 4),
     }

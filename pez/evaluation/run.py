@@ -11,6 +11,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
+from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
 from pez.evaluation.identity import identities
 from pez.evaluation.originals import draw_originals
@@ -18,7 +19,8 @@ from pez.evaluation.plan import Plan, read_plan
 from pez.evaluation.readable import measure
 from pez.evaluation.show import Bar
 from pez.evaluation.store import INDEX, Record, Store, read_rows
-from pez.evaluation.units import Node, expand
+from pez.evaluation.tasks import plain_subject, subjects
+from pez.evaluation.units import Node
 from pez.evaluation.work import Batch
 from pez.evaluation.workers import Pool, Processes, Serial
 
@@ -69,15 +71,24 @@ def prepare(
     """Draw the data, expand the plan and write down both."""
     notice = bar.notice if bar else None
     originals = draw_originals(plan, store, retry, notice)
+    listed = subjects(plan, originals)
     file, given = prompts or plan.prompts, []
     if file:
-        originals, given = read_given(file, originals, store)
+        known = [subject.original for subject in listed]
+        found, given = read_given(file, known, store)
+        new = found[len(known) :]
+        if new and plan.task.name != "invert":
+            raise PezError(
+                f"{file} names {new[0].item!r}, which the task {plan.task.name} does not have; its "
+                f"items have names such as {known[0].item if known else ''!r}."
+            )
+        listed += map(plain_subject, new)
     if bar:
         bar.notice("expanding the plan", 0, 0)
-    nodes = expand(plan, originals, identities(), given)
+    nodes = expand(plan, listed, identities(), given)
     if not nodes:
         raise PezError("the plan asks for no prompts; add [[methods]], baselines or --prompts.")
-    store.put_text(INDEX, "".join(node.line() for node in nodes))
+    store.put_text(INDEX, "".join(line for node in nodes for line in node.lines()))
     store.put_text("plan.toml", plan.text)
     told = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
     store.put_text("plan.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
@@ -126,7 +137,7 @@ class _Keeper:
     def keep_given(self, nodes: Sequence[Node]) -> None:
         """Prompts that need no search, and those of items that could not be read."""
         for node in nodes:
-            unit, error = node.unit, node.original.error
+            unit, error = node.unit, node.subject.original.error
             if (error or node.way.how == "text") and not self.store.get("prompt", unit.key):
                 out = {} if error else {"prompt": unit.spec["text"]}
                 self._put(Record("prompt", unit.key, unit.spec, out, error), {})

@@ -74,7 +74,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     """
     from pez.evaluation.stats import bootstrap_mean
 
-    names = ("dataset", "split", "method", "length", "search_model", "generator", "judge")
+    names = ("dataset", "split", "method", "length", "ratio", "search_model")
+    names += ("generator", "judge", "against")
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)

@@ -32,7 +32,8 @@ def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
     """One for each kind. An item's seconds are those of a mean unit times its units, method by
     method, as methods differ in cost and some units may be missing.
     """
-    items = len({(n.original.dataset, n.original.split, n.original.item) for n in nodes})
+    originals = [node.subject.original for node in nodes]
+    items = len({(o.dataset, o.split, o.item) for o in originals})
     seen: dict[str, str] = {}
     groups: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
@@ -83,17 +84,14 @@ def sizing_note(listed: Sequence[Size]) -> str:
 
 
 def placeholders(plan: Plan) -> list[Original]:
-    """Originals to count with before any was drawn: as many as the plan may draw, all with a
-    caption and a prompt, so that the counts are upper bounds.
+    """Originals to count with before any was drawn: as many as the plan may draw, no two alike
+    and all with a caption and a prompt, so that the counts are upper bounds.
     """
     out = []
-    for data in plan.data:
+    for place, data in enumerate(plan.data):
         for split in data.split:
             for n in range(data.count):
-                name = f"{split}-{n}"
-                out.append(
-                    Original(
-                        data.dataset, split, name, name, "", "a caption", "a prompt", data.seed
-                    )
-                )
+                name = f"{place}-{split}-{n}"
+                told = (f"a caption of {name}", f"a prompt of {name}", data.seed)
+                out.append(Original(data.dataset, split, name, name, "", *told))
     return out

@@ -24,9 +24,11 @@ COLUMNS = (
     *("seed", "prompt", "search_score", "tokens", "seconds", "forwards", "backwards"),
     *("generator", "image_seed", "picture", "judge", "similarity", "text_score"),
     *("perplexity", "real_words", "error"),
+    *("ratio", "against", "thing", "sources"),
 )
 _OF_ITEM = ("dataset", "split", "item", "source", "caption")
 _OF_WAY = ("method", "length", "search_model", "seed")
+_OF_TASK = {"ratio": None, "against": "", "sources": []}  # and what older folders mean
 _OF_PROMPT = ("prompt", "search_score", "tokens", "forwards", "backwards", "real_words")
 
 
@@ -126,7 +128,9 @@ def read_rows(folder: str | Path) -> list[dict[str, Any]]:
     A judge or reader that sees no picture has rows of its own with ``generator`` "" and
     ``image_seed``, ``picture`` and ``similarity`` None. ``source`` and ``picture`` are paths
     within ``folder``. What is not done yet, failed or makes no sense is None; ``error`` is "" or
-    tells what failed. ``length`` and ``seed`` are None for baselines that have none.
+    tells what failed. ``length``, ``ratio`` and ``seed`` are None where there are none. ``against``
+    names what was compared with (:data:`tasks.ABOUT`): "" is the original, ``sources`` are the
+    paths of all pictures that a prompt was searched for, ``thing`` is what a picture should show.
     PezError if ``folder`` holds no run.
     """
     store = Store(folder)
@@ -139,8 +143,9 @@ def _rows(store: Store, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     language = store.get("language", line["language"]) if line["language"] else None
     base: dict[str, Any] = dict.fromkeys(COLUMNS)
     base |= {name: line[name] for name in (*_OF_ITEM, *_OF_WAY)}
+    base |= {name: line.get(name, usual) for name, usual in _OF_TASK.items()}
     base |= {name: found.out.get(name) for name in _OF_PROMPT if found}
-    base |= {"generator": "", "judge": "", "seconds": found.seconds if found else None}
+    base |= {"generator": "", "judge": "", "thing": "", "seconds": found.seconds if found else None}
     base |= {"perplexity": language.out.get("perplexity") if language else None}
     readings = {judge: store.get("reading", key) for judge, key in line["readings"].items()}
     texts = {judge: r.out.get("text_score") if r else None for judge, r in readings.items()}
@@ -158,12 +163,14 @@ def _rows(store: Store, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for picture in line["pictures"]:
         drawn = store.get("picture", picture["key"])
         path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
+        beside = store.get("picture", picture["beside"]) if "beside" in picture else None
         told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
+        told["thing"] = picture.get("thing", "")
         told["picture"] = path if drawn and not drawn.error else None
         for judge, key in picture["judges"].items() or [("", "")]:
             score = store.get("score", key) if key else None
             similarity = score.out.get("similarity") if score else None
-            yield row(judge, (drawn, score), similarity=similarity, **told)
+            yield row(judge, (drawn, beside, score), similarity=similarity, **told)
     alone = [judge for judge in readings if judge not in seen]
     for judge in alone or ([] if line["pictures"] else [""]):
         yield row(judge, ())

@@ -1,32 +1,28 @@
 """What a plan asks for, as units: each is named by a hash of all that decides its outcome.
 
-item x method x length x model x seed  -> prompt
-prompt x generator x image seed        -> picture
-picture x judge                        -> score      (the two pictures compared)
-prompt x judge or reader               -> reading    (the prompt compared with the original)
-prompt x language model                -> language   (perplexity)
+subject x method x length x model x seed  -> prompt    (a subject is an item, see tasks.py)
+prompt x generator x image seed           -> picture   (and x thing, where things are drawn)
+picture x judge x reference               -> score     (the two pictures compared)
+prompt x judge or reader x reference      -> reading   (the prompt compared with the original)
+prompt x language model                   -> language  (perplexity)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pez.evaluation.plan import GeneratorPlan, Plan, method_options, painter_options
-
 if TYPE_CHECKING:
     from pez.evaluation.originals import Original
-    from pez.options import InvertOptions
+    from pez.evaluation.plan import GeneratorPlan
+    from pez.evaluation.tasks import Subject
+    from pez.options import SearchOptions
 
 VERSION = 1  # of what a unit's outcome means; a new one does everything again
-SOFT = "soft"  # the method whose prompts are embeddings and no text
-BASELINE_STEPS = {"random-words": 1, SOFT: 500}
-
-Identity = Callable[[str], str]  # of a model or generator, by its content where that is at hand
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Given:
-    """A prompt made elsewhere, for the item at ``place`` of the originals; ``number`` tells
+    """A prompt made elsewhere, for the item at ``place`` of the subjects; ``number`` tells
     several of one method apart.
     """
 
@@ -58,7 +54,7 @@ class Given:
 @dataclass(frozen=True)
 class Way:
     """How prompts are come by: a search with ``options``, or ``text`` or ``captioner`` as
-    ``how`` says. ``length`` and ``seed`` are None where they mean nothing.
+    ``how`` says. ``length``, ``ratio`` and ``seed`` are None where they mean nothing.
     """
 
     label: str
@@ -66,49 +62,67 @@ class Way:
     model: tuple[str, ...] = ()
     length: int | None = None
     seed: int | None = None
-    options: InvertOptions | None = None
+    options: SearchOptions | None = None
     record: dict[str, Any] = field(default_factory=dict, hash=False)  # of ``options``
+    ratio: float | None = None
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of a prompt and the scores asked of it, by judge."""
+    """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and the scores
+    asked of it, by judge and reference. ``beside`` is the picture it is compared with where
+    that is drawn, too.
+    """
 
     unit: Unit
     generator: GeneratorPlan
     image_seed: int
-    scores: dict[str, Unit]
+    scores: dict[tuple[str, str], Unit]
+    thing: str = ""
+    frame: str = "{}"
+    beside: Unit | None = None
 
 
 @dataclass(frozen=True)
 class Node:
-    """A prompt and everything asked of it."""
+    """A prompt and everything asked of it. One that is ``hidden`` is only drawn, for others to
+    be compared with, and stands in no table.
+    """
 
-    original: Original
+    subject: Subject
     way: Way
     unit: Unit
     pictures: tuple[Drawn, ...]
-    readings: dict[str, Unit]
+    readings: dict[tuple[str, str], Unit]
     language: Unit | None
+    hidden: bool = False
 
-    def line(self) -> str:
-        """The prompt's line in the index."""
-        o, way = self.original, self.way
+    def lines(self) -> Iterator[str]:
+        """The prompt's lines in the index: one for each reference it is compared with."""
+        if self.hidden:
+            return
+        o, way = self.subject.original, self.way
+        files = self.subject.files
         row: dict[str, Any] = {"dataset": o.dataset, "split": o.split, "item": o.item}
-        row |= {"source": o.file, "caption": o.caption, "method": way.label}
-        row |= {"length": way.length, "search_model": " + ".join(way.model), "seed": way.seed}
+        row |= {"source": files[0] if files else "", "sources": files}
+        row |= {"caption": o.caption, "method": way.label, "length": way.length}
+        row |= {"ratio": way.ratio, "search_model": " + ".join(way.model), "seed": way.seed}
         row |= {"prompt": self.unit.key, "language": self.language.key if self.language else ""}
-        row["readings"] = {judge: unit.key for judge, unit in self.readings.items()}
-        row["pictures"] = [
-            {
-                "generator": p.generator.label or p.generator.name,
-                "image_seed": p.image_seed,
-                "key": p.unit.key,
-                "judges": {judge: unit.key for judge, unit in p.scores.items()},
-            }
-            for p in self.pictures
-        ]
-        return json.dumps(row, ensure_ascii=False) + "\n"
+        for reference in self.subject.references:
+            name = reference.name
+            row |= {"against": name, "readings": _of(self.readings, name)}
+            row["pictures"] = [
+                {
+                    "generator": p.generator.label or p.generator.name,
+                    "image_seed": p.image_seed,
+                    "thing": p.thing,
+                    "key": p.unit.key,
+                    "judges": _of(p.scores, name),
+                }
+                | ({"beside": p.beside.key} if p.beside else {})
+                for p in self.pictures
+            ]
+            yield json.dumps(row, ensure_ascii=False) + "\n"
 
     def units(self) -> Iterator[Unit]:
         """All units of the prompt, each after those that it needs."""
@@ -121,120 +135,15 @@ class Node:
             yield self.language
 
 
-def expand(
-    plan: Plan, originals: Sequence[Original], identity: Identity, given: Sequence[Given] = ()
-) -> list[Node]:
-    """A node for each item and way, item by item."""
-    listed = _ways(plan)
-    draws = [
-        (generator, {"generator": identity(generator.name), "options": options.record()})
-        for generator in plan.generators
-        for options in [painter_options(generator)]
-    ]
-    made: dict[int, list[Given]] = {}
-    for one in given:
-        made.setdefault(one.place, []).append(one)
-    nodes = []
-    for place, original in enumerate(originals):
-        for way in listed:
-            spec = _prompt_spec(plan, original, way, identity)
-            if spec is not None:
-                nodes.append(_node(plan, draws, original, way, Unit("prompt", spec), identity))
-        for one in made.get(place, ()):
-            way = Way(one.method, "text", seed=one.number)
-            spec = _identity_of(original) | {"text": one.prompt}
-            nodes.append(_node(plan, draws, original, way, Unit("prompt", spec), identity))
-    return nodes
+def _of(units: dict[tuple[str, str], Unit], reference: str) -> dict[str, str]:
+    return {judge: unit.key for (judge, name), unit in units.items() if name == reference}
 
 
-def _ways(plan: Plan) -> list[Way]:
-    """Baselines as the plan lists them, then methods x lengths x models x seeds."""
-    from dataclasses import replace
-
-    from pez.evaluation.plan import MethodPlan
-
-    ways: list[Way] = []
-    for name in plan.baselines:
-        if name in BASELINE_STEPS:
-            method = "random" if name == "random-words" else name
-            options = {"init": "random"} if name == "random-words" else {}
-            ways += _searches(
-                plan, MethodPlan(method, plan.lengths, BASELINE_STEPS[name], name, options)
-            )
-        else:
-            ways.append(Way(name, "captioner" if name == "captioner" else "text"))
-    for method in plan.methods:
-        ways += _searches(plan, replace(method, label=method.label or method.name))
-    return ways
-
-
-def _searches(plan: Plan, method: Any) -> list[Way]:
-    ways = []
-    for length in method.lengths:
-        for model in plan.models:
-            if method.name == SOFT and len(model) > 1:
-                continue  # no one generator reads the embeddings of several models
-            for seed in plan.seeds:
-                options = method_options(method, model, length, seed, plan.dtype)
-                record = options.record()
-                ways.append(Way(method.label, "search", model, length, seed, options, record))
-    return ways
-
-
-def _identity_of(original: Original) -> dict[str, Any]:
-    """An item by its content; by its name where it could not be read."""
-    if original.sha256:
-        return {"item": original.sha256}
-    return {"item": "", "name": [original.dataset, original.split, original.item]}
-
-
-def _prompt_spec(
-    plan: Plan, original: Original, way: Way, identity: Identity
-) -> dict[str, Any] | None:
-    """What decides a prompt; None for a baseline that the item does not have."""
-    spec = _identity_of(original)
-    if way.how == "search":
-        return spec | {
-            "search": way.record,
-            "models": [identity(name) for name in way.model],
-        }
-    if way.how == "captioner":
-        return spec | {"captioner": identity(plan.captioner)}
-    text = original.caption if way.label == "caption" else original.prompt
-    return spec | {"text": text} if text else None
-
-
-def _node(
-    plan: Plan,
-    draws: Sequence[tuple[GeneratorPlan, dict[str, Any]]],
-    original: Original,
-    way: Way,
-    unit: Unit,
-    identity: Identity,
-) -> Node:
-    pictures = []
-    for generator, spec in draws:
-        for seed in generator.image_seeds or range(generator.pictures):
-            own = {"prompt": unit.key, "image_seed": seed, "noise": noise_seed(original, seed)}
-            picture = Unit("picture", spec | own)
-            asked = {j: {"picture": picture.key, "judge": identity(j)} for j in plan.judges}
-            scores = {judge: Unit("score", spec) for judge, spec in asked.items()}
-            pictures.append(Drawn(picture, generator, seed, scores))
-    text = way.options is None or way.options.method != SOFT  # which judges and readers can read
-    texts = [j for j in (*plan.judges, *plan.readers) if text and not picture_only(j)]
-    readings = {
-        judge: Unit("reading", {"prompt": unit.key, "judge": identity(judge)}) for judge in texts
-    }
-    model = plan.language_model if text else ""
-    language = Unit("language", {"prompt": unit.key, "model": identity(model)}) if model else None
-    return Node(original, way, unit, tuple(pictures), readings, language)
-
-
-def noise_seed(original: Original, image_seed: int) -> int:
+def noise_seed(original: Original, image_seed: int, salt: str = "") -> int:
     """The generator's seed: the same for all prompts of an item, so that methods are compared
     in pairs, and another for each item, so that no one noise decides a whole table.
     """
-    text = f"{original.sha256}/{image_seed}"
+    text = f"{original.sha256}/{image_seed}" + (f"/{salt}" if salt else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 

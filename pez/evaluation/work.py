@@ -7,16 +7,15 @@ So it may be done in this process, in another, or on another machine, and done a
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from pez.errors import PezError
+from pez.evaluation.packing import as_bytes, as_png, decode, from_bytes
 from pez.evaluation.store import Record
 
 Tell = Callable[[Record, dict[str, bytes]], None]  # a unit's record and its files by suffix
@@ -25,11 +24,14 @@ Look = Callable[[float], None]  # the share of the batch that is done
 
 @dataclass(frozen=True)
 class Task:
-    """One unit of a batch and what it needs: a picture's bytes, a text, embeddings, a seed."""
+    """One unit of a batch and what it needs. ``pictures`` and ``texts`` are what is searched for
+    or compared with, ``picture`` or ``text`` is what is drawn, read or compared.
+    """
 
     key: str
     spec: dict[str, Any]
-    original: bytes = field(default=b"", repr=False)
+    pictures: tuple[bytes, ...] = field(default=(), repr=False)
+    texts: tuple[str, ...] = ()
     picture: bytes = field(default=b"", repr=False)
     text: str = ""
     soft: bytes = field(default=b"", repr=False)  # embeddings as .npy, in the text's place
@@ -69,7 +71,7 @@ class Bench:
         return self._held[1]
 
 
-class _Report:
+class Report:
     """Tells outcomes, each with its share of the batch's time: what has passed since the
     last one is shared evenly by all that were still under way.
     """
@@ -87,9 +89,11 @@ class _Report:
     def done(
         self, task: Task, out: dict[str, Any], files: Mapping[str, bytes] | None = None
     ) -> None:
+        """Tell what came of a unit."""
         self._end(task, out, dict(files or {}), "")
 
     def failed(self, task: Task, error: BaseException) -> None:
+        """Tell why a unit failed."""
         self._end(task, {}, {}, reason(error))
 
     def _end(self, task: Task, out: dict[str, Any], files: dict[str, bytes], error: str) -> None:
@@ -112,7 +116,7 @@ def work(batch: Batch, bench: Bench, tell: Tell, look: Look | None = None) -> No
     A unit that fails is told with its reason; if the model itself cannot be had, all are.
     Only what ``tell`` raises, and Ctrl-C, comes through.
     """
-    report = _Report(batch, tell)
+    report = Report(batch, tell)
     try:
         WORK[batch.how](batch, bench, report, look or (lambda _: None))
     except Exception as error:
@@ -135,19 +139,18 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _search(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
-    """Prompts of many pictures at once by the engine."""
+def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
+    """Prompts of many subjects at once by the engine."""
     from dataclasses import replace
 
-    from pez.session import Watch, open_reader, run
-    from pez.verbs import image_items
+    from pez.evaluation.searches import search_all, searchable
+    from pez.session import Watch, open_reader
 
     options = replace(batch.options, device=bench.device)
     names = ("search", options.model, options.dtype)
     reader = bench.get(names, lambda: open_reader(options))
     report.start_clock()
-    tasks, pictures = _decoded(batch, report)
-    items = image_items(reader, pictures)
+    tasks, pictures = searchable(reader, *_decoded(batch, report), report)
 
     def progress(now: Any, _prompt: str) -> None:
         look(now.steps / max(now.total, 1))
@@ -167,13 +170,13 @@ def _search(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
         if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
             out |= {"soft": True, "search_score": round(result.soft_score, 6)}
             out |= {"tokens": len(soft[0]), "real_words": None}
-            files[".npy"] = _as_bytes(soft[0])
+            files[".npy"] = as_bytes(soft[0])
         report.done(tasks[n], out, files)
 
-    run(reader, items, options, Watch(progress=progress, result=found))
+    search_all(reader, tasks, pictures, options, Watch(progress=progress, result=found))
 
 
-def _caption(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
+def _caption(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Captions of originals by an image-to-text model."""
     from pez.evaluation.language import open_captioner
 
@@ -181,12 +184,12 @@ def _caption(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
     captioner = bench.get(("caption", name), lambda: open_captioner(name, bench.device))
     report.start_clock()
     tasks, pictures = _decoded(batch, report)
-    texts = captioner.captions(pictures) if pictures else []
+    texts = captioner.captions([own[0] for own in pictures]) if pictures else []
     for task, text in zip(tasks, texts, strict=True):
         report.done(task, {"prompt": text})
 
 
-def _paint(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
+def _paint(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Pictures of prompts."""
     from dataclasses import replace
 
@@ -196,11 +199,11 @@ def _paint(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
     painter = bench.get(("paint", options), lambda: open_painter(options))
     report.start_clock()
     tasks = list(batch.tasks)
-    prompts = [_from_bytes(task.soft) if task.soft else task.text for task in tasks]
+    prompts = [from_bytes(task.soft) if task.soft else task.text for task in tasks]
 
     def done(n: int, picture: Image.Image) -> None:
         note = {"prompt": tasks[n].text, "seed": str(tasks[n].seed), "generator": painter.name}
-        report.done(tasks[n], {"settings": painter.settings}, {".png": _png(picture, note)})
+        report.done(tasks[n], {"settings": painter.settings}, {".png": as_png(picture, note)})
 
     painter.paint(
         prompts,
@@ -210,28 +213,50 @@ def _paint(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
     )
 
 
-def _score(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
-    """Pictures compared with their originals."""
+def _score(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
+    """Pictures compared with their references."""
+    _compare(batch, bench, report, "similarity")
+
+
+def _read(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
+    """Prompts compared with their references."""
+    _compare(batch, bench, report, "text_score")
+
+
+def _compare(batch: Batch, bench: Bench, report: Report, name: str) -> None:
+    """Each task's picture or text with each of its references, all pairs at once; the mean of
+    a task's pairs counts, or their least.
+    """
     judge = _judge(batch, bench)
     report.start_clock()
-    tasks, originals = _decoded(batch, report)
-    pictures = [_decode(task.picture) for task in tasks]
-    found = judge.similarities(originals, pictures) if tasks else []
-    for task, similarity in zip(tasks, found, strict=True):
-        report.done(task, {"similarity": round(similarity, 6)})
+    tasks, decoded = _decoded(batch, report)
+    for pictures in (True, False):  # of what a task is compared with
+        mine = [(t, p) for t, p in zip(tasks, decoded, strict=True) if bool(t.pictures) == pictures]
+        pairs = [
+            (decode(t.picture) if t.picture else t.text, other)
+            for t, own in mine
+            for other in (own if pictures else t.texts)
+        ]
+        found = iter(_cosines(judge, pairs) if pairs else [])
+        for task, own in mine:
+            values = [next(found) for _ in (own if pictures else task.texts)]
+            least = task.spec.get("against", {}).get("least")
+            value = min(values) if least else sum(values) / len(values)
+            report.done(task, {name: round(value, 6)})
 
 
-def _read(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
-    """Prompts compared with their originals."""
-    judge = _judge(batch, bench)
-    report.start_clock()
-    tasks, originals = _decoded(batch, report)
-    found = judge.text_scores(originals, [task.text for task in tasks]) if tasks else []
-    for task, value in zip(tasks, found, strict=True):
-        report.done(task, {"text_score": round(value, 6)})
+def _cosines(judge: Any, pairs: Sequence[tuple[Any, Any]]) -> list[float]:
+    """What the judge makes of pairs of pictures, of texts, or of one of each."""
+    ones, others = ([pair[n] for pair in pairs] for n in (0, 1))
+    texts = [isinstance(side[0], str) for side in (ones, others)]
+    if all(texts):
+        return judge.between_texts(ones, others)
+    if any(texts):
+        return judge.text_scores(*((others, ones) if texts[0] else (ones, others)))
+    return judge.similarities(others, ones)
 
 
-def _perplexity(batch: Batch, bench: Bench, report: _Report, look: Look) -> None:
+def _perplexity(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Prompts read by a language model."""
     from pez.models.language import open_language_model
 
@@ -243,7 +268,7 @@ def _perplexity(batch: Batch, bench: Bench, report: _Report, look: Look) -> None
         report.done(task, {"perplexity": None if value is None else round(value, 4)})
 
 
-WORK: dict[str, Callable[[Batch, Bench, _Report, Look], None]] = {
+WORK: dict[str, Callable[[Batch, Bench, Report, Look], None]] = {
     "search": _search,
     "caption": _caption,
     "paint": _paint,
@@ -260,47 +285,15 @@ def _judge(batch: Batch, bench: Bench) -> Any:
     return bench.get(("judge", name, dtype), lambda: open_judge(name, bench.device, dtype))
 
 
-def _decoded(batch: Batch, report: _Report) -> tuple[list[Task], list[Image.Image]]:
-    """The tasks whose originals can be decoded, and these; the others are told as failed."""
-    tasks, pictures = [], []
+def _decoded(batch: Batch, report: Report) -> tuple[list[Task], list[list[Image.Image]]]:
+    """The tasks whose pictures can be decoded, and these; the others are told as failed."""
+    tasks, decoded = [], []
     for task in batch.tasks:
         try:
-            picture = _decode(task.original)
+            pictures = [decode(data) for data in task.pictures]
         except PezError as error:
             report.failed(task, error)
             continue
         tasks.append(task)
-        pictures.append(picture)
-    return tasks, pictures
-
-
-def _decode(data: bytes) -> Image.Image:
-    from pez.images import decode_image
-
-    return decode_image(data, "the picture")
-
-
-def _png(picture: Image.Image, notes: Mapping[str, str]) -> bytes:
-    info = PngInfo()
-    for name, text in notes.items():
-        info.add_itxt(name, text)
-    file = io.BytesIO()
-    picture.save(file, "png", pnginfo=info)
-    return file.getvalue()
-
-
-def _as_bytes(tensor: Any) -> bytes:
-    """A tensor as the bytes of a .npy file."""
-    import numpy as np
-
-    file = io.BytesIO()
-    np.save(file, tensor.detach().cpu().float().numpy(), allow_pickle=False)
-    return file.getvalue()
-
-
-def _from_bytes(data: bytes) -> Any:
-    """The tensor in the bytes of a .npy file."""
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
+        decoded.append(pictures)
+    return tasks, decoded

@@ -70,11 +70,11 @@ def search_charts(rows: Sequence[Row]) -> list[Chart]:
 
 
 def length_charts(summaries: Iterable[Summary]) -> list[Chart]:
-    """The headline metric of one view over the length in tokens, for each data set, where a
-    method has several lengths.
+    """The headline metric of one view over the length in tokens, or over the ratio to the long
+    prompt's, for each data set, where a method has several.
     """
     charts = []
-    known = [s for s in summaries if s.setting.length is not None and s.headline in s.figures]
+    known = [s for s in summaries if _size(s) is not None and s.headline in s.figures]
     for dataset in unique(s.dataset for s in known):
         mine = [s for s in known if s.dataset == dataset]
         many = len({s.setting.search_model for s in mine} - {NOT_SEARCHED}) > 1
@@ -88,7 +88,7 @@ def length_charts(summaries: Iterable[Summary]) -> list[Chart]:
                 curves.append(
                     Curve(
                         f"{method}, {model}" if many and model else method,
-                        tuple(float(s.setting.length or 0) for s in line),
+                        tuple(_size(s) or 0.0 for s in line),
                         tuple(f.mean for f in figures),
                         tuple(f.low for f in figures),
                         tuple(f.high for f in figures),
@@ -96,8 +96,17 @@ def length_charts(summaries: Iterable[Summary]) -> list[Chart]:
                 )
         label = METRICS[mine[0].headline].label
         title = f"{dataset}, {view_title(mine[0].view)}"
-        charts += _charts(title, "length in tokens", label, curves, any(s.small for s in mine))
+        ratios = any(s.setting.ratio is not None for s in mine)
+        across = "length as a share of the long prompt's" if ratios else "length in tokens"
+        charts += _charts(title, across, label, curves, any(s.small for s in mine))
     return charts
+
+
+def _size(summary: Summary) -> float | None:
+    """The length of a setting, or its ratio."""
+    size = summary.setting.ratio
+    size = summary.setting.length if size is None else size
+    return None if size is None else float(size)
 
 
 def _charts(

@@ -16,7 +16,7 @@ COLUMNS = (
     *("items", "prompts", "failed_rows", "small_models"),
     *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")),
     *("baseline", "difference_of", "difference", "difference_low", "difference_high"),
-    "difference_items",
+    *("difference_items", "ratio", "against"),
 )
 
 
@@ -28,6 +28,7 @@ def records(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
 def _record(s: Summary) -> dict[str, Any]:
     row: dict[str, Any] = {"dataset": s.dataset, **s.setting._asdict()}
     row |= {"generator": s.view.generator, "judge": s.view.judge, "items": s.items}
+    row["against"] = s.view.against
     row |= {"prompts": s.prompts, "failed_rows": s.failed, "small_models": s.small}
     for metric in METRICS:
         row |= _ends(metric, s.figures.get(metric))
@@ -62,7 +63,7 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> bool:
     except ImportError:
         return False
     texts = {"dataset", "method", "search_model", "generator", "judge", "baseline"}
-    texts |= {"difference_of"}
+    texts |= {"difference_of", "against"}
     counts = {"length", "items", "prompts", "failed_rows", "difference_items"}
 
     def kind(name: str) -> Any:

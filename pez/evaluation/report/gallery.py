@@ -23,6 +23,7 @@ from pez.evaluation.report.summary import has_prompt
 from pez.evaluation.report.tables import written
 
 SHOTS = 2  # pictures shown of one prompt
+MOST_SHOTS = 6  # where each shows another thing
 MOST_BYTES = 24_000_000  # of all pictures: what a phone still opens
 
 
@@ -41,12 +42,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One item: its original and a card for each setting."""
+    """One item: its original, or several, and a card for each setting."""
 
     dataset: str
     item: str
     caption: str
-    original: Picture | None
+    originals: tuple[Picture, ...]
     cards: tuple[Card, ...]
 
 
@@ -105,28 +106,32 @@ def _exhibit(
     first, groups = rows[0], by_setting(rows)
     item = str(first.get("item"))
     caption = str(first.get("caption") or "")
-    source = first.get("source")
+    sources = first.get("sources") or [first["source"]] * bool(first.get("source"))
     alt = f"original {item}" + (f": {caption}" if caption else "")
-    original = load_picture(folder / source, alt) if source else None
+    originals = tuple(load_picture(folder / source, alt) for source in sources)
     cards = tuple(_card(s.name(many), item, groups[s], folder) for s in order if s in groups)
-    return Exhibit(dataset, item, caption, original, cards)
+    return Exhibit(dataset, item, caption, originals, cards)
 
 
 def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
     """The setting's first seed: its prompt, its first pictures and what they scored."""
     mine = [row for row in rows if row.get("seed") == rows[0].get("seed")]
-    paths = unique(row["picture"] for row in mine if row.get("picture"))
+    things = {row["picture"]: row.get("thing") for row in mine if row.get("picture")}
+    paths = sorted(things, key=lambda path: _turn(path, things))  # each thing once, then again
+    shots = max(SHOTS, min(MOST_SHOTS, len(set(things.values()))))
+    alt = f"drawn from the prompt of {name} for {item}"
     pictures = tuple(
-        load_picture(folder / path, f"drawn from the prompt of {name} for {item}")
-        for path in paths[:SHOTS]
+        load_picture(folder / path, f"{things[path]}, {alt}" if things[path] else alt)
+        for path in paths[:shots]
     )
     figures = []
-    for judge in unique(row["judge"] for row in mine if row.get("judge")):
+    for judge, against in unique((r["judge"], r.get("against")) for r in mine if r.get("judge")):
         for metric, word in (("similarity", "similarity"), ("text_score", "text score")):
-            judged = [number(row.get(metric)) for row in mine if row.get("judge") == judge]
-            values = [value for value in judged if value is not None]
+            judged = [r for r in mine if (r.get("judge"), r.get("against")) == (judge, against)]
+            values = [v for r in judged if (v := number(r.get(metric))) is not None]
             if values:
                 mean = written(sum(values) / len(values), 3)
+                word += f" with the {against}" if against else ""
                 figures.append(f"{word} {mean} ({judge})")
                 break
     told = next((row for row in mine if has_prompt(row)), {})
@@ -137,12 +142,18 @@ def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
         bool(told.get("soft")),
         tuple(figures),
         pictures,
-        len(paths[SHOTS:]),
+        len(paths[shots:]),
         error,
     )
 
 
+def _turn(path: str, things: dict[str, Any]) -> int:
+    """How many pictures of the same thing come before this one."""
+    listed = list(things)
+    return sum(things[other] == things[path] for other in listed[: listed.index(path)])
+
+
 def _size(exhibit: Exhibit) -> int:
     pictures = [p for card in exhibit.cards for p in card.pictures]
-    pictures += [exhibit.original] if exhibit.original else []
+    pictures += exhibit.originals
     return sum(len(picture.uri) for picture in pictures)

@@ -12,7 +12,7 @@ from pez.evaluation.report.rows import Row
 from pez.evaluation.report.summary import has_prompt
 from pez.evaluation.store import INDEX, Store, read_rows
 
-_OF_PROMPT = ("dataset", "split", "item", "method", "length", "search_model", "seed")
+_OF_PROMPT = ("dataset", "split", "item", "method", "length", "ratio", "search_model", "seed")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_material(folder: str | Path) -> Material:
     traces, soft = [], set()
     for line in store.lines(INDEX):
         found = store.get("prompt", line["prompt"])
-        own = {name: line[name] for name in _OF_PROMPT}
+        own = {name: line.get(name) for name in _OF_PROMPT}
         if found and found.out.get("history"):
             traces.append(own | {"history": found.out["history"]})
         if found and found.out.get("soft"):

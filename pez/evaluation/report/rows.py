@@ -17,11 +17,14 @@ JOIN = " + "  # between the models of an ensemble
 
 
 class Setting(NamedTuple):
-    """What a line of a table is about: a method at a length on a searched model."""
+    """What a line of a table is about: a method at a length, or at a ratio to a long prompt's,
+    on a searched model.
+    """
 
     method: str
     length: int | None
     search_model: str = NOT_SEARCHED
+    ratio: float | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -38,16 +41,21 @@ class Setting(NamedTuple):
         parts = [self.method]
         if self.length is not None:
             parts.append(f"{self.length} token{'' if self.length == 1 else 's'}")
+        if self.ratio is not None:
+            parts.append(f"ratio {self.ratio:g}")
         if with_model and self.search_model:
             parts.append(self.search_model)
         return ", ".join(parts)
 
 
 class View(NamedTuple):
-    """Who drew the pictures and who compared them; "" where nobody did."""
+    """Who drew the pictures and who compared them; "" where nobody did. ``against`` is what they
+    were compared with, where that is not the original.
+    """
 
     judge: str
     generator: str
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,8 @@ def number(value: Any) -> float | None:
 
 def setting_of(row: Row) -> Setting:
     """The setting of a row."""
-    return Setting(
-        str(row["method"]), row.get("length"), str(row.get("search_model") or NOT_SEARCHED)
-    )
+    model = str(row.get("search_model") or NOT_SEARCHED)
+    return Setting(str(row["method"]), row.get("length"), model, row.get("ratio"))
 
 
 def item_of(row: Row) -> tuple[str, str, str]:
@@ -80,8 +87,8 @@ def item_of(row: Row) -> tuple[str, str, str]:
 
 
 def view_of(row: Row) -> View:
-    """The judge and generator of a row."""
-    return View(str(row.get("judge") or ""), str(row.get("generator") or ""))
+    """The judge and generator of a row, and what was compared with."""
+    return View(*(str(row.get(name) or "") for name in View._fields))
 
 
 def settings(rows: Iterable[Row]) -> list[Setting]:
@@ -90,8 +97,9 @@ def settings(rows: Iterable[Row]) -> list[Setting]:
     methods = unique(s.method for s in seen)
     models = unique(s.search_model for s in seen)
 
-    def place(setting: Setting) -> tuple[bool, int, int, int]:
+    def place(setting: Setting) -> tuple[bool, int, float, int]:
         length = -1 if setting.length is None else setting.length
+        length = length if setting.ratio is None else setting.ratio
         method, model = methods.index(setting.method), models.index(setting.search_model)
         return not setting.baseline, method, length, model
 

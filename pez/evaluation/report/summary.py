@@ -27,7 +27,7 @@ from pez.evaluation.report.rows import (
 from pez.evaluation.stats import Interval, bootstrap_mean, paired_difference
 
 # shown as the baseline where none is asked for: the first of these that a store holds
-BASELINES = ("caption", "random-words")
+BASELINES = ("caption", "long-prompt", "group-name", "joined", "no-prompt", "random-words")
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,14 @@ def parse_baseline(rows: Iterable[Row], text: str) -> tuple[str, int | None]:
 def _rival(
     setting: Setting, others: Sequence[Setting], asked: tuple[str, int | None] | None
 ) -> Setting | None:
-    """The one setting to compare with: same length and searched model where there is a choice."""
+    """The one setting to compare with: same length, ratio and searched model where there is a
+    choice.
+    """
     if asked is None:
         return None
     method, length = asked
     fit = [s for s in others if s.method == method and length in (None, s.length)]
-    for same in ("length", "search_model"):
+    for same in ("length", "ratio", "search_model"):
         mine = getattr(setting, same)
         fit = [s for s in fit if getattr(s, same) == mine] or fit
     return fit[0] if len(fit) == 1 and fit[0] != setting else None

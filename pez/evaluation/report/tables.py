@@ -19,6 +19,7 @@ from pez.evaluation.report.rows import (
 )
 from pez.evaluation.report.summary import METRICS, Summary, mean_of
 from pez.evaluation.stats import Interval
+from pez.evaluation.tasks import ABOUT
 
 NOTHING = "–"
 
@@ -88,9 +89,10 @@ def sections(summaries: Sequence[Summary]) -> list[Section]:
 
 
 def view_title(view: View) -> str:
-    """``judged by A, drawn by B``."""
+    """``judged by A, drawn by B, against the style``."""
     parts = [f"judged by {view.judge}"] if view.judge else []
     parts += [f"drawn by {view.generator}"] if view.generator else []
+    parts += [f"against the {view.against}"] if view.against else []
     return ", ".join(parts) or "searches, without pictures"
 
 
@@ -99,7 +101,7 @@ def _overview(mine: Sequence[Summary]) -> Table:
     view, metric = mine[0].view, METRICS[mine[0].headline]
     sets = unique(s.dataset for s in mine)
     lines = _lines(mine, lambda s: figure_cell(s.figures.get(s.headline), metric.digits), sets)
-    notes = [f"{metric.label.capitalize()}: {metric.about}.", _INTERVAL]
+    notes = [_about(mine[0].headline, view), _INTERVAL]
     own = [s.setting.name(True) for s in mine if view.judge in s.setting.models]
     if own:
         notes.append(
@@ -147,9 +149,20 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
         before = s.setting.baseline
     head = (_FIRST, *(METRICS[n].label for n in shown), "items", "prompts")
     head += ("failed rows",) if failed else ()
-    notes = [f"{METRICS[n].label.capitalize()}: {METRICS[n].about}." for n in shown]
+    notes = [_about(n, mine[0].view) for n in shown]
     title = f"{dataset}, all figures, {view_title(mine[0].view)}"
     return _table(f"details-{dataset}", title, head, lines, [*notes, _INTERVAL], here)
+
+
+def _about(name: str, view: View) -> str:
+    """What a metric is of in a view."""
+    metric, about = METRICS[name], METRICS[name].about
+    pictures, prompts = ABOUT.get(view.against, ABOUT[""])
+    if view.against and name == "similarity":
+        about = f"cosine of the picture and {pictures}, under the judge"
+    if view.against and name == "text_score":
+        about = f"cosine of the prompt and {prompts}, under the judge"
+    return f"{metric.label.capitalize()}: {about}."
 
 
 _FIRST = "method"
@@ -187,7 +200,7 @@ def _table(
     mine: Sequence[Summary],
 ) -> Table:
     view = mine[0].view
-    key = "-".join(part for part in (key, view.judge, view.generator) if part)
+    key = "-".join(part for part in (key, *view) if part)
     small = any(s.small for s in mine)
     return Table(key, title, head, tuple(lines), tuple(notes), small)
 
@@ -228,7 +241,8 @@ def _interval(figure: Interval, digits: int, sign: bool = False) -> str:
 
 def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
     """Transfer matrices, searched models x judges, for each method and length: of the similarity
-    by each generator, and of the text score. None where one judge read one searched model.
+    by each generator and against each reference, and of the text score. None where one judge
+    read one searched model.
 
     Settings without a searched model are lines of every matrix, to compare.
     """
@@ -236,21 +250,22 @@ def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
     for metric in ("similarity", "text_score"):
         judged = [r for r in rows if r.get("judge") and r.get(metric) is not None]
         drawn = metric == "similarity"
-        for generator in unique(r["generator"] for r in judged) if drawn else [None]:
-            mine = [r for r in judged if not drawn or r["generator"] == generator]
-            found += _heats(mine, metric, generator or "", seed)
+        blank = {"judge": ""} if drawn else {"judge": "", "generator": ""}  # who drew is no matter
+        for view in unique(view_of(r)._replace(**blank) for r in judged):
+            mine = [r for r in judged if view_of(r)._replace(**blank) == view]
+            found += _heats(mine, metric, view, seed)
     return found
 
 
-def _heats(rows: Sequence[Row], metric: str, generator: str, seed: int) -> Iterable[Heat]:
+def _heats(rows: Sequence[Row], metric: str, view: View, seed: int) -> Iterable[Heat]:
     judges, order = unique(view_of(row).judge for row in rows), settings(rows)
     models = unique(s.search_model for s in order if not s.baseline)
     if len(judges) * len(models) < 2:
         return
     groups = by_setting(rows)
     bare = [s for s in order if not s.search_model]
-    for method, length in unique(s[:2] for s in order if not s.baseline):
-        lines = [s for s in order if s[:2] == (method, length) and s.search_model] + bare
+    for own in unique(s._replace(search_model="") for s in order if not s.baseline):
+        lines = [s for s in order if s._replace(search_model="") == own and s.search_model] + bare
         figures = tuple(
             tuple(
                 mean_of([r for r in groups[s] if view_of(r).judge == judge], metric, seed)
@@ -259,8 +274,8 @@ def _heats(rows: Sequence[Row], metric: str, generator: str, seed: int) -> Itera
             for s in lines
         )
         names = tuple(s.search_model or f"{s.name()}, not searched" for s in lines)
-        title = f"{METRICS[metric].label.capitalize()} of {Setting(method, length).name()}"
-        title += f", drawn by {generator}" if generator else ""
-        own = tuple(tuple(judge in s.models for judge in judges) for s in lines)
-        small = any(map(is_small, (*models, *judges, generator)))
-        yield Heat(title, tuple(judges), names, figures, own, small)
+        title = f"{METRICS[metric].label.capitalize()} of {own.name()}"
+        title += f", {view_title(view)}" if any(view) else ""
+        searched = tuple(tuple(judge in s.models for judge in judges) for s in lines)
+        small = any(map(is_small, (*models, *judges, view.generator)))
+        yield Heat(title, tuple(judges), names, figures, searched, small)

@@ -1,0 +1,107 @@
+"""Entries of a plan that are right alone and wrong together."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from pez.errors import PezError
+from pez.evaluation.entries import known_name
+from pez.evaluation.plan import (
+    JUDGE,
+    OFFLINE_JUDGE,
+    TASKS,
+    MethodPlan,
+    Plan,
+    TaskPlan,
+    method_options,
+    painter_options,
+)
+
+_OF_TASK = {"of": "together", "things": "together", "frame": "together"}
+_OF_TASK |= {"sources": "mix", "weights": "mix"}
+
+
+def check(plan: Plan) -> None:
+    """PezError for a plan that cannot be followed."""
+    from pez.datasets import DATASETS
+    from pez.methods import METHODS
+
+    for data in plan.data:
+        if data.dataset or not data.manifest:
+            known_name(data.dataset, DATASETS, "data.dataset")
+    if plan.methods and not plan.models:
+        raise PezError('the plan has methods but no models; write models = ["mini"].')
+    needs = sorted({"random-words", "soft", "beginning"} & set(plan.baselines))
+    if needs and not (plan.models and plan.methods):
+        raise PezError(
+            f"the baseline {needs[0]} takes its lengths and models from the methods; add one."
+        )
+    for method in plan.methods:
+        known_name(method.name, METHODS, "methods.name")
+        for size in plan.sizes(method):
+            method_options(method, ("",), size, 0, plan.dtype, plan.task.name)
+    for generator in plan.generators:
+        painter_options(generator)
+        if generator.image_seeds and generator.pictures not in (1, len(generator.image_seeds)):
+            raise PezError(
+                f"the generator {generator.name} has both pictures and image_seeds; leave one away."
+            )
+    _distinct([m.label or m.name for m in plan.methods], "methods")
+    _distinct([g.label or g.name for g in plan.generators], "generators")
+    _check_task(plan)
+    searched = {name for model in plan.models for name in model}
+    if both := [judge for judge in plan.judges if judge in searched]:
+        raise PezError(
+            f"{both[0]} is searched and would judge its own prompts; choose another judge, or "
+            "name it among the readers, which only compare prompts with originals."
+        )
+
+
+def _check_task(plan: Plan) -> None:
+    """PezError for entries that the plan's task has no use for."""
+    task = plan.task
+    for own in fields(TaskPlan):
+        wanted = _OF_TASK.get(own.name, task.name)
+        if wanted != task.name and getattr(task, own.name) != own.default:
+            raise PezError(f"[task]: {own.name} is of the task {wanted}, not of {task.name}.")
+    for name in plan.baselines:
+        if name not in TASKS[task.name]:
+            raise PezError(
+                f"baselines: {name} is none of the task {task.name}; there are "
+                f"{', '.join(TASKS[task.name])}."
+            )
+    usual = MethodPlan("").lengths
+    for method in plan.methods:
+        wrong = "lengths" if method.lengths != usual else ""
+        wrong = wrong if task.name == "distill" else "ratios" if method.ratios else ""
+        if wrong:
+            other = "ratios" if wrong == "lengths" else "lengths"
+            raise PezError(f"methods.{wrong}: the task {task.name} goes by {other}.")
+        if method.name == "soft" and task.things:
+            raise PezError("the method soft finds no text that could be framed with things.")
+    if any(data.group for data in plan.data) and task.name != "together":
+        raise PezError(f"data.group is of the task together, not of {task.name}.")
+    if task.things and ("{}" not in task.frame or "{thing}" not in task.frame):
+        raise PezError(
+            "task.frame must hold {thing} and {}, where the thing and the prompt go, not "
+            f"{task.frame!r}."
+        )
+
+
+def _distinct(labels: list[str], where: str) -> None:
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise PezError(f"{where} holds {twice[0]!r} twice; tell them apart by label = NAME.")
+
+
+def with_judge(plan: Plan) -> Plan:
+    """The paper's judge, or the shipped one where only shipped models are searched."""
+    from pez.models.shipped import shipped_names
+
+    searched = {name for model in plan.models for name in model}
+    shipped = set(shipped_names())
+    offline = bool(searched) and searched <= shipped and OFFLINE_JUDGE not in searched
+    judge = OFFLINE_JUDGE if offline else JUDGE
+    if judge in searched:
+        raise PezError(f"the default judge {judge} is searched; write judges = [...].")
+    return replace(plan, judges=(judge,))
