@@ -112,7 +112,7 @@ class Vgd:
     ) -> tuple[Tensor, Tensor]:
         """Beams (b, m, n + 1), the best first, and log p (b, m) of their words."""
         ids, told = begun["ids"], begun["told"]
-        b, kept, n = ids.shape
+        kept, n = ids.shape[1:]
         if n == self._said(problem):  # there all beams are one
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
