@@ -21,7 +21,7 @@ HERE = Path(__file__).parent / "models"
 NOTES = {
     "mini": "captions at every third step only from step 2,000, random word lists from 3,000, "
     "the fixed temperature and searched negatives from 4,000; from 5,312 on the image tower alone, "
-    "with the style weighed like the thing; from 6,406 again with a fresh rate of 2e-3 on the way down",
+    "with the style weighed like the thing; from 6,406 once more, at a higher rate",
     "mini-b": "stopped after a part of its steps for want of time: a weak model",
     "mini-judge": "a learned temperature and no searched negatives up to step 3,500, then a fixed "
     "one, searched negatives and the style weighed like the thing",

@@ -18,10 +18,11 @@ from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
-from pez.session import Item, Watch, open_reader, reader_vocabulary, run
+from pez.session import Item, Watch, open_method, open_reader, reader_vocabulary, run
 from pez.sources import Part, joined_key, mix_key, mix_parts, text_key
 from pez.template import check_length
 from pez.vocabulary import unit_rows
+from pez.wording import open_language
 
 Source = str | Path | Image.Image
 Warn = Callable[[str], None]
@@ -131,6 +132,7 @@ def distill(
     ]
     results: list[Result | None] = [None] * len(items)
     outer = watch or Watch()
+    language = open_language(reader, options, open_method(options))
     for length in sorted(set(lengths)):  # rows of a batch have one length
         places = [n for n, own in enumerate(lengths) if own == length]
 
@@ -138,8 +140,9 @@ def distill(
             if outer.result:
                 outer.result(places[n], result)
 
-        inner = replace(outer, result=tell)
-        found = run(reader, [items[n] for n in places], options, inner, length)
+        told = outer.note if length == min(lengths) else None  # once, not for each length
+        inner = replace(outer, result=tell, note=told)
+        found = run(reader, [items[n] for n in places], options, inner, length, language)
         for n, result in zip(places, found, strict=True):
             results[n] = result
     whole = _whole(results)

@@ -23,7 +23,7 @@ from pez.methods.random import Random
 from pez.models import Reader
 from pez.models.language import LanguageModel, open_language_model
 from pez.objectives.fluency import Fluent
-from pez.objectives.match import Match, Targets
+from pez.objectives.match import Targets
 from pez.options import InvertOptions, SearchOptions
 from pez.problem import Problem
 from pez.session import Item, _result
@@ -164,16 +164,17 @@ def test_score_and_perplexity_are_of_the_returned_text_under_several_models(
 
 
 def test_restarts_are_chosen_by_match_and_fluency_together(
-    mini: Reader, looks: Tensor, mini_lm: LanguageModel
+    mini: Reader, make_problem: ProblemMaker, mini_lm: LanguageModel
 ) -> None:
     """A caption against the same words in disorder: with fluency the caption must win."""
     texts = ["a photo of an octopus in the winter", "winter octopus the of photo in an a"]
-    match = Match(mini, [Targets(mini.encode_text([texts[1]]), torch.ones(1))])
-    item, method = Item(match.items[0], ["x"], "x"), make_method("random")
+    target = mini.encode_text([texts[1]])
+    problem = make_problem(mini, [target])
+    item, method = Item(Targets(target, torch.ones(1)), ["x"], "x"), make_method("random")
     found = [Found(jobs_for(1)[0], mini.tokens.encode(text), 0.0, 1, 0.0) for text in texts]
     for weight, expected in ((0.0, texts[1]), (1.0, texts[0])):
         options = SearchOptions(method="random", fluency=weight)
-        result = _result(mini, match, item, 0, found, method, options, mini_lm, False)
+        result = _result(mini, problem, item, 0, found, method, options, mini_lm, False)
         assert result.prompt == expected
 
 

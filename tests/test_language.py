@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,22 +28,42 @@ CPU = torch.device("cpu")
 WORDS = ("<s>", "<unk>", "a", "red", "boot", "fish", "on")
 
 
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny GPT-2 of random weights whose tokens are the few WORDS."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+def tiny(folder: Path, tokenizer: Any, start: str) -> Path:
+    """The folder of a tiny GPT-2 of random weights with that tokenizer."""
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("stranger")
-    plain = Tokenizer(models.WordLevel({w: n for n, w in enumerate(WORDS)}, unk_token="<unk>"))
-    plain.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    size = tokenizer.get_vocab_size()
+    unknown = "<unk>" if "<unk>" in tokenizer.get_vocab() else None
     PreTrainedTokenizerFast(
-        tokenizer_object=plain, bos_token="<s>", unk_token="<unk>"
+        tokenizer_object=tokenizer, bos_token=start, unk_token=unknown
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    size = {"vocab_size": len(WORDS), "n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 2}
-    GPT2LMHeadModel(GPT2Config(**size)).save_pretrained(folder)
+    config = GPT2Config(vocab_size=size, n_positions=16, n_embd=8, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model whose tokens are the few WORDS."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    plain = Tokenizer(models.WordLevel({w: n for n, w in enumerate(WORDS)}, unk_token="<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    return tiny(tmp_path_factory.mktemp("stranger"), plain, "<s>")
+
+
+@pytest.fixture(scope="module")
+def bytewise(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """A language model with byte pairs as GPT-2's: a blank belongs to the word behind it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    plain = Tokenizer(models.BPE())
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore
+    rules = trainers.BpeTrainer(vocab_size=500, special_tokens=["<s>"], show_progress=False)
+    captions = (data_folder() / "banks" / "captions.txt").read_text().splitlines()[:500]
+    plain.train_from_iterator(captions, rules)
+    return open_language_model(str(tiny(tmp_path_factory.mktemp("bytes"), plain, "<s>")), "cpu")
 
 
 def drawn(problem: Problem, count: int, seed: int = 0) -> Tensor:
@@ -128,6 +149,20 @@ def test_a_word_of_the_template_may_be_several_tokens(
     ids = drawn(problem, 3)
     expected = [math.log(p or 1) for p in mini_lm.perplexities(texts_of(problem, ids))]
     assert problem.nll(ids).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_words_of_byte_pairs_are_read_with_the_blank_before_them(
+    problem: Problem, bytewise: LanguageModel
+) -> None:
+    vocabulary = problem.vocabulary
+    prior = Prior.of(bytewise, vocabulary.tokens, vocabulary.ids)
+    assert 50 < len(prior.ids) < len(vocabulary.ids)
+    pieces = bytewise.tokenizer.convert_ids_to_tokens(prior.words.tolist())
+    assert pieces == ["\u0120" + vocabulary.tokens.decode([i]) for i in prior.ids.tolist()]
+    ids = prior.ids[torch.randint(len(prior.ids), (4, 5))]
+    texts = [" " + vocabulary.tokens.decode(row) for row in ids.tolist()]
+    expected = [math.log(p or 1) for p in bytewise.perplexities(texts)]
+    assert prior.nll(ids).tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_only_words_that_are_one_token_of_the_model_are_searched(

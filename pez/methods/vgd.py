@@ -34,9 +34,10 @@ class Vgd:
     et al. 2019, Gumbel top-k) as all those of restarts and other seeds are.
 
     The paper writes the best single word into the instruction of a chat model. A plain language
-    model takes no instruction: here it says one of the ``hints`` best single words with the
-    chance ``hint`` at every place, none of them twice; hint=0 leaves it unguided. Rating the
-    words takes a forward pass each, once for all rows, that no step counts.
+    model takes no instruction: here it says the best single word, or one of the ``hints`` best,
+    with the chance ``hint`` at every place, none of them twice; hint=0 leaves it unguided. On
+    mini one hint did best, more of them or likelier ones brought the same thing by other names.
+    Rating the words takes a forward pass each, once for all rows, that no step counts.
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -48,8 +49,8 @@ class Vgd:
     beams: int = 10
     candidates: int = 100  # judged in a step, of all beams together
     alpha: float = 1.5
-    hint: float = 0.2
-    hints: int = 8
+    hint: float = 0.05
+    hints: int = 1
 
     def __post_init__(self) -> None:
         check_counts(self, "beams", "candidates", "hints")
@@ -112,7 +113,7 @@ class Vgd:
     ) -> tuple[Tensor, Tensor]:
         """Beams (b, m, n + 1), the best first, and log p (b, m) of their words."""
         ids, told = begun["ids"], begun["told"]
-        _b, kept, n = ids.shape
+        kept, n = ids.shape[1:]
         if n == self._said(problem):  # there all beams are one
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])

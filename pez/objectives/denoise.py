@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +33,6 @@ class Denoise:
     each step. Reading a prompt costs one pass of the text encoder and one of the U-Net for each
     noisy picture; passes are counted by prompts.
     """
-
-    linear: ClassVar[bool] = False
 
     reader: Denoiser
     items: list[Targets]
@@ -67,6 +65,11 @@ class Denoise:
         noise = torch.randn(self.noises, *self.shape, generator=torch.Generator().manual_seed(0))
         device = self.reader.table.device
         return times.to(device), noise.to(device)
+
+    @property
+    def linear(self) -> bool:
+        """Errors of a U-Net are not."""
+        return False
 
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None

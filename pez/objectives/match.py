@@ -40,8 +40,6 @@ class Match:
 
     batch: ClassVar[int] = 512  # prompts that may be read at once
 
-    linear: ClassVar[bool] = True
-
     reader: Reader
     items: list[Targets]
 
@@ -55,6 +53,11 @@ class Match:
         """Features (n, t, e) and weights (n, t) of items that share one number of targets."""
         features = torch.stack([t.features for t in self.items])
         return features, torch.stack([t.normalised() for t in self.items])
+
+    @property
+    def linear(self) -> bool:
+        """Cosines with fixed directions are."""
+        return True
 
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
