@@ -39,7 +39,8 @@ from benchmarks import curves, plot, quality  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
 from pez.result import Result  # noqa: E402
-from pez.session import Watch, open_method, run  # noqa: E402
+from pez.runs import run  # noqa: E402
+from pez.session import Watch, open_method  # noqa: E402
 from pez.verbs import image_items  # noqa: E402
 
 

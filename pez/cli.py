@@ -168,11 +168,16 @@ def _add_options(
             group.add_argument(
                 flag,
                 dest=field.name,
-                type=type(default),
+                type=length if field.name == "length" else type(default),
                 default=default,
                 metavar=metavar,
                 help=shown,
             )
+
+
+def length(text: str) -> int:
+    """A number of tokens; ``auto`` is 0."""
+    return 0 if text == "auto" else int(text)
 
 
 def read_options(kind: type[O], args: argparse.Namespace) -> O:

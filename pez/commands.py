@@ -18,7 +18,8 @@ from pez.images import expand_sources, pixels_key, read_image
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
 from pez.resume import note, resume
-from pez.session import Watch, open_reader, run
+from pez.runs import run
+from pez.session import Watch, open_reader
 from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
 from pez.verbs import distill as distill_texts
 from pez.verbs import image_items

@@ -27,7 +27,6 @@ def _option(default: Any, text: str, flag: str = "", metavar: str = "") -> Any:
 class SearchOptions:
     """What every searching verb takes."""
 
-    least_length: ClassVar[int] = 1
     objective: ClassVar[str] = "match"
 
     model: tuple[str, ...] = _option(
@@ -46,14 +45,21 @@ class SearchOptions:
     set: tuple[str, ...] = _option(
         (), "an option of the method (see pez methods)", metavar="NAME=VALUE"
     )
-    length: int = _option(16, "tokens of the prompt that --template does not fix", metavar="N")
+    length: int = _option(
+        16,
+        "tokens of the prompt that --template does not fix; auto (0) stops when more bring nothing",
+        metavar="N|auto",
+    )
     style: str = _option(
         "",
         "form of the prompt: words (in a row), phrases (words between commas) or caption; commas "
-        "and articles count for --length (phrases for pursuit, words for the other methods)",
+        "and articles count for --length (phrases for pursuit from 7 tokens on, else words)",
         metavar="NAME",
     )
     steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
+    also_negative: bool = _option(
+        False, "find a negative prompt too: what the prompt says and the target does not show"
+    )
     restarts: int = _option(
         1, "searches of one target from different starts; the best is kept", metavar="N"
     )
@@ -111,7 +117,7 @@ class SearchOptions:
         """Raise PezError for values of another kind and numbers that make no sense."""
         for option in fields(self):
             _check_kind(option.name, getattr(self, option.name), option.default)
-        least = {"length": self.least_length, "restarts": 1}
+        least = {"restarts": 1}
         for name in ("length", "steps", "restarts", "batch_size", "patience", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
             if value < low or (value > MOST and name != "seed"):
@@ -156,7 +162,6 @@ class InvertOptions(SearchOptions):
 class DistillOptions(SearchOptions):
     """Options of ``pez distill``; ``length`` 0 means by ``ratio``."""
 
-    least_length: ClassVar[int] = 0
     length: int = _option(0, "tokens of the shorter prompt; 0 goes by --ratio", metavar="N")
     ratio: float = _option(
         0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X"

@@ -37,6 +37,7 @@ class Result:
     interrupted: bool = False  # the search was stopped before its budget
     finished: float = 0.0  # when, in seconds since 1970
     soft_score: float | None = None  # of continuous embeddings, not of the prompt
+    negative: str | None = None  # the negative prompt, with --also-negative
     perplexity: float | None = None  # of the prompt, by a language model if one was named
     embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -44,7 +45,7 @@ class Result:
         """One line; ``history`` only if it was recorded, never the embeddings."""
         fields = asdict(replace(self, embeddings=None))
         del fields["embeddings"]
-        for name in ("history", "soft_score", "perplexity"):
+        for name in ("history", "soft_score", "negative", "perplexity"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False)

@@ -21,7 +21,7 @@ from pez.options import SearchOptions
 from pez.problem import Job, Problem
 from pez.result import Result
 from pez.starts import STARTS
-from pez.styles import style_template
+from pez.styles import style_template, usual_style
 from pez.template import Template, check_length, freeze, parse_template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
 from pez.wording import memory, open_language, surprises, with_language
@@ -92,7 +92,7 @@ def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
     return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
 
 
-def run(
+def search_items(
     reader: Reader,
     items: Sequence[Item],
     options: SearchOptions,
@@ -198,8 +198,8 @@ def _form(options: SearchOptions, length: int) -> str:
         if options.style:
             raise PezError("--style and --template are both given; leave one away.")
         return options.template
-    style = options.style or usual(method_class(options.method), "style")
-    return style_template(style, length)
+    own = usual_style(usual(method_class(options.method), "style"), length)
+    return style_template(options.style or own, length)
 
 
 def _start(words: int, length: int, steps: int) -> str:

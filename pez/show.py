@@ -86,11 +86,12 @@ class InOrder:
 
 
 def summary(result: Result) -> str:
-    """One line about a result for stderr."""
+    """A line about a result for stderr, and one for its negative prompt."""
     cut = ", stopped early" if result.interrupted else ""
     soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
     read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
     return (
         f"score {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
         f"{result.seconds:.1f} s{cut}"
+        + (f"\npez: negative: {result.negative}" if result.negative else "")
     )

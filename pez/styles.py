@@ -13,6 +13,14 @@ STYLES = {
 }
 
 
+SHORT = 7  # tokens below which commas would take the place of words that tell more
+
+
+def usual_style(style: str, length: int) -> str:
+    """A method's own ``style`` for prompts of ``length`` tokens: words in a row if it is short."""
+    return style if length >= SHORT else "words"
+
+
 def style_template(style: str, length: int) -> str:
     """The template of a ``style`` whose whole prompt has at most ``length`` tokens, where comma
     and article count one each. PezError for an unknown style.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
+COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
 PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
 
 
@@ -85,7 +87,8 @@ class Tokens:
 
     def decode(self, ids: list[int]) -> str:
         """The text a person would type for ``ids``."""
-        return str(self._plain.decode(ids)).strip()
+        text = str(self._plain.decode(ids)).strip()
+        return COMMA.sub(",", text) if self._is_clip else text
 
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.

@@ -18,7 +18,8 @@ from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
-from pez.session import Item, Watch, open_method, open_reader, reader_vocabulary, run
+from pez.runs import run
+from pez.session import Item, Watch, open_method, open_reader, reader_vocabulary
 from pez.sources import Part, joined_key, mix_key, mix_parts, text_key
 from pez.template import check_length
 from pez.vocabulary import unit_rows

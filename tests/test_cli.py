@@ -111,7 +111,7 @@ def test_json_tells_all_about_a_prompt(folder: Path, mini: Reader, capsys: CAPTU
     assert main(["invert", "photos/p0.png", *QUICK, "--json", "--history", "--restarts", "2"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert row["ids"] == mini.tokens.encode(row["prompt"])
-    assert (row["model"], row["method"], row["seed"]) == ("mini", "pez", 0)
+    assert (row["model"], row["method"], row["seed"]) == ("mini", "pursuit", 0)
     assert row["targets"] == ["photos/p0.png"]
     assert row["steps"] == len(row["history"]) == 20
     assert row["seconds"] > 0
@@ -140,9 +140,9 @@ BAD = {
     "dead address": "invert http://127.0.0.1:9/a.png",
     "one of together is bad": "invert --together photos/p0.png cut.png",
     "length over the limit": "invert photos/p0.png --length 400",
-    "length 0": "invert photos/p0.png --length 0",
+    "length -1": "invert photos/p0.png --length -1",
     "length is no number": "invert photos/p0.png --length many",
-    "steps 0": "invert photos/p0.png --steps 0",
+    "steps 0": "invert photos/p0.png --steps -1",
     "steps beyond reason": "invert photos/p0.png --steps 99999999999999999999",
     "restarts 0": "invert photos/p0.png --restarts 0",
     "endless rate": "invert photos/p0.png --lr inf",
@@ -156,7 +156,7 @@ BAD = {
     "unknown method": "invert photos/p0.png --method magic",
     "unknown device": "invert photos/p0.png --device abacus",
     "unknown dtype": "invert photos/p0.png --dtype int3",
-    "unknown schedule": "invert photos/p0.png --schedule steep",
+    "unknown schedule": "invert photos/p0.png --method pez --schedule steep",
     "no slot": "invert photos/p0.png --template flat",
     "no words": "invert photos/p0.png --vocabulary words.txt",
     "no word list": "invert photos/p0.png --vocabulary nope.txt",
@@ -172,7 +172,7 @@ BAD = {
     "picture of texts": "distill bomb.png",
     "texts of another code": "distill none/latin.txt",
     "distill restarts 0": "distill cat --restarts 0",
-    "distill steps 0": "distill cat --steps 0",
+    "distill steps 0": "distill cat --steps -1",
     "ratio 0": "distill cat --ratio 0",
     "distill too long": "distill cat --length 400",
     "weight is no number": "mix --text cat=much",

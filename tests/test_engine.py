@@ -370,6 +370,7 @@ def test_the_best_restart_is_returned(
     mini: Reader, looks: Tensor, pictures: list[Image.Image]
 ) -> None:
     settings: dict[str, Any] = {"reader": mini, "length": 4, "steps": 10, "history": True}
+    settings |= {"method": "pez", "init": "random"}
     results = pez.invert(pictures[:2], restarts=4, **settings)
     narrow = pez.invert(pictures[:2], restarts=4, rows=3, **settings)
     first = pez.invert(pictures[:2], restarts=1, **settings)

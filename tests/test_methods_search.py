@@ -143,6 +143,7 @@ def test_a_result_counts_the_words_rated_before_the_first_step(
     mini: Reader, pictures: list[Image.Image]
 ) -> None:
     settings: dict[str, Any] = {"reader": mini, "steps": 2, "length": 2, "restarts": 2}
+    settings["method"] = "pez"
     plain, rated = (pez.invert(pictures[0], init=init, **settings) for init in ("random", "words"))
     assert isinstance(plain, pez.Result) and plain.passes == {"forward": 4, "backward": 4}
     assert isinstance(rated, pez.Result) and rated.passes["backward"] == 4

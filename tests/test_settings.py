@@ -93,7 +93,13 @@ def test_settings_are_recorded_and_decide_the_fingerprint() -> None:
 def test_settings_steer_the_search_and_stand_in_the_result(
     mini: Reader, pictures: list[Image.Image]
 ) -> None:
-    quick: dict[str, Any] = {"reader": mini, "steps": 6, "length": 3, "history": True}
+    quick: dict[str, Any] = {
+        "reader": mini,
+        "method": "pez",
+        "steps": 6,
+        "length": 3,
+        "history": True,
+    }
     stays = pez.invert(pictures[0], set={"lr": 0.0, "betas": (0.5, 0.9)}, **quick)
     moves = pez.invert(pictures[0], set="lr=0.5", **quick)
     assert isinstance(stays, pez.Result) and isinstance(moves, pez.Result)
@@ -105,7 +111,7 @@ def test_settings_steer_the_search_and_stand_in_the_result(
 def test_a_wrong_setting_is_told_before_a_model_is_loaded(capsys: CAPTURE) -> None:
     command = ["invert", "data", "--model", "no/such-model", "--set", "speed=3"]
     assert main(command) == 2
-    assert "the method pez has no option 'speed'" in capsys.readouterr().err
+    assert "the method pursuit has no option 'speed'" in capsys.readouterr().err
 
 
 def test_methods_are_listed_with_their_options_and_defaults(capsys: CAPTURE) -> None:

@@ -10,7 +10,8 @@ from pez.errors import PezError
 from pez.evaluation.work import Report, Task
 from pez.models import Reader
 from pez.options import DistillOptions, SearchOptions
-from pez.session import Item, Watch, run
+from pez.runs import run
+from pez.session import Item, Watch
 from pez.verbs import distill, image_items, mix_item
 
 

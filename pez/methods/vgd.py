@@ -37,7 +37,7 @@ class Vgd:
     model takes no instruction: here it says the best single word, or one of the ``hints`` best,
     with the chance ``hint`` at every place, none of them twice; hint=0 leaves it unguided. On
     mini one hint did best, more of them or likelier ones brought the same thing by other names.
-    Rating the words takes a forward pass each, once for all rows, that no step counts.
+    Rating the words takes a forward pass each, once for all rows (:meth:`start_forwards`).
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -60,6 +60,10 @@ class Vgd:
     def forwards(self) -> int:
         """The candidates, and the best of them as a whole prompt."""
         return self.candidates + 1
+
+    def start_forwards(self, problem: Problem) -> int:
+        """One for each word, whose scores tell the hints."""
+        return len(problem.vocabulary.ids)
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
