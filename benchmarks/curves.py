@@ -12,9 +12,13 @@ import numpy as np
 
 from pez.evaluation.stats import Interval, paired_difference
 
-AXES = ("passes", "seconds")
+AXES = ("passes", "alone", "seconds")
 READERS = ("judge", "searched")
-ACROSS = {"passes": "text-tower passes", "seconds": "seconds a picture"}
+ACROSS = {
+    "passes": "text-tower passes of a picture",
+    "alone": "text-tower passes, what is rated once for all pictures included",
+    "seconds": "seconds a picture",
+}
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,12 @@ def markdown(made: Made) -> str:
         f"`{made.split}`), {len(made.seeds)} seed(s), {plan['length']} tokens. Searched in "
         f"`{searched}`; the judge, `{plan['judge']}`, is never",
         "searched. Median [quartiles] over scenes and seeds of the best prompt so far, chosen by",
-        "the search's own score and read afresh. Passes are one picture's by itself, forward and",
-        "backward together, those before the first step included, a pass of several models once",
-        "for each; a method that anneals over its steps had as many as the largest budget pays",
-        "for. Seconds are those of a batch of all scenes on one core, divided by their number.",
+        "the search's own score and read afresh. Passes are forward and backward together, a pass",
+        "of several models once for each. What does not depend on the picture (words, phrases or",
+        "a bank rated once for all) counts in the tables that say so, as if a picture were",
+        "searched by itself, and in the seconds as the batch shares it. A method that anneals over",
+        "its steps had as many as its largest budget pays for. Seconds are those of a batch of all",
+        "scenes on one core, divided by their number.",
         "Empty: no prompt yet, or the run had ended. All models are small and know only a",
         "synthetic world: these figures compare searches, not how good prompts are on Stable",
         "Diffusion.",

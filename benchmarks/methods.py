@@ -7,10 +7,10 @@
 Each method of methods.toml runs once at the largest budget, all pictures as one batch. For each
 smaller budget the prompt is what the search would have given so far: the best by its *own* score.
 Its text is then read afresh by the searched model and by a judge that is never searched. Passes
-are text-tower passes of one picture searched by itself, those before the first step included
-(words or a bank rated), a pass of several models once for each; seconds are the batch's divided
-by its pictures, on one core; ``--workers`` batches run side by side. With ``--rows FILE`` a
-killed run goes on where it stopped.
+are text-tower passes of one picture, a pass of several models once for each, once without and
+once (``alone``) with what is rated before the first step for all pictures (words, a bank);
+seconds are the batch's divided by its pictures, on one core; ``--workers`` batches run side by
+side. With ``--rows FILE`` a killed run goes on where it stopped.
 Needs the font that data/world.py draws with.
 """
 
@@ -75,8 +75,10 @@ class Scenes:
         return out
 
 
-def ways_of(plan: dict[str, Any], most: int, choosing: bool) -> list[Way]:
-    """The lines of a plan, each with as many steps as ``most`` passes pay for."""
+def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
+    """The lines of a plan, each with as many steps as its ``most`` passes pay for, or
+    ``longest`` if that is less.
+    """
     ways = []
     for entry in plan["methods"]:
         alternatives = entry.get("alternatives", []) if choosing else []
@@ -95,6 +97,7 @@ def ways_of(plan: dict[str, Any], most: int, choosing: bool) -> list[Way]:
                 method=entry["name"], set=settings, length=plan["length"], history=True, **options
             )
             method = open_method(own)
+            most = min(entry.get("most", plan["most"]), longest)
             steps = max(1, most // (len(models) * (method.forwards + method.backwards)))
             ways.append(Way(label, models, replace(own, steps=steps)))
     return ways
@@ -131,7 +134,8 @@ def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -
     cost = len(way.models) * (method.forwards + method.backwards)
     return {
         "results": results,
-        "passes": [len(way.models) * start + cost * (n + 1) for n in range(options.steps)],
+        "passes": [cost * (n + 1) for n in range(options.steps)],
+        "alone": [len(way.models) * start + cost * (n + 1) for n in range(options.steps)],
         "seconds": [(stamp - begin) / len(items) for stamp in clock],
     }
 
@@ -232,9 +236,10 @@ def main() -> None:
     args = parser.parse_args()
     split = plan["splits"][args.split]
     seeds = split["seeds"][: args.seeds]
-    budgets = {axis: plan[axis] for axis in curves.AXES}
+    budgets = {axis: plan.get(axis, plan["passes"]) for axis in curves.AXES}
     if args.most:
-        budgets["passes"] = [n for n in plan["passes"] if n <= args.most]
+        for axis in ("passes", "alone"):
+            budgets[axis] = [n for n in budgets[axis] if n <= args.most]
     ways = ways_of(plan, max(budgets["passes"]), args.split == "choose")
     if args.method:
         ways = [w for w in ways if w.options.method in args.method or w.label == plan["ours"]]

@@ -22,9 +22,10 @@ NOTES = {
     "mini": "captions at every third step only from step 2,000, random word lists from 3,000, "
     "the fixed temperature and searched negatives from 4,000; from 5,312 on the image tower alone, "
     "with the style weighed like the thing; from 6,406 once more, at a higher rate",
-    "mini-b": "stopped after a part of its steps for want of time: a weak model",
+    "mini-b": "its schedule was lengthened from 2,500 to 5,000 steps after step 500",
     "mini-judge": "a learned temperature and no searched negatives up to step 3,500, then a fixed "
-    "one, searched negatives and the style weighed like the thing",
+    "one, searched negatives and the style weighed like the thing; from 5,468 on the image tower "
+    "alone, at a higher rate",
 }
 
 

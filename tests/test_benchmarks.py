@@ -16,6 +16,7 @@ from benchmarks.methods import best_steps, ways_of
 PLAN = {
     "models": ["mini"],
     "length": 4,
+    "most": 1000,
     "options": {"init": "words"},
     "methods": [
         {"name": "pez", "options": {"init": "random"}},

@@ -120,7 +120,7 @@ class MethodPlan:
 
     name: str = entry(text)
     lengths: tuple[int, ...] = entry(many(number(1)), (16,))
-    steps: int = entry(number(1), 500)
+    steps: int = entry(number(0), 0)  # 0 is the method's own number
     label: str = entry(text, "")
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
     ratios: tuple[float, ...] = entry(many(above_zero(1)), ())

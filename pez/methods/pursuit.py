@@ -7,8 +7,8 @@ Algorithm 1), and one prompt more: all those exchanges together that were improv
 themselves, the best of each place. The best of all goes on, and never one that is worse.
 
 With it belongs ``--style phrases`` (:mod:`pez.styles`): words between commas transfer better to
-models that were not searched than the same number of words in a row. ``benchmarks/tried.md`` has
-what was tried.
+models that were not searched than the same number of words in a row.
+``benchmarks/methods-choose.md`` has what was tried.
 """
 
 from __future__ import annotations
