@@ -25,7 +25,7 @@ from pez.session import Watch, open_reader
 from pez.show import Bar
 from pez.verbs import invert, score
 
-STEPS = 300
+SEARCHED = ("mini", "mini-b")
 DRAWN = 4  # pictures of each text
 
 
@@ -33,7 +33,7 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     """Invert the ``seed``-th sample, draw its prompt and write ``folder``/index.html."""
     choices = [s for s in samples("attributes") if s.attributes["size"] == "large"]
     sample = choices[seed % len(choices)]
-    options = InvertOptions(model=("mini",), length=8, steps=STEPS, restarts=4, history=True)
+    options = InvertOptions(model=SEARCHED, length=8, restarts=4, history=True)
     print(f"picture   {sample.path}", file=sys.stderr)
     reader = open_reader(options)
     bar = Bar(lines=6)
@@ -46,7 +46,7 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     rows = compare(sample, result, reader, judge)
     print(result.prompt)
     for name, text, own, judged in rows:
-        print(f"{name:<14} mini {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
+        print(f"{name:<14} searched {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
     drawn = draw_again(sample, {name: text for name, text, _, _ in rows}, judge)
     for name, _, likeness in drawn:
         print(f"drawn again from the {name}: {likeness:.3f} like the original", file=sys.stderr)
@@ -61,8 +61,8 @@ def run_demo(folder: Path, seed: int = 0) -> int:
         ) from None
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
-        "mini and mini-sd are small models of a synthetic world: they show that the machinery "
-        "works.\n"
+        "mini, mini-b and mini-sd are small models of a synthetic world: they show that the "
+        "machinery works.\n"
         "For a real picture: pez invert cat.jpg   (fetches ViT-L-14/openai once, 1.7 GB)",
         file=sys.stderr,
     )
@@ -72,7 +72,9 @@ def run_demo(folder: Path, seed: int = 0) -> int:
 def compare(
     sample: Sample, result: Result, searched: Reader, judge: Reader
 ) -> list[tuple[str, str, float, float]]:
-    """Name, text, and cosine under mini and the judge: found, true caption, random words."""
+    """Name, text, and cosine under the searched models and the judge: of the found prompt, the
+    true caption and random words.
+    """
     words = random.Random(0).sample(searched.own_words or [], 8)
     texts = {
         "found prompt": result.prompt,
@@ -147,8 +149,8 @@ svg{{width:100%;height:auto}} .note{{color:#666;font-size:.9rem}}
 <h1>A picture becomes a prompt</h1>
 <div class=top><img alt="the picture" src="data:image/png;base64,{picture}">
 <div class=prompt>{html.escape(result.prompt)}</div></div>
-<table><tr><th>text<th><th>mini<th>judge{lines}</table>
-<p>Cosine with the picture, under the searched model and under one that was never searched.</p>
+<table><tr><th>text<th><th>searched<th>judge{lines}</table>
+<p>Cosine with the picture, under the searched models and under one that was never searched.</p>
 <h2>And a picture again</h2>
 <div class=top><figure><img alt="the picture" src="data:image/png;base64,{picture}">
 <figcaption>original<br>&nbsp;</figcaption></figure>{again}</div>
@@ -156,8 +158,8 @@ svg{{width:100%;height:auto}} .note{{color:#666;font-size:.9rem}}
 under the judge, their mean.</p>
 <h2>The search</h2>
 {_curve([row["score"] for row in result.history or []])}
-<p class=note>{result.steps} steps of PEZ, {result.seconds:.1f} s. All models here are small
-and know only a synthetic world: this shows that the machinery works, not how
+<p class=note>{result.steps} steps of {result.method}, {result.seconds:.1f} s. All models
+here are small and know only a synthetic world: this shows that the machinery works, not how
 good prompts are on Stable Diffusion.</p></html>
 """
 
@@ -187,4 +189,4 @@ def _curve(scores: Sequence[float]) -> str:
 <g font-size=12 fill="#666"><text x=0 y=20>{high:.2f}</text>
 <text x=0 y={tall - 24}>{low:.2f}</text><text x=40 y={tall - 4}>step 0</text>
 <text x={wide - 60} y={tall - 4}>step {len(scores) - 1}</text></g></svg>
-<p class=note>Score of the projected prompt at each step (grey) and the best so far (red).</p>"""
+<p class=note>Score of the prompt at each step (grey) and the best so far (red).</p>"""

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from pez.errors import PezError
+from pez.kept import kept_features
 from pez.starts import RATED, best_words, pursued_words, random_words
 from pez.template import Template
 from pez.vocabulary import Vocabulary
@@ -126,6 +128,7 @@ class Problem:
     init: str | Tensor = "random"
     word_batch: int = 512
     language: Language | None = None
+    kept: Path | None = None  # a file for the words' features
 
     @cached_property
     def _fixed(self) -> Tensor:
@@ -200,8 +203,15 @@ class Problem:
 
     @cached_property
     def word_features(self) -> Tensor:
-        """Features (n, e) of every allowed word, computed once for all rows and items."""
-        with torch.no_grad():
-            chunks = self.vocabulary.ids.split(self.word_batch)
-            parts = [self.objective.features(self.vocabulary.embed(c)[:, None]) for c in chunks]
-            return torch.cat(parts)
+        """Features (n, e) of every allowed word, computed once for all rows and items, and for
+        all searches where they are ``kept``.
+        """
+        if self.kept:
+            return kept_features(self.kept, self.vocabulary.ids, self._rated)
+        return self._rated(self.vocabulary.ids)
+
+    @torch.no_grad()
+    def _rated(self, ids: Tensor) -> Tensor:
+        chunks = ids.split(self.word_batch)
+        parts = [self.objective.features(self.vocabulary.embed(c)[:, None]) for c in chunks]
+        return torch.cat(parts)

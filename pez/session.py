@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from pez.engine import Budget, Found, Progress, Stop, search
 from pez.errors import PezError
+from pez.kept import features_file
 from pez.methods import Method, make_method, method_class, start_forwards, usual
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
@@ -20,7 +21,7 @@ from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.problem import Job, Problem
 from pez.result import Result
-from pez.starts import STARTS
+from pez.starts import RATED, STARTS
 from pez.styles import style_template, usual_style
 from pez.template import Template, check_length, freeze, parse_template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
@@ -120,6 +121,12 @@ def search_items(
     language = language or open_language(reader, options, method)
     problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
     problem = with_language(problem, language, options, method, watch.note)
+    if objective.linear:
+        kept = features_file(f"{reader.name} {options.dtype}", problem.vocabulary.ids)
+        problem = replace(problem, kept=kept)
+        if kept and isinstance(init, str) and init in RATED and not kept.is_file() and watch.note:
+            count = len(problem.vocabulary.ids)
+            watch.note(f"rating {count:,} words once for {reader.name}; kept in {kept.parent}")
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)
