@@ -138,7 +138,26 @@ def markdown(made: Made) -> str:
     truth = {name: _quartiles(np.quantile(made.truth[name], [0.25, 0.5, 0.75])) for name in READERS}
     lines += ["", f"The true caption has {truth['judge']} under `{plan['judge']}` and"]
     lines += [f"{truth['searched']} under `{searched}`."]
+    for axis in ("passes", "alone"):
+        lines += _shares(made, axis)
     return "\n".join(lines) + "\n"
+
+
+def _shares(made: Made, axis: str) -> list[str]:
+    """For each method at its largest budget: the smallest one in which ours is as good."""
+    ours = made.at(made.plan["ours"], axis)
+    out = []
+    for method in made.methods:
+        mine = made.at(method, axis)
+        if method == made.plan["ours"] or not mine:
+            continue
+        most = max(mine)
+        reached = mine[most].quartiles["judge"][1]
+        enough = [b for b, line in sorted(ours.items()) if line.quartiles["judge"][1] >= reached]
+        when = f"within {enough[0]:g}" if enough else "within no budget"
+        out.append(f"| {method} | {most:g} | {reached:.3f} | {when} |")
+    head = f"| method | {ACROSS[axis]} | judge's median | `{made.plan['ours']}` is as good |"
+    return ["", head, "|---|---|---|---|", *out]
 
 
 def _table(made: Made, axis: str, cell: Any, skip: str = "") -> list[str]:
