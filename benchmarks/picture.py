@@ -20,7 +20,7 @@ SIDE, ROOM, GAP = 192, 92, 16
 def main() -> None:
     chosen = [samples(kind)[n] for kind in KINDS for n in (1, 4)][:8]
     found = pez.invert(
-        [str(s.path) for s in chosen], model="mini", length=8, restarts=4, device="cpu"
+        [str(s.path) for s in chosen], model=["mini", "mini-b"], length=8, restarts=4, device="cpu"
     )
     assert isinstance(found, list)
     draw_sheet([s.path for s in chosen], found).save(
