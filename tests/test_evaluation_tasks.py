@@ -153,7 +153,7 @@ def test_a_mix_is_compared_with_both_sources_and_the_weaker(
             for name in ("similarity", "text_score"):
                 both = [own[part][name] for part in ("first source", "second source")]
                 assert own["weaker source"][name] == pytest.approx(min(both), abs=2e-6)
-            assert both[0] != both[1]
+                assert both[0] != both[1]
             first = own["first source"]
             texts = first["caption"].split(" | ")
             assert len(texts) == 2 and " + " in item
