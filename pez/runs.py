@@ -14,7 +14,7 @@ from pez.models.language import LanguageModel
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.session import Item, Watch, search_items
+from pez.session import Item, Watch, search_items, starting_point
 
 MORE = 0.005  # of the score: what a longer prompt must bring to be worth its words
 LENGTHS = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 71)  # pairs of word and comma
@@ -78,7 +78,9 @@ def _sweep(
         own = usual(method_class(options.method), "style")
         options = replace(options, style=options.style or own)
     going = list(range(len(items)))
-    for length in (n for n in LENGTHS if n <= reader.limit):
+    form, _ = starting_point(reader, options, LENGTHS[0])
+    fixed = form.length - LENGTHS[0]  # words of the template or to keep, beside those searched
+    for length in (n for n in LENGTHS if n + fixed <= reader.limit):
         quiet = replace(watch, result=None, note=watch.note if length == LENGTHS[0] else None)
         found = search_items(reader, [items[n] for n in going], options, quiet, length, language)
         left = []

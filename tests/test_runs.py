@@ -40,6 +40,17 @@ def test_the_length_found_is_where_more_brings_nothing(
         assert result.options["length"] == 0
 
 
+def test_words_of_a_template_leave_less_to_search(
+    pictures: list[Image.Image], mini: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though more always brings something, no prompt is longer than the model reads."""
+    monkeypatch.setattr("pez.runs.MORE", -9.0)
+    each: list[dict[str, Any]] = [{"template": "a photo of a {}, drawn"}, {"keep": "boat"}]
+    for settings in each:
+        found: Any = pez.invert(pictures[0], reader=mini, length=0, steps=1, **settings)
+        assert mini.limit - 4 <= len(found.ids) <= mini.limit
+
+
 @pytest.mark.parametrize("settings", [{"length": 0}, {"length": 5, "also_negative": True}])
 def test_each_result_is_told_once(
     settings: dict[str, Any], pictures: list[Image.Image], mini: Reader
