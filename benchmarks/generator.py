@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def main() -> None:
     grid = Image.new("RGB", (10 * 64, 4 * 64))
     for n, image in enumerate(images):
         grid.paste(image, (n % 10 * 64, n // 10 * 64))
-    place = ROOT / "benchmarks" if args.write else Path("/tmp")
+    place = ROOT / "benchmarks" if args.write else Path(tempfile.gettempdir())
     grid.resize((1280, 512), Image.Resampling.NEAREST).save(place / "generator.png")
     if args.write:
         write(rows, told, args.steps)

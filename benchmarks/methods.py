@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py                     # writes methods.csv, methods.md, methods.png
     python benchmarks/methods.py --split choose      # settings compared: methods-choose.*
-    python benchmarks/methods.py --items 3 --seeds 1 --most 200 --output /tmp/small
+    python benchmarks/methods.py --items 3 --seeds 1 --most 200 --output small
 
 Each method of methods.toml runs once at the largest budget, all pictures as one batch. For each
 smaller budget the prompt is what the search would have given so far: the best by its *own* score.

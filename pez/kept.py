@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pez.tokens import cache_folder
+from pez.tokens import cache_folder, keep_file
 
 WORTH = 2000  # words from which reading a file is quicker than rating them again
 PROBES = 16  # words rated anew to see whether a file is of these very weights
@@ -37,13 +36,8 @@ def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
     found = _read(path, ids, rate)
     if found is None:
         found = rate(ids).half()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
-            save_file({"features": found.cpu().contiguous()}, part)
-            part.replace(path)
-        except OSError:
-            pass  # a full disk or a read-only home costs a rating at each start, no more
+        tensors = {"features": found.cpu().contiguous()}
+        keep_file(path, lambda part: save_file(tensors, part))
     return found.to(ids.device).float()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,13 +135,7 @@ class Tokens:
         if path.is_file():
             return torch.tensor([int(i) for i in path.read_text().split()])
         ids = self._find_words()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}")
-            part.write_text(" ".join(map(str, ids)))
-            part.replace(path)
-        except OSError:
-            pass  # a read-only home costs a few seconds at each start, no more
+        keep_file(path, lambda part: part.write_text(" ".join(map(str, ids))))
         return torch.tensor(ids, dtype=torch.long)
 
     def _find_words(self) -> list[int]:
@@ -166,6 +161,17 @@ class Tokens:
         typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
         pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
         return [i for i, _ in pairs], [t for _, t in pairs]
+
+
+def keep_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make a file of the cache, whole or not at all. Where the disk is full or the
+    home read-only nothing is kept: what was computed is computed again at each start, no more.
+    """
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        write(part)
+        part.replace(path)
 
 
 def cache_folder() -> Path:

@@ -28,6 +28,21 @@ ROOT = Path(__file__).resolve().parents[1]
 # options that make a step of any method cheap; a method takes those that it has
 SMALL: dict[str, Any] = {"candidates": 8, "topk": 16, "average": 2, "population": 8}
 
+# three pictures, pez for three steps, no drawing
+SMALL_PLAN = """
+models = ["mini"]
+baselines = ["caption"]
+[data]
+dataset = "samples"
+split = "web"
+count = 3
+[[methods]]
+name = "pez"
+lengths = [3]
+steps = 3
+options = { init = "random" }
+"""
+
 ProblemMaker = Callable[..., Problem]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import SMALL_PLAN as PLAN
 
 from pez.cli import main
 from pez.evaluation.plan import parse_plan
@@ -22,19 +23,6 @@ from pez.models.shipped import data_folder
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data" / "samples" / "web"
-PLAN = """
-models = ["mini"]
-baselines = ["caption"]
-[data]
-dataset = "samples"
-split = "web"
-count = 3
-[[methods]]
-name = "pez"
-lengths = [3]
-steps = 3
-options = { init = "random" }
-"""
 PAINT = '[[generators]]\nname = "mini-sd"\npictures = 2\noptions = { steps = 2 }\n'
 paints = pytest.mark.skipif(
     not (data_folder() / "generators" / "mini-sd").is_dir(), reason="the small generator is absent"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import SMALL_PLAN as PLAN
 
 from pez.evaluation.expand import expand
 from pez.evaluation.plan import JUDGE, read_plan
@@ -18,19 +19,6 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 PLANS = sorted({*BENCHMARKS.rglob("*.toml")} - {BENCHMARKS / "methods.toml"})  # that is no plan
 TABLES = {"table1", "length", "distill", "transfer", "style", "mix"}
-PLAN = """
-models = ["mini"]
-baselines = ["caption"]
-[data]
-dataset = "samples"
-split = "web"
-count = 3
-[[methods]]
-name = "pez"
-lengths = [3]
-steps = 3
-options = { init = "random" }
-"""
 
 sys.path.insert(0, str(BENCHMARKS.parent))
 from benchmarks import hours, tables  # noqa: E402
