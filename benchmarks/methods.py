@@ -36,14 +36,14 @@ from torch import Tensor
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import curves, plot, quality  # noqa: E402
-from pez.drafts import with_draft  # noqa: E402
+from pez.api import image_items  # noqa: E402
 from pez.methods import Method, draft_forwards  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
 from pez.result import Result  # noqa: E402
-from pez.runs import run  # noqa: E402
-from pez.session import Watch, open_method  # noqa: E402
-from pez.verbs import image_items  # noqa: E402
+from pez.session.drafts import with_draft  # noqa: E402
+from pez.session.runs import run  # noqa: E402
+from pez.session.session import Watch, open_method  # noqa: E402
 
 
 @dataclass(frozen=True)

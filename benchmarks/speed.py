@@ -29,9 +29,9 @@ from pez.methods.pez import Pez
 from pez.models.openclip import OpenClip, wrap
 from pez.models.text_tower import full_features
 from pez.objectives.match import Match, Targets
-from pez.problem import Job, Problem, Rows
-from pez.template import Template
-from pez.vocabulary import make_vocabulary
+from pez.search.problem import Job, Problem, Rows
+from pez.search.template import Template
+from pez.search.vocabulary import make_vocabulary
 
 HERE = Path(__file__).parent
 LENGTH = 16

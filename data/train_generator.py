@@ -26,7 +26,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from mini_text import text_encoder, tokenizer
 from torch import Tensor
 
-from pez.generation.patches import PatchAutoencoder
+from pez.models.patches import PatchAutoencoder
 from pez.models.shipped import data_folder
 
 CHANNELS, SHARD, SHARDS = 32, 10_000, 10
@@ -66,7 +66,7 @@ prompts are on Stable Diffusion.
 - text encoder: the text tower of the shipped CLIP `mini`, unchanged, with the rows of the tokens
   that its own small tokenizer has (32 positions); `words.txt` lists the words that mini was
   trained on, among which `--objective denoise` searches
-- latents: 32 principal components of each 8 x 8 patch (`pez/generation/patches.py`);
+- latents: 32 principal components of each 8 x 8 patch (`pez/models/patches.py`);
   nothing is learned there
 - U-Net: {size:.1f} million parameters, trained from scratch by `data/train_generator.py` for
   {steps:,} steps of 64 pictures ({images:,}), drawn from 100,000 scenes, to predict v; the mean of
@@ -77,7 +77,7 @@ prompts are on Stable Diffusion.
 - 20 DDIM steps and guidance 1.5 unless told otherwise (`pez.json`)
 
 `benchmarks/generator.md` has its figures. Plain diffusers loads it after
-`import pez.generation.patches`.
+`import pez.models.patches`.
 
 Licence: MIT, like the project. The pictures it was trained on are drawn with Noto Color Emoji
 (SIL Open Font License 1.1).

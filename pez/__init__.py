@@ -11,33 +11,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pez.api import distill as distill
+    from pez.api import invert as invert
+    from pez.api import mix as mix
+    from pez.api import neighbours as neighbours
+    from pez.api import score as score
+    from pez.cli.evaluate import similarity as similarity
     from pez.errors import PezError as PezError
-    from pez.evaluation.command import similarity as similarity
     from pez.evaluation.report import report as report
     from pez.evaluation.run import evaluate as evaluate
     from pez.generation import generate as generate
     from pez.models import load_model as load_model
     from pez.result import Result as Result
-    from pez.verbs import distill as distill
-    from pez.verbs import invert as invert
-    from pez.verbs import mix as mix
-    from pez.verbs import neighbours as neighbours
-    from pez.verbs import score as score
 
 __version__ = "0.1.0"
 
 # loaded when first used, so that `pez --help` need not wait for torch
 _PUBLIC = {
-    "distill": "pez.verbs",
-    "invert": "pez.verbs",
-    "mix": "pez.verbs",
-    "neighbours": "pez.verbs",
+    "distill": "pez.api",
+    "invert": "pez.api",
+    "mix": "pez.api",
+    "neighbours": "pez.api",
     "report": "pez.evaluation.report",
-    "score": "pez.verbs",
+    "score": "pez.api",
     "generate": "pez.generation",
     "load_model": "pez.models",
     "evaluate": "pez.evaluation.run",
-    "similarity": "pez.evaluation.command",
+    "similarity": "pez.cli.evaluate",
     "Result": "pez.result",
     "PezError": "pez.errors",
 }

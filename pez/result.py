@@ -19,7 +19,8 @@ class Result:
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for
-    the free places. They are in memory only; :func:`pez.embeddings.save_embeddings` writes them.
+    the free places. They are in memory only; :func:`pez.session.embeddings.save_embeddings` writes
+    them.
     """
 
     prompt: str

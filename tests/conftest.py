@@ -2,7 +2,6 @@
 
 import copy
 import os
-import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,48 +9,27 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from common import ROOT, ProblemMaker, drawn
 from open_clip.model import set_model_preprocess_cfg
-from PIL import Image, ImageDraw
+from PIL import Image
 from tiny_towers import CAUSAL, WHOLE, load, save_model
 from torch import Tensor
 
 import pez
-import pez.session
+import pez.session.session
 from pez.models import Reader
 from pez.models.language import LanguageModel, open_language_model
 from pez.models.openclip import OpenClip, wrap
 from pez.models.prior import Prior
 from pez.objectives.match import Match, Targets
 from pez.options import SearchOptions
-from pez.problem import Job, Problem
-from pez.session import reader_vocabulary
-from pez.template import parse_template
-from pez.tokens import Tokens
+from pez.search.problem import Problem
+from pez.search.template import parse_template
+from pez.search.tokens import Tokens
+from pez.session.session import reader_vocabulary
 
 # asserts of the helpers show what they compared, as those of a test do
 pytest.register_assert_rewrite("picture_files", "small_clips")
-
-ROOT = Path(__file__).resolve().parents[1]
-
-# options that make a step of any method cheap; a method takes those that it has
-SMALL: dict[str, Any] = {"candidates": 8, "topk": 16, "average": 2, "population": 8}
-
-# three pictures, pez for three steps, no drawing
-SMALL_PLAN = """
-models = ["mini"]
-baselines = ["caption"]
-[data]
-dataset = "samples"
-split = "web"
-count = 3
-[[methods]]
-name = "pez"
-lengths = [3]
-steps = 3
-options = { init = "random" }
-"""
-
-ProblemMaker = Callable[..., Problem]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -134,18 +112,6 @@ def pictures() -> list[Image.Image]:
     return [drawn(seed) for seed in range(6)]
 
 
-def drawn(seed: int) -> Image.Image:
-    """A picture of coloured ellipses, always the same for a seed."""
-    dice = random.Random(seed)
-    picture = Image.new("RGB", (96, 96), tuple(dice.randrange(256) for _ in range(3)))
-    pen = ImageDraw.Draw(picture)
-    for _ in range(4):
-        x, y = dice.randrange(64), dice.randrange(64)
-        colour = tuple(dice.randrange(256) for _ in range(3))
-        pen.ellipse((x, y, x + dice.randrange(10, 40), y + dice.randrange(10, 40)), fill=colour)
-    return picture
-
-
 @pytest.fixture(scope="session")
 def looks(mini: Reader, pictures: list[Image.Image]) -> Tensor:
     """Unit features (6, e) of the pictures by ``mini``."""
@@ -199,7 +165,7 @@ def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path
 @pytest.fixture
 def mini_at_hand(mini: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """``mini`` is loaded once; everything else as ever."""
-    real = pez.session.load_model
+    real = pez.session.session.load_model
 
     def load(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
         if list(names) != ["mini"] or device not in ("auto", "cpu") or dtype != "float32":
@@ -208,7 +174,7 @@ def mini_at_hand(mini: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
         own.free_vision = lambda: None
         return own
 
-    monkeypatch.setattr(pez.session, "load_model", load)
+    monkeypatch.setattr(pez.session.session, "load_model", load)
 
 
 @pytest.fixture
@@ -219,8 +185,3 @@ def folder(tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.Monk
         picture.save(tmp_path / "photos" / f"p{n}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def jobs_for(count: int, restarts: int = 1, seed: int = 0) -> list[Job]:
-    """Jobs for ``count`` items, each with its restarts."""
-    return [Job(n, f"item-{n}", r, seed) for n in range(count) for r in range(restarts)]

@@ -125,7 +125,7 @@ class _Expanding:
 
     def _draft(self, way: Way) -> dict[str, str]:
         """The method's draft, if it has one, by its content."""
-        from pez.drafts import draft_name
+        from pez.session.drafts import draft_name
 
         name = draft_name(way.options) if way.options else ""
         return {"draft": self.identity(name)} if name else {}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from pez.api import distill, image_items, mix_item
 from pez.errors import PezError
 from pez.evaluation.work import Report, Task
 from pez.models import Reader
 from pez.options import DistillOptions, SearchOptions
-from pez.runs import run
-from pez.session import Item, Watch
-from pez.verbs import distill, image_items, mix_item
+from pez.session.runs import run
+from pez.session.session import Item, Watch
 
 
 def searchable(

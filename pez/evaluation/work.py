@@ -143,9 +143,9 @@ def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Prompts of many subjects at once by the engine."""
     from dataclasses import replace
 
-    from pez.drafts import draft_name
     from pez.evaluation.searches import search_all, searchable
-    from pez.session import Watch, open_reader
+    from pez.session.drafts import draft_name
+    from pez.session.session import Watch, open_reader
 
     options = replace(batch.options, device=bench.device)
     names = ("search", options.model, options.dtype, draft_name(options))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.generation.loading import explained
 from pez.generation.options import split_weight
+from pez.models.loading import explained
 
 # name -> class of diffusers and its settings; names as web UIs have them
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {

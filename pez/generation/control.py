@@ -76,7 +76,7 @@ def condition(picture: Image.Image, kind: str, depth_model: str, device: Any) ->
 def _depth(picture: Image.Image, name: str, device: Any) -> Image.Image:
     from transformers import pipeline
 
-    from pez.generation.loading import explained
+    from pez.models.loading import explained
 
     with explained(name):
         see = pipeline("depth-estimation", model=name, device=device)

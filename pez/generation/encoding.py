@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from pez.errors import PezError
-from pez.generation.loading import quiet
 from pez.generation.weights import Fragment, parse_weights
+from pez.models.loading import quiet
 
 
 @dataclass(frozen=True, eq=False)

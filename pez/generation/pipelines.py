@@ -13,12 +13,12 @@ from pez.errors import PezError
 from pez.generation.additions import add_embedding, add_loras, set_scheduler
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
-from pez.generation.loading import explained
-from pez.generation.names import Generator, find_generator, weights_digest
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
 from pez.images import read_image
 from pez.models.devices import pick_device, pick_dtype
+from pez.models.loading import explained
+from pez.models.names import Generator, find_generator, weights_digest
 
 # pipelines whose activations leave float16's range
 _WIDE = ("Flux", "StableDiffusion3")
@@ -84,7 +84,7 @@ def open_painter(options: GenerateOptions) -> Painter:
 def _load(plan: Plan, device: torch.device) -> Any:
     """The pipeline that the Auto class for the task finds, on the CPU."""
     # diffusers imports no module that a folder names, so ours must be there before
-    import_module("pez.generation.patches")
+    import_module("pez.models.patches")
     diffusers: Any = import_module("diffusers")
     source, options = plan.generator.source, plan.options
     kind = diffusers.AutoPipelineForText2Image

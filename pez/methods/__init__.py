@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.settings import read_settings
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 METHODS = {
     "pursuit": (

@@ -31,7 +31,7 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

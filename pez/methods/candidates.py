@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 NUMBERS = 1 << 26  # of slopes in memory at once: a quarter of a gigabyte
 

@@ -23,7 +23,7 @@ from pez.methods.candidates import (
     draw_words,
     judge_all,
 )
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

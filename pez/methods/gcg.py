@@ -41,7 +41,7 @@ from pez.methods.candidates import (
     steepest,
 )
 from pez.methods.probe import judge_probed, set_sizes
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import draw_targets
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 SCHEDULES = ("constant", "cosine", "linear")
 

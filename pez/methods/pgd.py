@@ -21,7 +21,7 @@ from pez.methods.simplex import (
     simplex_projection,
     start_places,
 )
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from pez.methods.candidates import check_counts, draw_targets
 from pez.methods.pez import Pez
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

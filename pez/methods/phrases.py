@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.problem import Problem
-from pez.vocabulary import Vocabulary
+from pez.search.problem import Problem
+from pez.search.vocabulary import Vocabulary
 
 
 def read_lines(path: str, option: str) -> list[str]:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import judge_all
-from pez.problem import Problem
+from pez.search.problem import Problem
 
 
 def set_sizes(candidates: int, probe: int, reduction: int) -> tuple[int, int]:

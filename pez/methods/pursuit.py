@@ -1,6 +1,6 @@
 """Pursuit: words whose features together point at the target, then exact exchanges.
 
-Ours. The start is a matching pursuit over the words' own features (:mod:`pez.starts`), which
+Ours. The start is a matching pursuit over the words' own features (:mod:`pez.search.init`), which
 costs no pass of the text tower beyond those that rate every word once for all pictures. Each step
 then takes the gradient, tries exchanges drawn among the steepest as GCG does (Zou et al. 2023,
 Algorithm 1), and one prompt more: all those exchanges together that were improvements by
@@ -8,8 +8,8 @@ themselves, the best of each place. The best of all goes on. Where two steps on 
 better, the best of what was tried goes on though it is worse, as in GCG: the search leaves a local
 optimum, and the engine keeps the best prompt seen.
 
-With it belongs ``--style phrases`` (:mod:`pez.styles`): words between commas transfer better to
-models that were not searched than the same number of words in a row.
+With it belongs ``--style phrases`` (:mod:`pez.session.styles`): words between commas transfer
+better to models that were not searched than the same number of words in a row.
 ``benchmarks/methods-choose.md`` has what was tried.
 """
 
@@ -33,7 +33,7 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
-from pez.problem import ROUNDING, Problem, Rows
+from pez.search.problem import ROUNDING, Problem, Rows
 
 
 @dataclass(frozen=True)

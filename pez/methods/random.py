@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, draw_words
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start
-from pez.problem import Problem, Rows
-from pez.vocabulary import Vocabulary
+from pez.search.problem import Problem, Rows
+from pez.search.vocabulary import Vocabulary
 
 
 def mix(vocabulary: Vocabulary, weights: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pez.methods import adam
 from pez.methods.candidates import draw_targets
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 
 @dataclass(frozen=True)

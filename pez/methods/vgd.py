@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, check_counts, check_shares, judge_all
-from pez.problem import Problem, Rows
+from pez.search.problem import Problem, Rows
 
 SCALE = 100.0  # CLIP's own: what a cosine is multiplied with before it is a logit
 

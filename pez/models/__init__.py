@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor
 
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 # how a name is read: the first family whose ``claims(name)`` is true loads it
 FAMILIES = {"shipped": "pez.models.shipped", "openclip": "pez.models.openclip"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pez.generation.names import KNOWN, shipped_generators
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.language import shipped_languages
+from pez.models.names import KNOWN, shipped_generators
 from pez.models.shipped import shipped_names
 
 

@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation.names import Generator, find_generator
-from pez.tokens import Tokens
+from pez.models.names import Generator, find_generator
+from pez.search.tokens import Tokens
 
 WORDS = "words.txt"  # in a generator's folder: the words it was trained on
 

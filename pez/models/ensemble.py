@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models import Reader
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 
 @dataclass(eq=False)

@@ -26,7 +26,7 @@ from pez.models.text_tower import (
     full_features,
     text_module,
 )
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 IMAGE_BATCH = 32
 

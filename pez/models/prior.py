@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.language import LanguageModel
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 NUMBERS = 1 << 26  # of logits in memory at once: a quarter of a gigabyte
 LEAD = "a"  # a word before the others, for a word has another token at a text's beginning
@@ -24,7 +24,7 @@ LEAD = "a"  # a word before the others, for a word has another token at a text's
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """How likely prompts are to a language model: :class:`pez.problem.Language`.
+    """How likely prompts are to a language model: :class:`pez.search.problem.Language`.
 
     ``ids`` (v,) may be chosen, each of them the one token ``words`` (v,) of the model.
     ``pieces`` (V, p) holds the tokens of these and of the template's ids, which may be several,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.openclip import OpenClip, wrap
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 ROWS = "token_ids"  # which rows of the token embedding the file holds
 

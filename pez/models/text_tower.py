@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pez.models.packed import Linear, worth_packing
-from pez.tokens import Tokens
+from pez.search.tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,7 @@ def _project(x: Tensor, projection: Tensor | nn.Module | None) -> Tensor:
 class Front:
     """Words that have another row at the start of a text, found by their rows' bits.
 
-    A search knows a word by one row wherever it stands (:class:`pez.tokens.Tokens`); the
+    A search knows a word by one row wherever it stands (:class:`pez.search.tokens.Tokens`); the
     model reads the first word of a typed text by another.
     """
 

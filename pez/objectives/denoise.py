@@ -74,7 +74,7 @@ class Denoise:
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Loss (b,) and score (b,) of prompts (b, l, w); see :class:`pez.problem.Objective`."""
+        """Loss (b,) and score (b,) of prompts (b, l, w): :class:`pez.search.problem.Objective`."""
         context = self.features(embeddings)
         items = item.tolist()
         if draw is None:

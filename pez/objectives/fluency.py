@@ -16,8 +16,8 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.models.language import LanguageModel
 from pez.models.prior import NUMBERS, Prior
-from pez.problem import Objective
-from pez.vocabulary import Vocabulary, make_vocabulary
+from pez.search.problem import Objective
+from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 # The weight at which the language model's part of an embedding counts as much as a CLIP's when a
 # point is projected onto the vocabulary. Without such shares, methods that bring the gradient to
@@ -52,7 +52,7 @@ class Fluent:
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Loss (b,) and score (b,) of prompts (b, l, w); see :class:`pez.problem.Objective`."""
+        """Loss (b,) and score (b,) of prompts (b, l, w): :class:`pez.search.problem.Objective`."""
         loss, score = self.match(embeddings[..., : self.width], item, draw)
         surprise = self.weight * self.nll(embeddings)
         return loss + surprise, score - surprise.detach()

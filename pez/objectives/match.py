@@ -62,7 +62,7 @@ class Match:
     def __call__(
         self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Loss (b,) and score (b,) of prompts (b, l, w); see :class:`pez.problem.Objective`."""
+        """Loss (b,) and score (b,) of prompts (b, l, w): :class:`pez.search.problem.Objective`."""
         features = self.features(embeddings)
         score = (features * self._directions[item]).sum(-1)
         if draw is None:

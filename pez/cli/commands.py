@@ -1,0 +1,258 @@
+"""What each verb of the command line does: read input, call the function, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from os.path import exists
+from pathlib import Path
+from typing import Any
+
+from pez.api import distill as distill_texts
+from pez.api import image_items
+from pez.api import mix as mix_targets
+from pez.api import neighbours as near_words
+from pez.api import score as score_prompts
+from pez.cli.parser import read_options
+from pez.cli.resume import note, resume
+from pez.errors import PezError
+from pez.images import expand_sources, pixels_key, read_image
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.result import Result
+from pez.session.runs import run
+from pez.session.session import Watch, open_reader
+from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
+
+
+def invert(args: argparse.Namespace) -> int:
+    """``pez invert``."""
+    options = read_options(InvertOptions, args)
+    sources = expand_sources(args.sources)
+    names = ["\n".join(sources)] if options.together else sources
+
+    def key(n: int) -> str | None:
+        mine = sources if options.together else [sources[n]]
+        if any(is_web(source) for source in mine):
+            return None
+        keys = [pixels_key(read_image(source)) for source in mine]
+        return joined_key(keys) if options.together else keys[0]
+
+    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+        reader = open_reader(options)
+        if options.together:
+            items = image_items(reader, sources, True, stop=watch.stop)
+            reader.free_vision()
+            run(reader, items, options, watch)
+            return
+        chosen = {sources[n]: place for place, n in enumerate(todo)}
+
+        def left_out(source: Any, error: PezError) -> None:
+            note(str(error))
+            failed(chosen[source])
+
+        tell = left_out if len(sources) > 1 else None
+        items = image_items(reader, list(chosen), False, tell, watch.stop)
+        reader.free_vision()
+
+        def on_result(n: int, result: Result) -> None:  # pictures that failed are no items
+            if watch.result:
+                watch.result(chosen[items[n].names[0]], result)
+
+        run(reader, items, options, replace(watch, result=on_result))
+
+    return resume(args, options, names, key, work)
+
+
+def distill(args: argparse.Namespace) -> int:
+    """``pez distill``."""
+    options = read_options(DistillOptions, args)
+    texts = _read_texts(args.text)
+
+    def work(todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
+        distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
+
+    return resume(args, options, texts, lambda n: text_key(texts[n]), work)
+
+
+def _read_texts(source: str) -> list[str]:
+    """The text itself, or the lines of a file or of stdin."""
+    where = "standard input" if source == "-" else source
+    if source != "-" and not exists(source):
+        if source.endswith(".txt") and not any(c.isspace() for c in source):
+            raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
+        return [source]
+    try:
+        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PezError(f"{where} is no text file; give UTF-8 text, one prompt a line.") from None
+    except OSError as error:
+        raise PezError(f"{where} cannot be read ({error.strerror}); give a text file.") from None
+    lines = [line.strip() for line in whole.removeprefix("\ufeff").split("\n")]
+    if not any(lines):
+        raise PezError(f"{where} holds no text; give one prompt a line.")
+    return [line for line in lines if line]
+
+
+def mix(args: argparse.Namespace) -> int:
+    """``pez mix``."""
+    options = read_options(MixOptions, args)
+    parts = mix_parts(options.image, options.text, options.negative)
+
+    def work(_todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
+        mix_targets(options=options, watch=watch)
+
+    names = ["\n".join(name for _, _, name in parts)]
+    return resume(args, options, names, lambda _: mix_key(parts), work)
+
+
+def score(args: argparse.Namespace) -> int:
+    """``pez score``: a line for each prompt, the cosine and the prompt."""
+    options = _model_options(args)
+    reader = open_reader(options)
+    for prompt, value in zip(
+        args.prompts, score_prompts(args.image, args.prompts, reader=reader), strict=True
+    ):
+        if args.json:
+            row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}
+            print(json.dumps(row, ensure_ascii=False))
+        else:
+            print(f"{value:.4f}  {prompt}")
+        over = len(reader.tokens.encode(prompt)) - reader.limit
+        if over > 0:
+            note(f"the last {over} tokens of a prompt are beyond what {reader.name} reads.")
+    return 0
+
+
+def _model_options(args: argparse.Namespace) -> SearchOptions:
+    return SearchOptions(
+        model=tuple(args.model or ()),
+        generator=args.generator,
+        device=args.device,
+        dtype=args.dtype,
+        vocabulary=getattr(args, "vocabulary", "auto"),
+    )
+
+
+def tokens(args: argparse.Namespace) -> int:
+    """``pez tokens``: a line for each token; what lies beyond the limit is marked."""
+    from pez.models.openclip import model_tokens
+
+    known = model_tokens(args.model)
+    ids = known.encode(args.text)
+    pieces = [known.decode([i]) for i in ids]
+    back = known.encode(known.decode(ids)) == ids if ids else True
+    if args.json:
+        row = {"text": args.text, "ids": ids, "tokens": pieces, "count": len(ids)}
+        row |= {"limit": known.limit, "read": known.decode(ids[: known.limit]), "round_trip": back}
+        print(json.dumps(row, ensure_ascii=False))
+        return 0
+    for n, (i, piece) in enumerate(zip(ids, pieces, strict=True)):
+        print(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
+    note(f"{len(ids)} tokens; the model reads at most {known.limit}.")
+    if len(ids) > known.limit:
+        note(f"falls off: {known.decode(ids[known.limit :])}")
+    return 0
+
+
+def neighbours(args: argparse.Namespace) -> int:
+    """``pez neighbours``: id, cosine and word of the nearest tokens."""
+    options = _model_options(args)
+    reader = open_reader(options)
+    for i, text, cosine in near_words(
+        args.word, args.top, reader=reader, vocabulary=args.vocabulary
+    ):
+        if args.json:
+            print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
+        else:
+            print(f"{i:6d}  {cosine:.4f}  {text}")
+    return 0
+
+
+def models(args: argparse.Namespace) -> int:
+    """``pez models``: shipped models, generators, and every open_clip name."""
+    from pez.models.catalogue import catalogue
+
+    for row in catalogue():
+        if args.json:
+            print(json.dumps(row))
+        else:
+            print(f"{row['name']:<44} {row['note']}")
+    return 0
+
+
+def methods(args: argparse.Namespace) -> int:
+    """``pez methods``: what each does, its paper and its options with their defaults."""
+    from pez.methods import METHODS, method_class
+    from pez.methods.settings import defaults
+
+    for name, (_, text) in METHODS.items():
+        method = method_class(name)
+        options = defaults(method)
+        if args.json:
+            notes = (sys.modules[method.__module__].__doc__ or "").strip()
+            row = {"name": name, "about": text, "options": options, "notes": notes}
+            print(json.dumps(row, ensure_ascii=False))
+            continue
+        print(f"{name:<12} {text}")
+        listed = [f"{k}={_listed(v)}" for k, v in options.items()]
+        for line in textwrap.wrap("  ".join(listed), 86, break_on_hyphens=False):
+            print(f"{'':<12} {line}")
+    return 0
+
+
+def datasets(args: argparse.Namespace) -> int:
+    """``pez datasets``."""
+    from pez.datasets import DATASETS
+
+    for name, (_, text) in DATASETS.items():
+        print(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
+    return 0
+
+
+def generate(args: argparse.Namespace) -> int:
+    """``pez generate``: pictures of prompts."""
+    from pez.cli.generate import run as draw
+
+    return draw(args)
+
+
+def _listed(value: Any) -> str:
+    """A default as ``--set`` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """``pez evaluate``."""
+    from pez.cli.evaluate import run_evaluate
+
+    return run_evaluate(args)
+
+
+def similarity(args: argparse.Namespace) -> int:
+    """``pez similarity``: a cosine (for lpips 1 - distance)."""
+    from pez.cli.evaluate import run_similarity
+
+    return run_similarity(args)
+
+
+def report(args: argparse.Namespace) -> int:
+    """``pez report``: the page's path on stdout."""
+    from pez.evaluation.report import report as write_report
+
+    done = write_report(args.folder, output=args.output, baseline=args.baseline, items=args.items)
+    print(done.page)
+    note(f"beside it {', '.join(path.name for path in done.files[1:])}")
+    for line in done.notes:
+        note(line)
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """``pez demo``."""
+    from pez.cli.demo import run_demo
+
+    return run_demo(Path(args.output), args.seed)

@@ -1,0 +1,147 @@
+"""``pez generate``: prompts in, PNG files out; what lies there already is not drawn again."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from pez.cli.commands import _read_texts
+from pez.cli.parser import read_options
+from pez.cli.resume import note
+from pez.errors import PezError
+from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
+from pez.generation.options import GenerateOptions
+from pez.generation.pipelines import make_plan, open_painter
+
+_SOFT = (".safetensors", ".pt")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw every prompt from every seed, printing the path of each picture as it is there."""
+    options = read_options(GenerateOptions, args)
+    prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
+    plan = make_plan(options)
+    folder = Path(args.output).expanduser()
+    make_folder(folder)
+    work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
+    paths = [picture_path(folder, label, seed, plan.settings) for label, _, seed in work]
+    ready = [
+        is_drawn(path, label, seed, plan.settings)
+        for path, (label, _, seed) in zip(paths, work, strict=True)
+    ]
+    first = {path: n for n, path in reversed(list(enumerate(paths)))}  # a prompt given twice
+    todo = [n for n, path in enumerate(paths) if not ready[n] and first[path] == n]
+    if any(ready) and not args.quiet:
+        note(f"{sum(ready)} of {len(work)} were drawn before.")
+    shown = 0
+
+    def show() -> None:
+        nonlocal shown
+        while shown < len(work) and ready[first[paths[shown]]]:
+            label, _, seed = work[shown]
+            row = {"path": str(paths[shown]), "prompt": label, "seed": seed}
+            row |= {"settings": plan.settings}
+            line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
+            print(line, flush=True)
+            shown += 1
+
+    show()
+    if todo:
+        painter = open_painter(options)
+        if painter.words and not args.quiet:
+            note(f"loaded textual inversions; their words are {' '.join(painter.words)}.")
+        bar = _Bar(args.quiet)
+
+        def save(place: int, picture) -> None:
+            n = todo[place]
+            label, _, seed = work[n]
+            save_picture(picture, paths[n], label, seed, plan.settings)
+            ready[n] = True
+            bar.clear()
+            show()
+
+        try:
+            painter.paint(
+                [work[n][1] for n in todo],
+                [work[n][2] for n in todo],
+                progress=bar,
+                done=save,
+                warn=note,
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            left = sum(not ready[n] for n in todo)
+            note(f"stopped; {left} of {len(work)} pictures are left, the same command draws them.")
+            return 130
+        finally:
+            bar.close()
+    if len(first) > 1:
+        columns = options.count if options.count > 1 else math.ceil(math.sqrt(len(first)))
+        sheet = [(path, work[n][0], work[n][2]) for path, n in sorted(first.items(), key=_place)]
+        grid = save_grid(sheet, columns, plan.settings)
+        if not args.quiet:
+            note(f"all together: {grid}")
+    return 0
+
+
+def _place(item: tuple[Path, int]) -> int:
+    return item[1]
+
+
+def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
+    """Prompts with their labels: a text, the lines of a file or of stdin, or a soft prompt's
+    file, which holds one tensor (k, w).
+    """
+    path = Path(source)
+    if path.suffix not in _SOFT or not path.is_file():
+        return [(text, text) for text in _read_texts(source)]
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".pt":
+            held = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            held = load_file(path)
+    except Exception as error:  # each format fails in its own way
+        why = str(error).split("\n")[0][:120]
+        raise PezError(f"{source} is no file of tensors ({why}).") from None
+    found = list(held.values()) if isinstance(held, dict) else [held]
+    if len(found) != 1 or not isinstance(found[0], Tensor):
+        raise PezError(f"{source} is no soft prompt: it must hold one tensor (tokens, width).")
+    digest = hashlib.sha256(found[0].float().numpy().tobytes()).hexdigest()[:12]
+    return [(f"{path.stem} (soft {digest})", found[0])]
+
+
+class _Bar:
+    """A progress bar over denoising steps on stderr, where that is a terminal."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent or not sys.stderr.isatty()
+        self._bar = None
+
+    def __call__(self, steps: int, total: int) -> None:
+        if self._silent:
+            return
+        from tqdm import tqdm
+
+        if self._bar is None:
+            form = "{percentage:3.0f}%|{bar:16}| {n_fmt}/{total_fmt} steps {elapsed}<{remaining}"
+            self._bar = tqdm(total=total, bar_format=form, leave=False, file=sys.stderr)
+        self._bar.total = total
+        self._bar.update(steps - self._bar.n)
+
+    def clear(self) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

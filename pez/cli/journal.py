@@ -1,0 +1,156 @@
+"""Results on disk as JSON lines: written one by one, so that a killed run resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from pez.errors import PezError
+from pez.options import SearchOptions
+from pez.result import Result
+from pez.search.tokens import cache_folder
+
+
+class Journal:
+    """Appends results to a file; knows which targets it already holds for these options.
+
+    A temporary one serves only to resume: it goes when all is done, and where it cannot be
+    written the search does without it.
+    """
+
+    def __init__(self, path: Path, options: SearchOptions, temporary: bool = False) -> None:
+        self.path, self.temporary = path, temporary
+        self._history, self._options = options.history, options.record()
+        self._new = not os.path.lexists(path)
+        self._file = self._open()
+        self.kept = self._file is not None  # whether a later run will find what is added
+
+    def done(self) -> dict[str, Result]:
+        """Finished results by their targets, those of these options."""
+        found: dict[str, Result] = {}
+        for result in map(self._read, self._lines()):
+            if result and not result.interrupted and (result.history or not self._history):
+                history = result.history if self._history else None
+                found["\n".join(result.targets)] = replace(result, history=history)
+        return found
+
+    def add(self, result: Result) -> None:
+        """Append one result and hand it to the disk before going on."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(result.to_json() + "\n")
+            self._file.flush()
+            if self.path.is_file():
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self._close()
+            self.kept = False
+            self._fail(error)
+
+    def close(self, complete: bool) -> None:
+        """Close the file; what only an unfinished run needs goes once all is done."""
+        self._close()
+        if not self.path.is_file():
+            return
+        empty = self._new and not self.path.stat().st_size
+        if empty or (self.temporary and complete):
+            self.path.unlink()
+        elif complete:
+            self._tidy()
+
+    def _open(self) -> IO[str] | None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_file() and not _is_ours(self.path):
+                raise ValueError("it holds something other than results")
+            cut = self.path.is_file() and not _ends_line(self.path)
+            # names that are no UTF-8 come out as JSON escapes
+            file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            if cut:  # a kill can leave half a line behind
+                file.write("\n")
+            return file
+        except (OSError, ValueError) as error:
+            self._fail(error)
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        if not self.temporary:
+            why = getattr(error, "strerror", None) or error
+            raise PezError(f"cannot write {self.path} ({why}); choose another --output.") from None
+
+    def _close(self) -> None:
+        try:
+            if self._file:
+                self._file.close()
+        except OSError:
+            pass  # what was written is flushed; the rest was reported
+        self._file = None
+
+    def _lines(self) -> list[str]:
+        if not self.path.is_file():
+            return []
+        # not splitlines: it also breaks at signs that may stand inside a JSON text
+        return self.path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+
+    def _read(self, line: str) -> Result | None:
+        """The result in a line, if it is one of these options."""
+        try:
+            result = Result.from_json(line)
+        except (ValueError, TypeError):
+            return None  # a line cut by a kill, or another program's
+        return result if result.options == self._options else None
+
+    def _tidy(self) -> None:
+        """Drop best-so-far lines of a stopped run, and those of pictures as they were before,
+        which a later line replaces.
+        """
+        lines = self._lines()
+        results = list(map(self._read, lines))
+        last = {tuple(r.targets): r.key for r in results if r and not r.interrupted}
+
+        def replaced(result: Result) -> bool:
+            newest = last.get(tuple(result.targets))
+            return newest is not None and (result.interrupted or result.key != newest)
+
+        pairs = zip(lines, results, strict=True)
+        kept = [line for line, result in pairs if result is None or not replaced(result)]
+        if len(kept) == len(lines):
+            return
+        path = self.path.resolve()
+        part = path.with_name(path.name + ".part")
+        part.write_text("\n".join(kept), encoding="utf-8", errors="surrogateescape")
+        shutil.copymode(path, part)
+        part.replace(path)
+
+
+def journal_for(output: str, sources: Sequence[str], options: SearchOptions) -> Journal:
+    """The journal at ``output``, or one in the cache folder named by what is searched."""
+    if output:
+        path = Path(os.path.expanduser(output))
+        if os.path.isdir(path):
+            raise PezError(f"--output {output} is a folder; name a file, such as prompts.jsonl.")
+        return Journal(path, options)
+    names = json.dumps([options.fingerprint(), [str(Path(s).absolute()) for s in sources]])
+    name = hashlib.sha256(names.encode()).hexdigest()[:16]
+    return Journal(cache_folder() / "journals" / f"{name}.jsonl", options, temporary=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is empty or looks like JSON lines: nothing is appended to a picture."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip()[:1] in (b"", b"{")
+
+
+def _ends_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,225 @@
+"""The command line: one verb, one function call; no logic of the search here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, NoReturn, TypeVar
+
+from pez.errors import PezError
+from pez.generation.options import GenerateOptions
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+
+O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
+EXAMPLES = """examples:
+  pez demo                                  try it, offline, on a shipped picture
+  pez invert cat.jpg                        a prompt for a picture
+  pez invert photos/ --output prompts.jsonl a folder; resumes where it stopped
+  pez invert a.jpg b.jpg --together --template "a tiger in the style of {}"
+  pez distill "a long prompt ..." --ratio 0.3
+  pez mix --image a.jpg=0.7 --text "oil painting"=0.3 --negative blurry=0.2
+  pez generate "a red boot" --generator mini-sd
+  pez score cat.jpg "a photo of a cat" "a dog"
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # no terminal fails at a sign it cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    parser = make_parser()
+    try:
+        args = parser.parse_args(argv)
+        if not hasattr(args, "run"):
+            parser.print_help()
+            return 0
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except PezError as error:
+        print(f"pez: {error}", file=sys.stderr)
+        return 2
+    except UnicodeError:
+        print("pez: what was given is no UTF-8 text; convert it first.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pez: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `pez ... | head` closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors are bad input like any other: one sentence, no page of options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PezError(f"{message}; see {self.prog} --help.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All verbs and their options; built without loading torch."""
+    parser = _Parser(
+        prog="pez",
+        description="Prompts you can read, found by gradient.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    from pez import __version__
+
+    parser.add_argument("--version", action="version", version=f"pez {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs")
+
+    def verb(name: str, text: str, run: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=_lazy(run))
+        return sub
+
+    invert = verb("invert", "a readable prompt for a picture, a folder or a style", "invert")
+    invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
+    _add_options(invert, InvertOptions)
+    _add_output(invert)
+    distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
+    distill.add_argument(
+        "text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin"
+    )
+    _add_options(distill, DistillOptions)
+    _add_output(distill)
+    mix = verb("mix", "one prompt from several pictures and texts by weight", "mix")
+    _add_options(mix, MixOptions)
+    _add_output(mix)
+    score = verb("score", "the cosine of each prompt with a picture", "score")
+    score.add_argument("image", metavar="IMAGE")
+    score.add_argument("prompts", nargs="+", metavar="PROMPT")
+    _add_model(score)
+    tokens = verb("tokens", "how the tokenizer splits a text, and what falls off", "tokens")
+    tokens.add_argument("text", metavar="TEXT")
+    tokens.add_argument("--model", default="", metavar="NAME", help="whose tokenizer")
+    tokens.add_argument("--json", action="store_true", help="one JSON object")
+    near = verb("neighbours", "the tokens nearest to a word in the embedding space", "neighbours")
+    near.add_argument("word", metavar="WORD")
+    near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
+    near.add_argument(
+        "--vocabulary", default="auto", metavar="KIND|FILE", help="tokens to look among"
+    )
+    _add_model(near)
+    models = verb("models", "models that can be searched", "models")
+    models.add_argument("--json", action="store_true", help="one JSON object a line")
+    methods = verb("methods", "ways to search", "methods")
+    methods.add_argument("--json", action="store_true", help="one JSON object a line")
+    datasets = verb("datasets", "data sets that can be evaluated on", "datasets")
+    datasets.add_argument("--json", action="store_true", help="one JSON object a line")
+    generate = verb("generate", "pictures of prompts, by any diffusers pipeline", "generate")
+    generate.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT|FILE|-",
+        help="a text, a file of one a line, stdin, or a soft prompt (.safetensors, .pt)",
+    )
+    _add_options(generate, GenerateOptions, "drawing")
+    generate.add_argument(
+        "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
+    )
+    generate.add_argument("--json", action="store_true", help="one JSON object a picture")
+    generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    from pez.cli.evaluate_arguments import add_evaluate, add_report, add_similarity
+
+    add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
+    add_similarity(verb("similarity", "how like two pictures are under a judge", "similarity"))
+    add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
+    demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
+    demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")
+    return parser
+
+
+def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function ``name`` of pez.cli.commands, imported only when it runs."""
+
+    def run(args: argparse.Namespace) -> int:
+        from pez.cli import commands
+
+        return getattr(commands, name)(args)
+
+    return run
+
+
+def _add_options(
+    parser: argparse.ArgumentParser,
+    kind: type[SearchOptions | GenerateOptions],
+    title: str = "search",
+) -> None:
+    """One flag for each field of an options dataclass."""
+    group = parser.add_argument_group(title)
+    for field in fields(kind):
+        default = field.default if field.default is not MISSING else ()
+        flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
+        text, metavar = field.metadata["help"], field.metadata["metavar"] or None
+        if isinstance(default, tuple):
+            group.add_argument(flag, dest=field.name, action="append", metavar=metavar, help=text)
+        elif default is False:
+            group.add_argument(flag, dest=field.name, action="store_true", help=text)
+        else:
+            shown = f"{text} ({default})" if default not in ("", 0, 0.0) else text
+            group.add_argument(
+                flag,
+                dest=field.name,
+                type=length if field.name == "length" else type(default),
+                default=default,
+                metavar=metavar,
+                help=shown,
+            )
+
+
+def length(text: str) -> int:
+    """A number of tokens; ``auto`` is 0."""
+    return 0 if text == "auto" else int(text)
+
+
+def read_options(kind: type[O], args: argparse.Namespace) -> O:
+    """The options dataclass from parsed arguments."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        value = getattr(args, field.name)
+        many = field.default is MISSING
+        values[field.name] = tuple(value or ()) if many else value
+    return kind(**values)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--json", action="store_true", help="one JSON object a line instead of the prompt"
+    )
+    group.add_argument(
+        "--output",
+        default="",
+        metavar="FILE",
+        help="also append results to this file, as JSON lines",
+    )
+    group.add_argument(
+        "--output-embeddings",
+        default="",
+        metavar="FILE",
+        help="also write the embeddings of --method soft, as a textual-inversion file "
+        "(safetensors); for several inputs a folder of one file each",
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", action="append", metavar="NAME", help="as for invert")
+    parser.add_argument("--for", dest="generator", default="", metavar="NAME", help="as for invert")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
+    parser.add_argument(
+        "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What the searching commands share: go on where a journal ends, print in order, stop cleanly."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from pez.cli.journal import journal_for
+from pez.cli.show import Bar, InOrder, summary
+from pez.errors import PezError
+from pez.options import SearchOptions
+from pez.result import Result
+from pez.session.embeddings import Embeddings
+from pez.session.session import Watch
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    print(f"pez: {text}", file=sys.stderr)
+
+
+def resume(
+    args: argparse.Namespace,
+    options: SearchOptions,
+    names: Sequence[str],
+    key: Callable[[int], str | None],
+    work: Callable[[list[int], Watch, Callable[[int], None]], None],
+) -> int:
+    """Run ``work`` on those inputs that the journal does not hold yet, printing in order.
+
+    ``key`` gives the identity of an input by content, None if that would take a download.
+    ``work`` gets the places still to do, a Watch and what to call for an input that cannot
+    be read; both count among those places. An input given twice is searched once.
+    """
+    places: dict[str, list[int]] = {}
+    for n, name in enumerate(names):
+        places.setdefault(name, []).append(n)
+    many = len(places) > 1
+    soft = Embeddings(args.output_embeddings, many, options.method)
+    journal = journal_for(args.output, names, options) if many or args.output else None
+    order = InOrder(args.json)
+    todo: list[int] = []
+    known = journal.done() if journal else {}
+    for name, same in places.items():
+        done = name in known and soft.has(known[name])
+        if done and _unchanged(known[name], key, same[0]):
+            for n in same:
+                order.add(n, known[name])
+        else:
+            todo.append(same[0])
+    if len(todo) < len(places) and not args.quiet:
+        note(f"{len(places) - len(todo)} of {len(places)} were done before.")
+    bar = Bar()
+    finished: set[int] = set()
+    cut: set[int] = set()  # finished early, by Ctrl-C
+    bad: set[int] = set()
+
+    def on_result(place: int, result: Result) -> None:
+        first = todo[place]
+        (cut if result.interrupted else finished).add(first)
+        bar.clear()
+        soft.add(result)
+        for n in places[names[first]]:
+            order.add(n, result)
+            if journal:
+                journal.add(result)
+        if not many and not args.quiet:
+            bar.close()
+            note(summary(result))
+
+    def on_failure(place: int) -> None:
+        bad.add(todo[place])
+        for n in places[names[todo[place]]]:
+            order.add(n, None)
+
+    watch = Watch(progress=None if args.quiet else bar, result=on_result, note=note)
+    try:
+        with watch.stop.on_interrupt():
+            if todo:
+                work(todo, watch, on_failure)
+    except PezError:
+        if not watch.stop.asked:  # else a stop before the first prompt
+            raise
+    finally:
+        bar.close()
+        order.close()
+        if journal:
+            journal.close(complete=len(finished) == len(todo))
+    if watch.stop.asked:
+        if not args.quiet:
+            left = len(todo) - len(finished) - len(bad)
+            note(_stopped(left, len(cut), bool(journal and journal.kept)))
+        return 130
+    return 2 if bad else 0
+
+
+def _unchanged(result: Result, key: Callable[[int], str | None], n: int) -> bool:
+    """Whether a stored result is of what its input holds today."""
+    try:
+        return key(n) in (result.key, None)
+    except PezError:
+        return False  # to be told when it is searched
+
+
+def _stopped(left: int, cut: int, kept: bool) -> str:
+    """What a stop leaves behind."""
+    if not left:
+        return "stopped; all was done."
+    found = "the best so far is printed" if cut else "nothing was found yet"
+    if left == 1:
+        return f"stopped early; {found}."
+    return f"stopped early; {found}, {left} inputs are left" + (
+        " and the same command goes on with them." if kept else "."
+    )

@@ -1,0 +1,97 @@
+"""What the terminal shows while a search runs and when it ends."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TextIO
+
+from pez.result import Result
+from pez.search.engine import Progress
+
+
+class Bar:
+    """A progress bar on stderr with the best prompt so far; plain lines where there is no
+    terminal and ``lines`` asks for them.
+    """
+
+    def __init__(self, lines: int = 0) -> None:
+        self._bar = None
+        self._lines = lines
+        self._shown = -1
+
+    def __call__(self, progress: Progress, prompt: str) -> None:
+        """Show ``progress``."""
+        if sys.stderr.isatty():
+            self._update(progress, prompt)
+        elif self._lines:
+            part = progress.steps * self._lines // max(progress.total, 1)
+            if part != self._shown:
+                self._shown = part
+                print(f"{progress.steps:6d} steps  {progress.score:.3f}  {prompt}", file=sys.stderr)
+
+    def _update(self, progress: Progress, prompt: str) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            form = "{percentage:3.0f}%|{bar:16}| {elapsed}<{remaining} {desc}"
+            self._bar = tqdm(total=progress.total, bar_format=form, leave=False, file=sys.stderr)
+        room = max(20, shutil.get_terminal_size().columns - 52)
+        jobs = f"{progress.done}/{progress.jobs} " if progress.jobs > 1 else ""
+        best = prompt if len(prompt) <= room else prompt[: room - 1] + "…"
+        self._bar.total = progress.total  # texts of another length begin anew
+        self._bar.set_description_str(f"{jobs}{progress.score:.3f} {best}", refresh=False)
+        self._bar.update(progress.steps - self._bar.n)
+
+    def clear(self) -> None:
+        """Make room for a line of output; the next step draws the bar again."""
+        if self._bar is not None:
+            self._bar.clear()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class InOrder:
+    """Prints results on stdout in the order of the inputs, as early as that allows."""
+
+    def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
+        self._waiting: dict[int, str] = {}
+        self._next = 0
+        self._json, self._out = as_json, out or sys.stdout
+
+    def add(self, n: int, result: Result | None) -> None:
+        """Result of input ``n``; None (it failed) leaves its line empty."""
+        if result is None:
+            self._waiting[n] = ""
+        else:
+            self._waiting[n] = result.to_json() if self._json else " ".join(result.prompt.split())
+        self._flush()
+
+    def close(self) -> None:
+        """Print what is there, with empty lines for inputs before it without a result."""
+        last = max(self._waiting, default=-1)
+        for n in range(self._next, last):
+            self._waiting.setdefault(n, "")
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._next in self._waiting:
+            line = self._waiting.pop(self._next)
+            if line or not self._json:
+                print(line, file=self._out, flush=True)
+            self._next += 1
+
+
+def summary(result: Result) -> str:
+    """A line about a result for stderr, and one for its negative prompt."""
+    cut = ", stopped early" if result.interrupted else ""
+    soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
+    read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
+    return (
+        f"score {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
+        f"{result.seconds:.1f} s{cut}"
+        + (f"\npez: negative: {result.negative}" if result.negative else "")
+    )

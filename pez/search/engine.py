@@ -1,0 +1,295 @@
+"""The search loop: rows in a batch, best-so-far, early stop, refill, history, interrupts."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import torch
+from torch import Tensor
+
+from pez.methods import Method, State, extra_of
+from pez.search.problem import ROUNDING, Job, Problem, Rows
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a row is done: after ``steps``, after ``patience`` steps without a better score
+    (0 never), or after ``seconds`` in the batch (0 never).
+    """
+
+    steps: int = 1000
+    patience: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took.
+
+    ``extra`` holds what the method tells beside ids (:func:`pez.methods.extra_of`), on the host.
+    """
+
+    job: Job
+    ids: list[int]
+    score: float
+    steps: int
+    seconds: float
+    history: list[dict] = field(default_factory=list)
+    extra: State = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar shows: steps done of all, jobs done of all, the best so far."""
+
+    steps: int
+    total: int
+    done: int
+    jobs: int
+    score: float
+    ids: list[int]
+
+
+class Stop:
+    """Set when the user asks to stop; the engine then returns what it has."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def on_interrupt(self) -> Iterator[Stop]:
+        """The first Ctrl-C asks to stop, a second one leaves at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self  # a web page or node stops by ``asked``
+            return
+
+        def first(_number: int, _frame: FrameType | None) -> None:
+            self.asked = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = signal.signal(signal.SIGINT, first)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Rows under search. Tensors are (b,) but ``best`` (b, k); nothing in them needs the host."""
+
+    rows: Rows
+    state: State
+    best: Tensor
+    score: Tensor
+    age: Tensor
+    stale: Tensor
+    since: list[float]
+    history: list[list[tuple[Tensor, Tensor]]]
+    extra: State
+
+
+def search(
+    problem: Problem,
+    method: Method,
+    jobs: Sequence[Job],
+    budget: Budget,
+    device: torch.device,
+    *,
+    width: int = 0,
+    keep_history: bool = False,
+    stop: Stop | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_found: Callable[[Found], None] | None = None,
+) -> list[Found]:
+    """Search all jobs, ``width`` rows at a time (0 lets memory decide); one Found a job.
+
+    A finished row leaves and the next job takes its place. If memory runs out the batch is
+    halved and its rows begin again, which changes nothing: a row's draws are its own. When
+    the user stops, rows under search give their best so far and waiting jobs give nothing.
+    """
+    stop = stop or Stop()
+    waiting = list(reversed(jobs))
+    width = min(width or len(jobs), len(jobs))
+    found: list[Found] = []
+    every = 1 if device.type == "cpu" else 16  # steps between looks at the device
+    batch: _Batch | None = None
+    clock = 0
+
+    def finish(done: Sequence[Found]) -> None:
+        for one in done:
+            found.append(one)
+            if on_found:
+                on_found(one)
+
+    while waiting or batch:
+        if stop.asked and (batch is None or bool((batch.age > 0).all())):
+            break
+        try:
+            if batch is None or (len(batch.rows) < width and waiting):
+                free = width - (len(batch.rows) if batch else 0)
+                taken = [waiting.pop() for _ in range(min(free, len(waiting)))]
+                try:
+                    batch = _join(batch, _begin(problem, method, taken, device))
+                except BaseException:
+                    waiting += reversed(taken)
+                    raise
+            batch = _step(problem, method, batch, budget, keep_history)
+        except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_memory(error) or width <= 1:
+                raise
+            if batch:
+                waiting += reversed(batch.rows.jobs)
+            batch, width = None, max(1, width // 2)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            continue
+        clock += 1
+        if clock % every == 0:
+            now = time.monotonic()
+            ended = _ended(batch, budget, now)
+            if on_progress:
+                on_progress(_progress(problem, batch, budget, found, len(waiting)))
+            if ended:
+                finish([_take(problem, batch, r, now) for r in ended])
+                keep = [r for r in range(len(batch.rows)) if r not in set(ended)]
+                batch = _select(batch, keep) if keep else None
+    if batch:
+        now = time.monotonic()
+        finish([_take(problem, batch, r, now) for r in range(len(batch.rows))])
+    return found
+
+
+def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.device) -> _Batch:
+    rows = Rows(jobs, device)
+    b, k = len(jobs), problem.template.slots
+    state = method.start(problem, rows)
+    return _Batch(
+        rows,
+        state,
+        torch.zeros(b, k, dtype=torch.long, device=device),
+        torch.full((b,), -torch.inf, device=device),
+        torch.zeros(b, dtype=torch.long, device=device),
+        torch.zeros(b, dtype=torch.long, device=device),
+        [time.monotonic()] * b,
+        [[] for _ in jobs],
+        extra_of(method, state),
+    )
+
+
+def _step(
+    problem: Problem, method: Method, batch: _Batch, budget: Budget, keep_history: bool
+) -> _Batch:
+    """One step of every row. Rows past their budget still move but their best stays, so
+    a result does not depend on how often the host looks.
+    """
+    ids, score, state = method.step(problem, batch.rows, batch.state)
+    active = batch.age < budget.steps
+    if budget.patience:
+        active = active & (batch.stale < budget.patience)
+    better = active & (score > batch.score)
+    gained = active & (score > batch.score + ROUNDING)  # the same prompt read again gains nothing
+    batch.best = torch.where(better[:, None], ids, batch.best)
+    batch.score = torch.where(better, score, batch.score)
+    batch.stale = torch.where(gained, 0, batch.stale + active.long())
+    batch.age = batch.age + active.long()
+    batch.state = state
+    for name, new in extra_of(method, state).items():
+        moved = active.view(-1, *[1] * (new.dim() - 1))
+        batch.extra[name] = torch.where(moved, new, batch.extra[name])
+    if keep_history:
+        for past, row_ids, row_score in zip(batch.history, ids, score, strict=True):
+            past.append((row_ids, row_score))
+    return batch
+
+
+def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
+    """Places of rows that are done; the one look at the device."""
+    done = batch.age >= budget.steps
+    if budget.patience:
+        done = done | (batch.stale >= budget.patience)
+    out = done.tolist()
+    if budget.seconds:
+        out = [
+            d or now - since >= budget.seconds for d, since in zip(out, batch.since, strict=True)
+        ]
+    return [r for r, d in enumerate(out) if d]
+
+
+def _take(problem: Problem, batch: _Batch, row: int, now: float) -> Found:
+    """The best of one row, brought to the host."""
+    ids = problem.template.fill(batch.best[row : row + 1])[0].tolist()
+    steps = int(batch.age[row])
+    history = [
+        {"step": n, "ids": problem.template.fill(i[None])[0].tolist(), "score": float(s)}
+        for n, (i, s) in enumerate(batch.history[row][:steps])
+    ]
+    seconds = now - batch.since[row]
+    extra = {name: value[row].cpu() for name, value in batch.extra.items()}
+    score = float(batch.score[row])
+    return Found(batch.rows.jobs[row], ids, score, steps, seconds, history, extra)
+
+
+def _select(batch: _Batch, keep: list[int]) -> _Batch:
+    """The batch with only the rows at ``keep``."""
+    index = torch.tensor(keep, device=batch.age.device)
+    rows = batch.rows
+    return _Batch(
+        Rows([rows.jobs[r] for r in keep], rows.device, [rows.generators[r] for r in keep]),
+        {k: v[index] for k, v in batch.state.items()},
+        batch.best[index],
+        batch.score[index],
+        batch.age[index],
+        batch.stale[index],
+        [batch.since[r] for r in keep],
+        [batch.history[r] for r in keep],
+        {k: v[index] for k, v in batch.extra.items()},
+    )
+
+
+def _join(old: _Batch | None, new: _Batch) -> _Batch:
+    """New rows behind those under search."""
+    if old is None:
+        return new
+    rows = Rows(
+        old.rows.jobs + new.rows.jobs, old.rows.device, old.rows.generators + new.rows.generators
+    )
+    return _Batch(
+        rows,
+        {k: torch.cat([v, new.state[k]]) for k, v in old.state.items()},
+        torch.cat([old.best, new.best]),
+        torch.cat([old.score, new.score]),
+        torch.cat([old.age, new.age]),
+        torch.cat([old.stale, new.stale]),
+        old.since + new.since,
+        old.history + new.history,
+        {k: torch.cat([v, new.extra[k]]) for k, v in old.extra.items()},
+    )
+
+
+def _progress(
+    problem: Problem, batch: _Batch, budget: Budget, found: list[Found], waiting: int
+) -> Progress:
+    jobs = len(found) + len(batch.rows) + waiting
+    steps = len(found) * budget.steps + int(batch.age.sum())
+    best = int(batch.score.argmax())
+    ids = problem.template.fill(batch.best[best : best + 1])[0].tolist()
+    score = float(batch.score[best])
+    under_search = {job.item for job in batch.rows.jobs}
+    for past in found:  # a restart that has left the batch may have been better
+        if past.job.item in under_search and past.score > score:
+            ids, score = past.ids, past.score
+    return Progress(steps, jobs * budget.steps, len(found), jobs, score, ids)
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text

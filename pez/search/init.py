@@ -1,0 +1,83 @@
+"""Where searches begin: words drawn at random, the best single ones, or those of a pursuit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pez.search.problem import Job, Problem, Rows
+
+STARTS = ("random", "words", "pursuit")
+RATED = ("words", "pursuit")  # need every word's features, which all rows share
+AMONG = 3  # from how many words a restart draws each of a pursuit's
+
+
+def random_words(problem: Problem, rows: Rows) -> Tensor:
+    """Allowed ids (b, k), each row's from its own generator."""
+    allowed = problem.vocabulary.ids
+    return allowed[(rows.uniform(problem.template.slots) * len(allowed)).long()]
+
+
+def best_words(problem: Problem, rows: Rows) -> Tensor:
+    """The best single words (b, k) of each row's item; other seeds and restarts draw from 4 k."""
+    slots, ids = problem.template.slots, problem.vocabulary.ids
+    scores = _scores(problem, rows.jobs)
+    out = []
+    for job, generator in zip(rows.jobs, rows.generators, strict=True):
+        best = scores[job.item].argsort(descending=True)
+        pool = min(len(best), 4 * slots if _another(job) else slots)
+        order = torch.randperm(pool, generator=generator)[:slots].sort().values
+        picked = best[order.to(best.device)]
+        out.append(ids[picked.repeat(-(-slots // len(picked)))[:slots]])
+    return torch.stack(out)
+
+
+def pursued_words(problem: Problem, rows: Rows) -> Tensor:
+    """Words (b, k) whose features together point at the target, the most telling first.
+
+    Matching pursuit (Mallat & Zhang, "Matching Pursuits With Time-Frequency Dictionaries", 1993)
+    with a sum in the place of projections: to the sum s of the words so far comes the word w of
+    highest score(s + w) / |s + w|, none twice. A score that is linear in the features is what
+    makes this a matter of one matrix product a word. Other seeds and restarts draw each word
+    from the best three.
+    """
+    slots, table = problem.template.slots, problem.word_features
+    scores = _scores(problem, rows.jobs)
+    own = torch.stack([scores[job.item] for job in rows.jobs])  # (b, n)
+    square = table.square().sum(-1)
+    total = table.new_zeros(len(rows), table.shape[1])
+    reached = own.new_zeros(len(rows), 1)
+    taken = torch.zeros_like(own, dtype=torch.bool)
+    row = torch.arange(len(rows), device=own.device)
+    chosen = []
+    for _ in range(min(slots, len(table))):
+        length = total.square().sum(-1, keepdim=True) + 2 * total @ table.T + square
+        value = (reached + own) / length.clamp(min=1e-12).sqrt()
+        best = value.masked_fill(taken, -torch.inf).topk(min(AMONG, len(table)), 1).indices
+        drawn = [
+            int(torch.randint(best.shape[1], (), generator=g)) if _another(job) else 0
+            for job, g in zip(rows.jobs, rows.generators, strict=True)
+        ]
+        word = best[row, torch.tensor(drawn, device=best.device)]
+        word = torch.where(taken[row, word], best[:, 0], word)
+        taken[row, word] = True
+        total = total + table[word]
+        reached = reached + own[row, word][:, None]
+        chosen.append(word)
+    found = torch.stack(chosen, 1)
+    return problem.vocabulary.ids[found.repeat(1, -(-slots // found.shape[1]))[:, :slots]]
+
+
+def _scores(problem: Problem, jobs: Sequence[Job]) -> dict[int, Tensor]:
+    """Score (n,) of each allowed word, for each item."""
+    items = sorted({job.item for job in jobs})
+    return dict(zip(items, problem.word_scores(items), strict=True))
+
+
+def _another(job: Job) -> bool:
+    """Whether a row should begin elsewhere than the first one of its item."""
+    return job.restart > 0 or job.seed != 0

@@ -1,0 +1,220 @@
+"""What is searched: vocabulary, template and objective; and who searches: rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from pez.errors import PezError
+from pez.search.init import RATED, best_words, pursued_words, random_words
+from pez.search.template import Template
+from pez.search.vocabulary import Vocabulary
+from pez.session.word_cache import kept_features
+
+ROUNDING = 1e-6  # by which scores of one prompt in different batches may differ
+
+
+class Objective(Protocol):
+    """What makes a prompt good. ``linear`` says whether ``rate`` is linear in the features, so
+    that those of several words may be added.
+    """
+
+    @property
+    def linear(self) -> bool:
+        """Whether features may be added."""
+        ...
+
+    def __call__(
+        self, embeddings: Tensor, item: Tensor, draw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (b,) and score (b,) of prompts (b, l, w), each for its own ``item`` (b,).
+
+        ``draw`` (b, d) names the targets of an item that the loss sees at this step; the
+        score always sees all of them.
+        """
+        ...
+
+    def features(self, embeddings: Tensor) -> Tensor:
+        """What the model makes of prompts (b, l, w): features (b, e)."""
+        ...
+
+    def rate(self, features: Tensor, items: Sequence[int]) -> Tensor:
+        """Scores (len(items), b) of prompts by their features (b, e), for several items."""
+        ...
+
+    def targets(self, item: int) -> int:
+        """How many targets an item has."""
+        ...
+
+    def text_scores(self, texts: Sequence[str], items: Sequence[int]) -> list[float]:
+        """Scores of typed texts, tokenised afresh, by the models' whole forward."""
+        ...
+
+
+class Language(Protocol):
+    """How likely prompts are as language, to a model that reads the vocabulary's words."""
+
+    def next_words(self, ids: Tensor) -> Tensor:
+        """Log-probabilities (b, v) of the allowed ids after prompts that begin ids (b, n)."""
+        ...
+
+    def nll(self, ids: Tensor) -> Tensor:
+        """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts ids (b, l)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row's work: an item to search for, from a seed of its own."""
+
+    item: int  # index into the objective's items
+    key: str  # identity of the item, independent of its place in the batch
+    restart: int = 0
+    seed: int = 0
+
+    def generator(self) -> Generator:
+        """Random numbers that depend on (seed, key, restart) alone."""
+        text = f"{self.seed}/{self.key}/{self.restart}"
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+        return Generator().manual_seed(number)
+
+
+@dataclass(eq=False)
+class Rows:
+    """Jobs side by side in a batch, with their items as a tensor and their generators."""
+
+    jobs: list[Job]
+    device: torch.device
+    generators: list[Generator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.generators = self.generators or [job.generator() for job in self.jobs]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    @cached_property
+    def item(self) -> Tensor:
+        """Item of each row, int64 (b,)."""
+        return torch.tensor([job.item for job in self.jobs], device=self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers (b, *shape) in [0, 1), each row from its own generator."""
+        drawn = [torch.rand(shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device, non_blocking=True)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers (b, *shape), each row from its own generator."""
+        drawn = [torch.randn(shape, generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything a method may know. It knows nothing of CLIP.
+
+    ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
+    ``draft`` are there for methods that ask for them.
+    """
+
+    vocabulary: Vocabulary
+    template: Template
+    objective: Objective
+    init: str | Tensor = "random"
+    word_batch: int = 512
+    language: Language | None = None
+    kept: Path | None = None  # a file for the words' features
+    draft: Problem | None = None  # the same as a cheaper model reads it
+
+    @cached_property
+    def _fixed(self) -> Tensor:
+        return self.vocabulary.embed(self.template.fixed)
+
+    def judge(
+        self, chosen: Tensor, item: Tensor, draw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (b,) and score (b,) of the free places' embeddings ``chosen`` (b, k, w)."""
+        return self.objective(self.template.fill_embeddings(self._fixed, chosen), item, draw)
+
+    def features(self, chosen: Tensor) -> Tensor:
+        """Features (b, e) of prompts by their free places' embeddings ``chosen`` (b, k, w)."""
+        return self.objective.features(self.template.fill_embeddings(self._fixed, chosen))
+
+    @torch.no_grad()
+    def next_words(self, chosen: Tensor) -> Tensor:
+        """What a language model expects at the next free place: log-probabilities (b, v), as
+        ``vocabulary.ids``, after the words ``chosen`` (b, n) at the first n of them and what the
+        template has before and between.
+        """
+        place = int(self.template.free[chosen.shape[1]])
+        begun = self.template.fixed[:place].expand(len(chosen), -1).clone()
+        begun[:, self.template.free[: chosen.shape[1]]] = chosen
+        return self._speaker.next_words(begun)
+
+    @torch.no_grad()
+    def nll(self, chosen: Tensor) -> Tensor:
+        """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts by the ids
+        ``chosen`` (b, k) at their free places.
+        """
+        return self._speaker.nll(self.template.fill(chosen))
+
+    @property
+    def _speaker(self) -> Language:
+        if self.language is None:
+            raise PezError("this search needs a language model; name one with --language-model.")
+        return self.language
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What methods compute once for all rows and items, by a name of their own."""
+        return {}
+
+    def start_ids(self, rows: Rows) -> Tensor:
+        """Ids (b, k) at which rows begin, as ``init`` says. PezError for a start that is too
+        long, and for one that adds features where that has no meaning.
+        """
+        if isinstance(self.init, Tensor):
+            if len(self.init) > self.template.slots:
+                raise PezError(
+                    f"the start has {len(self.init)} tokens but only {self.template.slots} places "
+                    "are free; raise --length."
+                )
+            ids = random_words(self, rows)
+            ids[:, : len(self.init)] = self.init.to(ids)
+            return ids
+        if self.init == "pursuit" and not self.objective.linear:
+            raise PezError("--init pursuit needs --objective match; use --init words or random.")
+        begin = {"words": best_words, "pursuit": pursued_words}.get(self.init, random_words)
+        return begin(self, rows)
+
+    @property
+    def start_forwards(self) -> int:
+        """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
+        rated = isinstance(self.init, str) and self.init in RATED
+        return len(self.vocabulary.ids) if rated else 0
+
+    def word_scores(self, items: Sequence[int]) -> Tensor:
+        """Score (len(items), n) of each allowed word as a prompt by itself."""
+        return self.objective.rate(self.word_features, items)
+
+    @cached_property
+    def word_features(self) -> Tensor:
+        """Features (n, e) of every allowed word, computed once for all rows and items, and for
+        all searches where they are ``kept``.
+        """
+        if self.kept:
+            return kept_features(self.kept, self.vocabulary.ids, self._rated)
+        return self._rated(self.vocabulary.ids)
+
+    @torch.no_grad()
+    def _rated(self, ids: Tensor) -> Tensor:
+        chunks = ids.split(self.word_batch)
+        parts = [self.objective.features(self.vocabulary.embed(c)[:, None]) for c in chunks]
+        return torch.cat(parts)

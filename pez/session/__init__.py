@@ -1,0 +1,1 @@
+"""What is computed once for a run: words, language model, draft, prompt form, lengths."""

@@ -1,0 +1,67 @@
+"""The form of the prompts that are searched, and the words at its free places, from the options."""
+
+from __future__ import annotations
+
+import torch
+
+from pez.errors import PezError
+from pez.methods import method_class, usual
+from pez.models import Reader
+from pez.options import SearchOptions
+from pez.search.init import STARTS
+from pez.search.template import Template, check_length, freeze, parse_template
+from pez.session.styles import style_template, usual_style
+
+
+def starting_point(
+    reader: Reader, options: SearchOptions, length: int
+) -> tuple[Template, str | torch.Tensor]:
+    """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
+    tokens, init = reader.tokens, options.init
+    if init in ("auto", *STARTS):
+        form = _form(options, length)
+        return parse_template(form, tokens, length, options.keep, reader.limit), init
+    ids = _start_ids(reader, init)
+    if options.keep:
+        if options.template.strip() != "{}":
+            raise PezError("--keep with a start text needs the plain template; leave one away.")
+        kept = {i for word in options.keep for i in tokens.encode(word)}
+        missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
+        if missing:
+            raise PezError(f"--keep {missing[0]!r} is not in the start text; add it to --init.")
+        check_length(len(ids), reader.limit)
+        template = freeze(ids, sorted(kept))
+        return template, torch.tensor([ids[n] for n in template.free.tolist()])
+    form = _form(options, length) if options.style else options.template
+    template = parse_template(form, tokens, length, (), reader.limit)
+    if len(ids) > template.slots:
+        raise PezError(
+            f"the start has {len(ids)} tokens but only {template.slots} places are free; "
+            f"give --length {len(ids)} or a shorter start."
+        )
+    return template, torch.tensor(ids)
+
+
+def _form(options: SearchOptions, length: int) -> str:
+    """The template that is given, else that of the style, else that of the method's own style."""
+    if options.template.strip() != "{}":
+        if options.style:
+            raise PezError("--style and --template are both given; leave one away.")
+        return options.template
+    own = usual_style(usual(method_class(options.method), "style"), length)
+    return style_template(options.style or own, length)
+
+
+def _start_ids(reader: Reader, init: str) -> list[int]:
+    if init.startswith("ids:"):
+        try:
+            ids = [int(i) for i in init.removeprefix("ids:").replace(",", " ").split()]
+        except ValueError:
+            raise PezError(f"--init {init!r} is no list of ids; write ids:320,1125,539.") from None
+        if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
+            raise PezError(f"--init names {bad[0]}, which is no word id of this model.")
+    else:
+        ids = reader.tokens.encode(init)
+    if not ids:
+        raise PezError("--init is empty; give a text, ids, random or words.")
+    return ids

@@ -1,0 +1,154 @@
+"""What may be asked of a search beyond one length and one prompt: the length, a negative prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from pez.errors import PezError
+from pez.methods import method_class, usual
+from pez.models import Reader
+from pez.models.language import LanguageModel
+from pez.objectives.match import Targets
+from pez.options import SearchOptions
+from pez.result import Result
+from pez.session.drafts import encode_texts
+from pez.session.prompt_form import starting_point
+from pez.session.session import Item, Watch, search_items
+
+MORE = 0.005  # of the score: what a longer prompt must bring to be worth its words
+LENGTHS = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 71)  # pairs of word and comma
+CHUNK = 32  # items that wait for each other's negative prompts
+
+
+def run(
+    reader: Reader,
+    items: Sequence[Item],
+    options: SearchOptions,
+    watch: Watch | None = None,
+    length: int | None = None,
+    language: LanguageModel | None = None,
+) -> list[Result | None]:
+    """:func:`pez.session.session.search_items`, at every length that is worth it with
+    ``--length auto`` (0) and once more for what must not be seen with ``--also-negative``.
+    """
+    watch = watch or Watch()
+    if not options.also_negative:
+        return _search(reader, items, options, watch, length, language)
+    if options.objective != "match":
+        raise PezError("--also-negative needs --objective match; leave one away.")
+    results: list[Result | None] = []
+    for start in range(0, len(items), CHUNK):
+        some = items[start : start + CHUNK]
+        quiet = replace(watch, result=None)
+        found = _search(reader, some, options, quiet, length, language)
+        both = _with_negatives(reader, some, found, options, quiet, length, language)
+        for n, result in enumerate(both, start):
+            if result and watch.result:
+                watch.result(n, result)
+        results += both
+    return results
+
+
+def _search(
+    reader: Reader,
+    items: Sequence[Item],
+    options: SearchOptions,
+    watch: Watch,
+    length: int | None,
+    language: LanguageModel | None,
+) -> list[Result | None]:
+    if length or options.length:
+        return search_items(reader, items, options, watch, length, language)
+    return _sweep(reader, items, options, watch, language)
+
+
+def _sweep(
+    reader: Reader,
+    items: Sequence[Item],
+    options: SearchOptions,
+    watch: Watch,
+    language: LanguageModel | None,
+) -> list[Result | None]:
+    """Each item at longer and longer lengths until the score rises by less than MORE; the prompt
+    before that is given, with the cost of all of them.
+    """
+    best: list[Result | None] = [None] * len(items)
+    if options.template.strip() == "{}":  # of one style throughout
+        own = usual(method_class(options.method), "style")
+        options = replace(options, style=options.style or own)
+    going = list(range(len(items)))
+    form, _ = starting_point(reader, options, LENGTHS[0])
+    fixed = form.length - LENGTHS[0]  # words of the template or to keep, beside those searched
+    for length in (n for n in LENGTHS if n + fixed <= reader.limit):
+        quiet = replace(watch, result=None, note=watch.note if length == LENGTHS[0] else None)
+        found = search_items(reader, [items[n] for n in going], options, quiet, length, language)
+        left = []
+        for n, result in zip(going, found, strict=True):
+            before = best[n]
+            if result and (before is None or result.score > before.score + MORE):
+                best[n] = _with_cost(result, before)
+                left.append(n)
+            elif before:
+                best[n] = _with_cost(before, result)
+        done = set(going) - set(left) if not watch.stop.asked else set(going)
+        for n in sorted(done):
+            _tell(watch, n, best[n])
+        going = [] if watch.stop.asked else left
+        if not going:
+            break
+    for n in going:  # the longest that the model reads
+        _tell(watch, n, best[n])
+    return best
+
+
+def _tell(watch: Watch, n: int, result: Result | None) -> None:
+    if result and watch.result:
+        watch.result(n, result)
+
+
+def _with_cost(kept: Result, other: Result | None) -> Result:
+    """``kept`` with the passes and seconds of both; stopped early if either was."""
+    if other is None:
+        return kept
+    passes = {kind: kept.passes[kind] + other.passes[kind] for kind in kept.passes}
+    return replace(
+        kept,
+        passes=passes,
+        seconds=round(kept.seconds + other.seconds, 3),
+        interrupted=kept.interrupted or other.interrupted,
+    )
+
+
+def _with_negatives(
+    reader: Reader,
+    items: Sequence[Item],
+    results: Sequence[Result | None],
+    options: SearchOptions,
+    watch: Watch,
+    length: int | None,
+    language: LanguageModel | None,
+) -> list[Result | None]:
+    """Results with what their prompts say and their targets do not show: the prompt whose
+    features match found - target, which is what guidance should lead away from.
+    """
+    places = [n for n, result in enumerate(results) if result and not result.interrupted]
+    if not places or watch.stop.asked:
+        return list(results)
+    prompts = [results[n].prompt for n in places]  # type: ignore[union-attr]
+    found = encode_texts(reader, prompts)
+    opposite = []
+    for row, n in zip(found, places, strict=True):
+        targets = items[n].targets
+        features = torch.cat([row[None], targets.features])
+        weights = torch.cat([torch.ones_like(targets.weights[:1]), -targets.normalised()])
+        opposite.append(Item(Targets(features, weights), items[n].names, items[n].key + "/not"))
+    said = _search(reader, opposite, options, watch, length, language)
+    out = list(results)
+    for n, negative in zip(places, said, strict=True):
+        result = results[n]
+        if result and negative:
+            out[n] = replace(_with_cost(result, negative), negative=negative.prompt)
+    return out

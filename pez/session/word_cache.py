@@ -1,0 +1,53 @@
+"""Features of words kept on disk: they depend on the model alone, not on the picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pez.search.tokens import cache_folder, keep_file
+
+WORTH = 2000  # words from which reading a file is quicker than rating them again
+PROBES = 16  # words rated anew to see whether a file is of these very weights
+CLOSE = 0.01  # by which their features may differ: another device or number format
+
+Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
+
+
+def features_file(model: str, ids: Tensor) -> Path | None:
+    """Where the features of words ``ids`` (n,) under ``model`` are kept; None for so few that it
+    is not worth it.
+    """
+    if len(ids) < WORTH:
+        return None
+    digest = hashlib.sha256(f"{model}\n{ids.tolist()}".encode()).hexdigest()[:16]
+    return cache_folder() / f"features-{digest}.safetensors"
+
+
+def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
+    """Features (n, e) of words ``ids`` (n,) in half precision, as float32: those of the file if
+    they are of these weights, else rated and kept. The first run rounds too, so that all agree.
+    """
+    found = _read(path, ids, rate)
+    if found is None:
+        found = rate(ids).half()
+        tensors = {"features": found.cpu().contiguous()}
+        keep_file(path, lambda part: save_file(tensors, part))
+    return found.to(ids.device).float()
+
+
+def _read(path: Path, ids: Tensor, rate: Rate) -> Tensor | None:
+    """The file's features, unless it is missing, broken or of other weights."""
+    try:
+        found = load_file(path)["features"]
+    except Exception:  # whatever a file cut short makes safetensors raise
+        return None
+    few = torch.linspace(0, len(ids) - 1, min(PROBES, len(ids))).long()
+    own = rate(ids[few.to(ids.device)]).float().cpu()
+    same = len(found) == len(ids) and found.shape[1:] == own.shape[1:]
+    return found if same and torch.allclose(found[few].float(), own, atol=CLOSE) else None

@@ -1,0 +1,132 @@
+"""Several workers: the same outcomes as one, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pez.errors import PezError
+from pez.evaluation import batches
+from pez.evaluation.plan import parse_plan
+from pez.evaluation.run import evaluate, open_pool
+from pez.evaluation.show import Bar
+from pez.evaluation.store import COLUMNS
+from pez.evaluation.work import Batch, Task
+from pez.evaluation.workers import TRIES, Processes, retry_or_fail
+
+PLAN = """
+models = ["mini"]
+[data]
+dataset = "samples"
+split = "scenes"
+count = 4
+[[methods]]
+name = "pez"
+lengths = [3]
+steps = 3
+options = { init = "random" }
+"""
+SAME = [name for name in COLUMNS if name != "seconds"]
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few units make several batches."""
+    for kind in ("prompt", "reading"):
+        monkeypatch.setitem(batches.SIZES, kind, 1)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> list[dict[str, Any]]:
+    """The rows of one worker."""
+    return evaluate(parse_plan(PLAN), tmp_path / "alone", device="cpu")
+
+
+class Killing(Bar):
+    """Kills one of a pool's workers once the first unit is done; counts all units."""
+
+    def __init__(self, pool: Any) -> None:
+        super().__init__(quiet=True)
+        self.pool, self.killed, self.units = pool, 0, 0
+
+    def step(self, failed: bool) -> None:
+        self.units += 1
+        if not self.killed:
+            self.killed = max(self.pids())
+            os.kill(self.killed, signal.SIGKILL)
+
+    def pids(self) -> list[int]:
+        if isinstance(self.pool, Processes):
+            return [process.pid for process in self.pool._workers.values()]
+        return list(self.pool.pids.values())
+
+
+def check(rows: list[dict[str, Any]], alone: list[dict[str, Any]], bar: Killing) -> None:
+    """Every unit was done exactly once, and as by one worker."""
+    assert bar.killed and bar.units == 8
+    assert [r["error"] for r in rows] == [""] * 4
+    for one, other in zip(rows, alone, strict=True):
+        for name in SAME:
+            same = other[name]
+            assert one[name] == (pytest.approx(same, abs=1e-4) if name.endswith("score") else same)
+
+
+def test_a_process_that_is_killed_is_replaced(tmp_path: Path, alone: list[dict[str, Any]]) -> None:
+    pool = Processes(2, "cpu")
+    bar = Killing(pool)
+    rows = evaluate(parse_plan(PLAN), tmp_path / "many", workers=pool, device="cpu", bar=bar)
+    check(rows, alone, bar)
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A Ray cluster of two nodes with one processor each; its address."""
+    ray = pytest.importorskip("ray", reason="Ray (the extra pez-prompts[ray]) is not installed")
+    from ray.cluster_utils import Cluster as TestCluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = TestCluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    assert cluster.address
+    yield cluster.address
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_two_ray_nodes_do_every_unit_once_when_a_worker_is_killed(
+    tmp_path: Path, alone: list[dict[str, Any]], two_nodes: str
+) -> None:
+    from pez.evaluation.cluster import Cluster
+
+    pool = Cluster("cpu", two_nodes)
+    assert (pool._gpus, pool._cpus, len(pool._under)) == (0, 1, 2)
+    bar = Killing(pool)
+    rows = evaluate(parse_plan(PLAN), tmp_path / "ray", workers=pool, device="cpu", bar=bar)
+    check(rows, alone, bar)
+    assert bar.killed not in pool.pids.values()
+
+
+def test_a_batch_that_kills_its_workers_is_given_up_with_a_reason() -> None:
+    batch = Batch("score", "score", (), tuple(Task(k * 64, {}) for k in "ab"))
+    deaths: Counter[str] = Counter()
+    again: deque[Batch] = deque()
+    told = []
+    for _ in range(TRIES):
+        assert not told
+        retry_or_fail(batch, deaths, again, lambda record, _: told.append(record))
+    assert len(again) == TRIES - 1
+    assert [record.key for record in told] == ["a" * 64, "b" * 64]
+    assert all("the worker died 3 times" in record.error for record in told)
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "many", "1.5", ""])
+def test_workers_are_a_number_or_ray(bad: str) -> None:
+    with pytest.raises(PezError, match="--workers takes a number"):
+        open_pool(bad)

@@ -1,0 +1,195 @@
+"""Our default: the pursuit over words, the exchanges together, the forms of prompts."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from common import ProblemMaker, jobs_for
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import pez
+from pez.errors import PezError
+from pez.methods.pursuit import Pursuit, together
+from pez.models import Reader
+from pez.search.engine import Budget, search
+from pez.search.problem import Job, Problem, Rows
+from pez.search.template import parse_template
+from pez.session.styles import STYLES, style_template
+
+CPU = torch.device("cpu")
+ALL = 10**6  # more candidates than there are
+
+
+# ---- the start
+
+
+def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem) -> None:
+    """Against a plain loop over words, picture by picture."""
+    problem = replace(few, init="pursuit")
+    table = problem.word_features
+    for n, found in enumerate(problem.start_ids(Rows(jobs_for(4), CPU)).tolist()):
+        total, said = torch.zeros(table.shape[1]), []
+        for _ in range(problem.template.slots):
+            sums = [total + row for row in table]
+            likeness = [
+                float(problem.objective.rate((s / s.norm())[None], [n])) if w not in said else -9
+                for w, s in zip(problem.vocabulary.ids.tolist(), sums, strict=True)
+            ]
+            best = max(range(len(sums)), key=likeness.__getitem__)
+            total, said = sums[best], [*said, int(problem.vocabulary.ids[best])]
+        assert found == said
+
+
+def test_a_pursuit_of_one_word_is_the_best_word(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker
+) -> None:
+    problem = make_problem(mini, [look[None] for look in looks[:4]], 1, init="pursuit")
+    best = problem.vocabulary.ids[problem.word_scores([0, 1, 2, 3]).argmax(1)]
+    assert problem.start_ids(Rows(jobs_for(4), CPU))[:, 0].tolist() == best.tolist()
+
+
+def test_pursued_words_match_better_than_the_best_single_ones(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker
+) -> None:
+    scores = {}
+    for init in ("words", "pursuit"):
+        problem = make_problem(mini, [look[None] for look in looks], 4, init=init)
+        ids = problem.start_ids(Rows(jobs_for(6), CPU))
+        _, score = problem.judge(problem.vocabulary.embed(ids), torch.arange(6))
+        scores[init] = float(score.mean())
+    assert scores["pursuit"] > scores["words"] + 0.1
+
+
+def test_more_places_than_words_are_filled_again(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Any
+) -> None:
+    problem = make_problem(mini, [looks[:1]], 12, init="pursuit", vocabulary=str(few_words))
+    (ids,) = problem.start_ids(Rows(jobs_for(1), CPU)).tolist()
+    known = len(problem.vocabulary.ids)
+    assert len(set(ids)) == known < 12 and ids[known:] == ids[: 12 - known]
+
+
+def test_restarts_and_seeds_pursue_other_words(few: Problem) -> None:
+    jobs = [Job(0, "a", restart) for restart in range(6)]
+    ids = replace(few, init="pursuit").start_ids(Rows(jobs, CPU))
+    assert len({tuple(row) for row in ids.tolist()}) > 1
+    assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+
+def test_a_pursuit_adds_features_or_is_refused(few: Problem) -> None:
+    class Curved:
+        linear = False
+
+    problem = replace(few, init="pursuit", objective=Curved())  # type: ignore[arg-type]
+    with pytest.raises(PezError, match="--init words or random"):
+        problem.start_ids(Rows(jobs_for(1), CPU))
+
+
+# ---- the exchanges
+
+
+def test_together_takes_the_best_improvement_of_each_place() -> None:
+    ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    place = torch.tensor([[0, 0, 2, 1], [0, 1, 2, 2]])
+    word = torch.tensor([[10, 11, 12, 13], [20, 21, 22, 23]])
+    change = torch.tensor([[-0.1, -0.2, -0.1, 0.3], [0.0, 0.1, 0.2, 0.3]])
+    assert together(ids, place, word, change).tolist() == [[11, 2, 12], [4, 5, 6]]
+
+
+@given(st.data())
+def test_together_is_the_plain_loop(data: st.DataObject) -> None:
+    k, c = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 8))
+    row = st.lists(st.integers(0, k - 1), min_size=c, max_size=c)
+    place = data.draw(row)
+    change = data.draw(st.lists(st.integers(-20, 20), min_size=c, max_size=c, unique=True))
+    expected = list(range(k))
+    for n in sorted(range(c), key=change.__getitem__, reverse=True):
+        if change[n] < 0:
+            expected[place[n]] = 100 + n
+    words = torch.arange(100, 100 + c)[None]
+    found = together(torch.arange(k)[None], torch.tensor([place]), words, torch.tensor([change]))
+    assert found.tolist() == [expected]
+
+
+def test_a_pursuit_without_escape_never_goes_back(problem: Problem) -> None:
+    method = Pursuit(8, 16, escape=0)
+    found = search(problem, method, jobs_for(4), Budget(6), CPU, keep_history=True)
+    for one in found:
+        scores = [step["score"] for step in one.history]
+        assert all(b >= a - 1e-6 for a, b in pairwise(scores))
+        assert scores[-1] > scores[0]
+
+
+def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -> None:
+    """With all exchanges tried at every step, one that never goes back stays where it stands."""
+    rows = Rows(jobs_for(4), CPU)
+    plain, leaving = Pursuit(ALL, ALL, escape=0), Pursuit(ALL, ALL, escape=1)
+    state = plain.start(problem, rows)
+    for _ in range(12):
+        optimum, score, state = plain.step(problem, rows, state)
+    assert bool((state["stuck"] > 0).all())
+    again, same, state = leaving.step(problem, rows, state)
+    assert again.tolist() == optimum.tolist() and same.tolist() == score.tolist()
+    assert ((state["ids"] != optimum).sum(1) == 1).all()  # one exchange away
+    assert state["stuck"].tolist() == [0] * 4
+    found = search(problem, leaving, jobs_for(4), Budget(16), CPU)
+    stayed = search(problem, plain, jobs_for(4), Budget(16), CPU)
+    pairs = list(zip(found, stayed, strict=True))
+    assert all(a.score >= b.score - 1e-6 for a, b in pairs)
+
+
+def test_one_step_with_all_candidates_finds_the_best_word(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker
+) -> None:
+    problem = make_problem(mini, [look[None] for look in looks[:4]], length=1)
+    best = problem.word_scores([0, 1, 2, 3]).max(1)
+    for found in search(problem, Pursuit(ALL, ALL), jobs_for(4), Budget(1), CPU):
+        n = found.job.item
+        assert found.ids == [int(problem.vocabulary.ids[best.indices[n]])]
+        assert found.score == pytest.approx(float(best.values[n]), abs=1e-5)
+
+
+# ---- the forms
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("length", [*range(1, 14), 29])
+def test_a_style_keeps_to_the_length(style: str, length: int, mini: Reader) -> None:
+    template = parse_template(style_template(style, length), mini.tokens, length)
+    assert length - 1 <= template.length <= length and template.slots >= 1
+    if style == "words":
+        assert template.slots == template.length
+
+
+def test_phrases_stand_between_commas(mini: Reader) -> None:
+    assert style_template("phrases", 7) == "{1} , {1} , {1} , {1}" == style_template("phrases", 8)
+    assert style_template("caption", 9) == "a {1} of a {1} , {1} , {1}"
+    assert style_template("caption", 8) == "{1} of a {1} , {1} , {1}"
+    with pytest.raises(PezError, match="phrases"):
+        style_template("phrase", 8)
+
+
+def test_the_default_writes_phrases_and_pez_words(pictures: list[Any], mini: Reader) -> None:
+    ours: Any = pez.invert(pictures[0], reader=mini, length=7, steps=2)
+    assert ours.method == "pursuit" and ours.prompt.count(", ") == 3 == ours.prompt.count(",")
+    assert len(ours.ids) == 7 and " ," not in ours.prompt
+    plain: Any = pez.invert(pictures[0], reader=mini, length=7, steps=2, method="pez")
+    assert "," not in plain.prompt and len(plain.ids) == 7
+    both: Any = pez.invert(
+        pictures[0], reader=mini, length=7, steps=2, method="pez", style="phrases"
+    )
+    assert both.prompt.count(", ") == 3
+
+
+def test_a_template_and_a_style_are_one_too_many(pictures: list[Any], mini: Reader) -> None:
+    with pytest.raises(PezError, match="leave one away"):
+        pez.invert(pictures[0], reader=mini, template="a {}", style="phrases", steps=1)
+
+
+def test_each_method_has_its_own_number_of_steps(pictures: list[Any], mini: Reader) -> None:
+    found: Any = pez.invert(pictures[0], reader=mini, length=3)
+    assert found.steps == Pursuit.usual_steps and found.options["steps"] == 0
