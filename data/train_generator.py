@@ -26,8 +26,8 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from mini_text import text_encoder, tokenizer
 from torch import Tensor
 
+from pez.files import data_folder
 from pez.models.patches import PatchAutoencoder
-from pez.models.shipped import data_folder
 
 CHANNELS, SHARD, SHARDS = 32, 10_000, 10
 BATCH, EMPTY = 64, 0.1  # share of empty prompts, for guidance

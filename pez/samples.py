@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pez.models.shipped import data_folder
+from pez.files import data_folder
 
 KINDS = ("web", "scenes", "attributes", "art")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pez.models.shipped import data_folder, shipped_names, shipped_tokens
+from pez.files import data_folder
+from pez.models.shipped import shipped_names, shipped_tokens
 from pez.samples import KINDS, samples
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from pez.errors import PezError
+from pez.files import cache_folder
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.search.tokens import cache_folder
 
 
 class Journal:

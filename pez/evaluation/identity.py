@@ -24,7 +24,7 @@ def identity(name: str) -> str:
 
 
 def _folder(name: str) -> Path | None:
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     shipped = [data_folder() / room / name for room in ("models", "generators", "language")]
     bare = name.partition(":")[2] if name.partition(":")[0] in ("local-dir", "dino") else name

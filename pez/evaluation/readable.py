@@ -20,7 +20,7 @@ def english() -> Callable[[str], bool] | None:
         from spellchecker import SpellChecker
     except ImportError:
         return None
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     lists = data_folder().glob("models/*/words.txt")
     own = {word.lower() for file in lists for word in file.read_text().split()}

@@ -79,6 +79,6 @@ class PezBank(Pez):
 
 def shipped_bank() -> str:
     """The path of the shipped captions."""
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     return str(data_folder() / "banks" / "captions.txt")

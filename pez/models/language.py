@@ -72,7 +72,7 @@ class LanguageModel:
 
 def shipped_languages() -> dict[str, Path]:
     """Folders of the shipped language models by name."""
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     folder = data_folder() / "language"
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}

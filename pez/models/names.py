@@ -46,7 +46,7 @@ def find_generator(name: str) -> Generator:
 
     PezError for a name that can be none of these.
     """
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     short = name.lower().replace(".", "")
     if short in KNOWN:
@@ -74,7 +74,7 @@ def find_generator(name: str) -> Generator:
 
 def shipped_generators() -> list[str]:
     """Names of the generators that come along."""
-    from pez.models.shipped import data_folder
+    from pez.files import data_folder
 
     folder = data_folder() / "generators"
     return sorted(p.parent.name for p in folder.glob("*/model_index.json"))

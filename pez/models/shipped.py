@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,11 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.files import data_folder
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
 
 ROWS = "token_ids"  # which rows of the token embedding the file holds
-
-
-@cache
-def data_folder() -> Path:
-    """``data/`` of the installed package or of the checkout."""
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "data", here.parent / "data"):
-        if (folder / "models").is_dir():
-            return folder
-    raise PezError("the shipped data folder is missing; install the package again.")
 
 
 def shipped_names() -> list[str]:

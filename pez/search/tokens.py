@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pez.files import cache_folder, keep_file
 
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
 COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
@@ -161,24 +160,3 @@ class Tokens:
         typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
         pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
         return [i for i, _ in pairs], [t for _, t in pairs]
-
-
-def keep_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make a file of the cache, whole or not at all. Where the disk is full or the
-    home read-only nothing is kept: what was computed is computed again at each start, no more.
-    """
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        write(part)
-        part.replace(path)
-
-
-def cache_folder() -> Path:
-    """Where small things computed once are kept: ``PEZ_CACHE`` or the user's cache folder."""
-    base = os.environ.get("PEZ_CACHE")
-    return (
-        Path(base)
-        if base
-        else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pez"
-    )

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pez.search.tokens import cache_folder, keep_file
+from pez.files import cache_folder, keep_file
 
 WORTH = 2000  # words from which reading a file is quicker than rating them again
 PROBES = 16  # words rated anew to see whether a file is of these very weights

@@ -19,7 +19,7 @@ from pez.evaluation.run import evaluate
 from pez.evaluation.show import Bar
 from pez.evaluation.sizing import sizes, sizing_note
 from pez.evaluation.store import Store
-from pez.models.shipped import data_folder
+from pez.files import data_folder
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "data" / "samples" / "web"

@@ -16,8 +16,8 @@ from pez.evaluation.originals import Original
 from pez.evaluation.plan import RATIOS, parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.tasks import plain_subject, subjects
+from pez.files import data_folder
 from pez.models import Reader
-from pez.models.shipped import data_folder
 
 pytestmark = pytest.mark.skipif(
     not (data_folder() / "generators" / "mini-sd").is_dir(), reason="the small generator is absent"

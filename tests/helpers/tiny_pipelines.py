@@ -8,8 +8,8 @@ import torch
 import transformers as typed_transformers
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from pez.files import data_folder
 from pez.generation.options import GenerateOptions
-from pez.models.shipped import data_folder
 
 # their types know neither tuples of other lengths than the default's nor every scheduler
 diffusers: Any = typed_diffusers

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.files import cache_folder
 from pez.models import Reader
 from pez.options import SearchOptions
-from pez.search.tokens import SYNTAX, Tokens, cache_folder
+from pez.search.tokens import SYNTAX, Tokens
 from pez.search.vocabulary import allowed_ids, make_vocabulary
 from pez.session.session import reader_vocabulary
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 import pez
 from pez.errors import PezError
+from pez.files import data_folder
 from pez.methods.vgd import Vgd
 from pez.models import Reader
 from pez.models.language import LanguageModel, open_language_model, shipped_languages
 from pez.models.prior import Prior
-from pez.models.shipped import data_folder
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem
 from pez.session.session import Watch

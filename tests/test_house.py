@@ -1,0 +1,112 @@
+"""The house: rooms in their order, imports downwards only, no circles, few loose files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+HOUSE = Path(__file__).parents[1] / "pez"
+
+# from the street to the cellar; rooms of one floor stand beside each other and share nothing
+FLOORS = (
+    ("__init__", "__main__"),
+    ("cli", "web", "comfy"),
+    ("evaluation",),
+    ("api",),
+    ("session",),
+    ("generation",),
+    ("methods", "objectives", "datasets"),
+    ("models",),
+    ("inspect",),
+    ("search",),
+    ("options", "result", "images", "sources", "files", "errors", "version"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MOST_LOOSE = 10
+REGISTERED = re.compile(r"pez(\.\w+)+(:\w+)?")  # "pez.methods.pez:Pez": loaded by its name
+
+
+def room_of(file: str) -> str:
+    """The room of a file by its path within the house."""
+    return file.split("/")[0].removesuffix(".py")
+
+
+def file_of(module: str) -> str | None:
+    """The file of a dotted name, as a path within the house, if it is a module of it."""
+    inside = HOUSE.joinpath(*module.split(".")[1:])
+    for file in (inside.with_suffix(".py"), inside / "__init__.py"):
+        if module.split(".")[0] == "pez" and file.is_file():
+            return file.relative_to(HOUSE).as_posix()
+    return None
+
+
+def named(node: ast.AST, file: str) -> list[str]:
+    """The modules that a piece of code imports, or names as a registry does."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        package = ["pez", *Path(file).parent.parts]
+        base = package[: len(package) - node.level + 1] if node.level else []
+        module = ".".join([*base, *([node.module] if node.module else [])])
+        inside = [f"{module}.{alias.name}" for alias in node.names]
+        return [name if file_of(name) else module for name in inside]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value.partition(":")[0]] if REGISTERED.fullmatch(node.value) else []
+    return []
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """Each file and the files it imports, wherever in it the import stands."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(HOUSE.rglob("*.py")):
+        file = path.relative_to(HOUSE).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {module for node in ast.walk(tree) for module in named(node, file)}
+        found[file] = {other for other in map(file_of, modules) if other and other != file}
+    return found
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(file) for file in imports()} <= set(FLOOR)
+
+
+def test_no_import_runs_back_up() -> None:
+    cellar = len(FLOORS) - 1
+    up = [
+        f"{file} -> {other}"
+        for file, others in imports().items()
+        for other in sorted(others)
+        if (mine := FLOOR[room_of(file)]) > (theirs := FLOOR[room_of(other)])
+        or (mine == theirs < cellar and room_of(file) != room_of(other))
+    ]
+    assert up == []
+
+
+def reached(start: str) -> set[str]:
+    """All files that a file needs, itself among them where it stands in a circle."""
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        new = imports()[todo.pop()] - found
+        found |= new
+        todo += new
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert [file for file in imports() if file in reached(file)] == []
+
+
+def test_few_files_are_loose() -> None:
+    loose = sorted(file for file in imports() if "/" not in file)
+    assert len(loose) <= MOST_LOOSE, loose
+
+
+def test_imports_are_read_wherever_they_stand() -> None:
+    files = imports()
+    assert "search/engine.py" in files["session/session.py"]  # at the top
+    assert "methods/pez.py" in files["methods/__init__.py"]  # by name in a registry
+    assert "evaluation/judges.py" in files["evaluation/work.py"]  # within a function
