@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 import pez
+from pez.datasets.samples import KINDS, samples
 from pez.generation import GenerateOptions, open_painter
 from pez.result import Result
-from pez.samples import KINDS, samples
 
 SIDE, ROOM, GAP = 192, 60, 20
 SHOWN = 8

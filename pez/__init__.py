@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pez.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pez.api import distill as distill
     from pez.api import invert as invert
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pez.generation import generate as generate
     from pez.models import load_model as load_model
     from pez.result import Result as Result
-
-__version__ = "0.1.0"
 
 # loaded when first used, so that `pez --help` need not wait for torch
 _PUBLIC = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pez.datasets.samples import KINDS, samples
 from pez.files import data_folder
 from pez.models.shipped import shipped_names, shipped_tokens
-from pez.samples import KINDS, samples
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import pictures  # type: ignore[import-not-found]

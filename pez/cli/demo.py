@@ -17,12 +17,12 @@ from PIL import Image
 
 from pez.api import invert, score
 from pez.cli.show import Bar
+from pez.datasets.samples import Sample, samples
 from pez.errors import PezError
 from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.options import InvertOptions
 from pez.result import Result
-from pez.samples import Sample, samples
 from pez.session.session import Watch, open_reader
 
 SEARCHED = ("mini", "mini-b")

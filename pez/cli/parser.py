@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.version import __version__
 
 O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
 EXAMPLES = """examples:
@@ -69,8 +70,6 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    from pez import __version__
-
     parser.add_argument("--version", action="version", version=f"pez {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
 

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from pez.datasets.item import Item
 from pez.errors import PezError
+from pez.files import data_folder
 from pez.images import read_bytes
-from pez.samples import KINDS, samples
+
+KINDS = ("web", "scenes", "attributes", "art")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture's path, its captions and the true attributes of what it shows."""
+
+    path: Path
+    captions: list[str]
+    attributes: dict[str, Any]
+
+
+def samples(kind: str) -> list[Sample]:
+    """The shipped samples of one of ``KINDS``, in order."""
+    folder = data_folder() / "samples" / kind
+    rows = []
+    for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        path, captions = folder / row.pop("file_name"), row.pop("captions")
+        row.pop("text")
+        rows.append(Sample(path, captions, row))
+    return rows
 
 
 def load(split: str, path: str) -> Iterator[Item]:

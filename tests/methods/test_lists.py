@@ -14,6 +14,7 @@ from torch import Tensor
 
 import pez
 from pez.cli import main
+from pez.datasets.samples import KINDS, samples
 from pez.errors import PezError
 from pez.methods.bank import PezBank, shipped_bank
 from pez.methods.interrogator import Interrogator
@@ -22,7 +23,6 @@ from pez.methods.phrases import read_lines, split_phrases
 from pez.methods.soft import Soft
 from pez.models import Reader
 from pez.options import InvertOptions
-from pez.samples import KINDS, samples
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem, Rows
 from pez.session.embeddings import part_names, save_embeddings

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import pez
 from pez.cli import main
+from pez.datasets.samples import KINDS, Sample, samples
 from pez.errors import PezError
 from pez.methods import make_method
 from pez.methods.pez import Pez
@@ -22,7 +23,6 @@ from pez.models.diffusion import Denoiser, load_denoiser
 from pez.objectives.denoise import Denoise
 from pez.objectives.match import Targets
 from pez.options import InvertOptions, SearchOptions
-from pez.samples import KINDS, Sample, samples
 from pez.search.engine import Budget, search
 from pez.search.problem import Problem
 from pez.search.template import parse_template

@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import pez
 from pez.evaluation.report.charts import length_charts, search_charts, svg, told
 from pez.evaluation.report.gallery import Gallery
 from pez.evaluation.report.material import Material, unfinished
@@ -28,6 +27,7 @@ from pez.evaluation.report.rows import (
 )
 from pez.evaluation.report.summary import Summary
 from pez.evaluation.report.tables import Heat, Section, heats, written
+from pez.version import __version__
 
 HERE = Path(__file__).parent
 MOST_FAILURES = 40  # reasons listed; the rest are counted
@@ -120,7 +120,7 @@ def _versions(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Package, version of the run if it noted one, and version that wrote the report."""
     noted = record.get("versions")
     noted = noted if isinstance(noted, dict) else {}
-    here = {"pez": pez.__version__, "python": platform.python_version()}
+    here = {"pez": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             here[package] = version(package)
