@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pez.api import mix as mix
     from pez.api import neighbours as neighbours
     from pez.api import score as score
-    from pez.cli.evaluate import similarity as similarity
     from pez.errors import PezError as PezError
+    from pez.evaluation.judges import similarity as similarity
     from pez.evaluation.report import report as report
     from pez.evaluation.run import evaluate as evaluate
     from pez.generation import generate as generate
@@ -37,7 +37,7 @@ _PUBLIC = {
     "generate": "pez.generation",
     "load_model": "pez.models",
     "evaluate": "pez.evaluation.run",
-    "similarity": "pez.cli.evaluate",
+    "similarity": "pez.evaluation.judges",
     "Result": "pez.result",
     "PezError": "pez.errors",
 }

@@ -8,7 +8,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
-from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pez.api import image_items
 from pez.api import mix as mix_targets
 from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
-from pez.cli.parser import read_options
+from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note, resume
 from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
@@ -70,31 +69,12 @@ def invert(args: argparse.Namespace) -> int:
 def distill(args: argparse.Namespace) -> int:
     """``pez distill``."""
     options = read_options(DistillOptions, args)
-    texts = _read_texts(args.text)
+    texts = read_texts(args.text)
 
     def work(todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
         distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
 
     return resume(args, options, texts, lambda n: text_key(texts[n]), work)
-
-
-def _read_texts(source: str) -> list[str]:
-    """The text itself, or the lines of a file or of stdin."""
-    where = "standard input" if source == "-" else source
-    if source != "-" and not exists(source):
-        if source.endswith(".txt") and not any(c.isspace() for c in source):
-            raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
-        return [source]
-    try:
-        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise PezError(f"{where} is no text file; give UTF-8 text, one prompt a line.") from None
-    except OSError as error:
-        raise PezError(f"{where} cannot be read ({error.strerror}); give a text file.") from None
-    lines = [line.strip() for line in whole.removeprefix("\ufeff").split("\n")]
-    if not any(lines):
-        raise PezError(f"{where} holds no text; give one prompt a line.")
-    return [line for line in lines if line]
 
 
 def mix(args: argparse.Namespace) -> int:

@@ -78,6 +78,8 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
 
 def run_similarity(args: argparse.Namespace) -> int:
     """``pez similarity``."""
+    from pez.evaluation.judges import similarity
+
     value = similarity(*args.images, judge=args.judge, device=args.device)
     if args.json:
         row = {"images": args.images, "judge": args.judge or JUDGE, "similarity": value}
@@ -85,17 +87,3 @@ def run_similarity(args: argparse.Namespace) -> int:
     else:
         print(f"{value:.4f}")
     return 0
-
-
-def similarity(one: object, other: object, *, judge: str = "", device: str = "auto") -> float:
-    """How like two pictures are (paths, addresses or PIL pictures) under a judge.
-
-    ``judge`` is a CLIP's name, ``dino``, ``dino:ID`` or ``lpips``; "" is the paper's ViT-g-14.
-    PezError for pictures that cannot be read and weights that cannot be had.
-    """
-    from pez.evaluation.judges import open_judge
-    from pez.images import read_image
-
-    pictures = [read_image(source) for source in (one, other)]  # type: ignore[arg-type]
-    opened = open_judge(judge or JUDGE, device)
-    return opened.similarities(pictures[:1], pictures[1:])[0]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pez.cli.commands import _read_texts
-from pez.cli.parser import read_options
+from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.errors import PezError
 from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
@@ -100,7 +99,7 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
     """
     path = Path(source)
     if path.suffix not in _SOFT or not path.is_file():
-        return [(text, text) for text in _read_texts(source)]
+        return [(text, text) for text in read_texts(source)]
     import torch
     from safetensors.torch import load_file
 

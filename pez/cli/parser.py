@@ -1,20 +1,17 @@
-"""The command line: one verb, one function call; no logic of the search here."""
+"""The verbs and their options, built without loading torch."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.version import __version__
 
-O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
 EXAMPLES = """examples:
   pez demo                                  try it, offline, on a shipped picture
   pez invert cat.jpg                        a prompt for a picture
@@ -25,34 +22,6 @@ EXAMPLES = """examples:
   pez generate "a red boot" --generator mini-sd
   pez score cat.jpg "a photo of a cat" "a dog"
 """
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):  # no terminal fails at a sign it cannot show
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
-    parser = make_parser()
-    try:
-        args = parser.parse_args(argv)
-        if not hasattr(args, "run"):
-            parser.print_help()
-            return 0
-        code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except PezError as error:
-        print(f"pez: {error}", file=sys.stderr)
-        return 2
-    except UnicodeError:
-        print("pez: what was given is no UTF-8 text; convert it first.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("pez: stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `pez ... | head` closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -179,16 +148,6 @@ def length(text: str) -> int:
     return 0 if text == "auto" else int(text)
 
 
-def read_options(kind: type[O], args: argparse.Namespace) -> O:
-    """The options dataclass from parsed arguments."""
-    values: dict[str, Any] = {}
-    for field in fields(kind):
-        value = getattr(args, field.name)
-        many = field.default is MISSING
-        values[field.name] = tuple(value or ()) if many else value
-    return kind(**values)
-
-
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -218,7 +177,3 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pez.cli.journal import journal_for
 from pez.cli.show import Bar, InOrder, summary
 from pez.errors import PezError
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.session.embeddings import Embeddings
+from pez.session.embeddings import save_embeddings
 from pez.session.session import Watch
 
 
@@ -113,3 +114,38 @@ def _stopped(left: int, cut: int, kept: bool) -> str:
     return f"stopped early; {found}, {left} inputs are left" + (
         " and the same command goes on with them." if kept else "."
     )
+
+
+class Embeddings:
+    """Where a run's embeddings go: the file ``output``, for ``many`` inputs a folder of files
+    named by the results' keys; nowhere if it is empty. PezError if the method has none.
+    """
+
+    def __init__(self, output: str, many: bool, method: str) -> None:
+        self._output, self._many = output, many
+        if not output:
+            return
+        from pez.methods import method_class
+
+        if not hasattr(method_class(method), "extra"):
+            raise PezError(
+                f"--output-embeddings: {method} finds words, no embeddings; add --method soft."
+            )
+        if Path(output).expanduser().is_dir() != many and Path(output).expanduser().exists():
+            kind = "file" if many else "folder"
+            wanted = "folder for several inputs" if many else "file for one input"
+            raise PezError(f"--output-embeddings {output} is a {kind}; name a {wanted}.")
+
+    def path(self, result: Result) -> Path:
+        """The file of one result."""
+        base = Path(self._output).expanduser()
+        return base / f"{result.key}.safetensors" if self._many else base
+
+    def has(self, result: Result) -> bool:
+        """Whether nothing is left to write for a result of an earlier run."""
+        return not self._output or self.path(result).is_file()
+
+    def add(self, result: Result) -> None:
+        """Write one result's embeddings."""
+        if self._output:
+            save_embeddings(result, self.path(result))

@@ -17,6 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.evaluation.plan import JUDGE
+from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.models.devices import pick_device
 from pez.models.hub import not_to_be_had, open_pretrained
@@ -43,6 +45,17 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
     if family == "lpips":
         return open_lpips(rest or "alex", device)
     return ClipJudge(load_model(name, device, dtype))
+
+
+def similarity(one: object, other: object, *, judge: str = "", device: str = "auto") -> float:
+    """How like two pictures are (paths, addresses or PIL pictures) under a judge.
+
+    ``judge`` is a CLIP's name, ``dino``, ``dino:ID`` or ``lpips``; "" is the paper's ViT-g-14.
+    PezError for pictures that cannot be read and weights that cannot be had.
+    """
+    pictures = [read_image(source) for source in (one, other)]  # type: ignore[arg-type]
+    opened = open_judge(judge or JUDGE, device)
+    return opened.similarities(pictures[:1], pictures[1:])[0]
 
 
 @dataclass(frozen=True, eq=False)
