@@ -37,10 +37,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import curves, plot, quality  # noqa: E402
 from pez.api import image_items  # noqa: E402
-from pez.methods import Method, draft_forwards  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
 from pez.result import Result  # noqa: E402
+from pez.search.method import Method, draft_forwards  # noqa: E402
 from pez.session.drafts import with_draft  # noqa: E402
 from pez.session.runs import run  # noqa: E402
 from pez.session.session import Watch, open_method  # noqa: E402

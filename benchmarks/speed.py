@@ -29,7 +29,8 @@ from pez.methods.pez import Pez
 from pez.models.openclip import OpenClip, wrap
 from pez.models.text_tower import full_features
 from pez.objectives.match import Match, Targets
-from pez.search.problem import Job, Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Job, Rows
 from pez.search.template import Template
 from pez.search.vocabulary import make_vocabulary
 

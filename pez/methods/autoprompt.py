@@ -26,7 +26,8 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pez.methods.pez import Pez
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
-from pez.search.problem import Job, Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Job, Rows
 
 
 @dataclass(frozen=True)

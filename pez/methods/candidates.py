@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 NUMBERS = 1 << 26  # of slopes in memory at once: a quarter of a gigabyte
 

@@ -23,7 +23,8 @@ from pez.methods.candidates import (
     draw_words,
     judge_all,
 )
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

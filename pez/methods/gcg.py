@@ -41,7 +41,8 @@ from pez.methods.candidates import (
     steepest,
 )
 from pez.methods.probe import judge_probed, set_sizes
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

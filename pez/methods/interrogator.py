@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pez.methods.candidates import allowed_start, check_counts, judge_all
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

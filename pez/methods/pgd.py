@@ -21,7 +21,8 @@ from pez.methods.simplex import (
     simplex_projection,
     start_places,
 )
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

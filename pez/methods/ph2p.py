@@ -28,7 +28,8 @@ from torch import Tensor
 
 from pez.methods.candidates import check_counts, draw_targets
 from pez.methods.pez import Pez
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

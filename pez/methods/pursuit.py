@@ -33,7 +33,8 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
-from pez.search.problem import ROUNDING, Problem, Rows
+from pez.search.problem import ROUNDING, Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, draw_words
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 from pez.search.vocabulary import Vocabulary
 
 

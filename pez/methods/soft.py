@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pez.methods import adam
 from pez.methods.candidates import draw_targets
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, check_counts, check_shares, judge_all
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 SCALE = 100.0  # CLIP's own: what a cosine is multiplied with before it is a logit
 

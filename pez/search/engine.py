@@ -13,8 +13,9 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from pez.methods import Method, State, extra_of
-from pez.search.problem import ROUNDING, Job, Problem, Rows
+from pez.search.method import Method, State, extra_of
+from pez.search.problem import ROUNDING, Problem
+from pez.search.rows import Job, Rows
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Budget:
 class Found:
     """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took.
 
-    ``extra`` holds what the method tells beside ids (:func:`pez.methods.extra_of`), on the host.
+    ``extra`` holds what the method tells beside ids (:func:`pez.search.method.extra_of`), on the
+    host.
     """
 
     job: Job

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from pez.search.problem import Job, Problem, Rows
+from pez.search.rows import Job, Rows
 
+Scores = Callable[[Sequence[int]], Tensor]  # items (i,) -> score (i, n) of each allowed word
 STARTS = ("random", "words", "pursuit")
 RATED = ("words", "pursuit")  # need every word's features, which all rows share
 AMONG = 3  # from how many words a restart draws each of a pursuit's
 
 
-def random_words(problem: Problem, rows: Rows) -> Tensor:
-    """Allowed ids (b, k), each row's from its own generator."""
-    allowed = problem.vocabulary.ids
-    return allowed[(rows.uniform(problem.template.slots) * len(allowed)).long()]
+def random_words(ids: Tensor, slots: int, rows: Rows) -> Tensor:
+    """Ids (b, k) for k ``slots`` out of the allowed ``ids`` (n,), each row's by its generator."""
+    return ids[(rows.uniform(slots) * len(ids)).long()]
 
 
-def best_words(problem: Problem, rows: Rows) -> Tensor:
+def best_words(ids: Tensor, slots: int, scores_of: Scores, rows: Rows) -> Tensor:
     """The best single words (b, k) of each row's item; other seeds and restarts draw from 4 k."""
-    slots, ids = problem.template.slots, problem.vocabulary.ids
-    scores = _scores(problem, rows.jobs)
+    scores = _scores(scores_of, rows.jobs)
     out = []
     for job, generator in zip(rows.jobs, rows.generators, strict=True):
         best = scores[job.item].argsort(descending=True)
@@ -36,8 +33,9 @@ def best_words(problem: Problem, rows: Rows) -> Tensor:
     return torch.stack(out)
 
 
-def pursued_words(problem: Problem, rows: Rows) -> Tensor:
-    """Words (b, k) whose features together point at the target, the most telling first.
+def pursued_words(ids: Tensor, slots: int, table: Tensor, scores_of: Scores, rows: Rows) -> Tensor:
+    """Words (b, k) whose features together point at the target, the most telling first; ``table``
+    (n, e) holds the features of the allowed ``ids`` (n,).
 
     Matching pursuit (Mallat & Zhang, "Matching Pursuits With Time-Frequency Dictionaries", 1993)
     with a sum in the place of projections: to the sum s of the words so far comes the word w of
@@ -45,8 +43,7 @@ def pursued_words(problem: Problem, rows: Rows) -> Tensor:
     makes this a matter of one matrix product a word. Other seeds and restarts draw each word
     from the best three.
     """
-    slots, table = problem.template.slots, problem.word_features
-    scores = _scores(problem, rows.jobs)
+    scores = _scores(scores_of, rows.jobs)
     own = torch.stack([scores[job.item] for job in rows.jobs])  # (b, n)
     square = table.square().sum(-1)
     total = table.new_zeros(len(rows), table.shape[1])
@@ -69,13 +66,13 @@ def pursued_words(problem: Problem, rows: Rows) -> Tensor:
         reached = reached + own[row, word][:, None]
         chosen.append(word)
     found = torch.stack(chosen, 1)
-    return problem.vocabulary.ids[found.repeat(1, -(-slots // found.shape[1]))[:, :slots]]
+    return ids[found.repeat(1, -(-slots // found.shape[1]))[:, :slots]]
 
 
-def _scores(problem: Problem, jobs: Sequence[Job]) -> dict[int, Tensor]:
+def _scores(scores_of: Scores, jobs: Sequence[Job]) -> dict[int, Tensor]:
     """Score (n,) of each allowed word, for each item."""
     items = sorted({job.item for job in jobs})
-    return dict(zip(items, problem.word_scores(items), strict=True))
+    return dict(zip(items, scores_of(items), strict=True))
 
 
 def _another(job: Job) -> bool:

@@ -1,23 +1,22 @@
-"""What is searched: vocabulary, template and objective; and who searches: rows."""
+"""What is searched: vocabulary, template and objective."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pez.errors import PezError
 from pez.search.init import RATED, best_words, pursued_words, random_words
+from pez.search.rows import Rows
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary
-from pez.session.word_cache import kept_features
 
+Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
 ROUNDING = 1e-6  # by which scores of one prompt in different batches may differ
 
 
@@ -70,52 +69,6 @@ class Language(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """One row's work: an item to search for, from a seed of its own."""
-
-    item: int  # index into the objective's items
-    key: str  # identity of the item, independent of its place in the batch
-    restart: int = 0
-    seed: int = 0
-
-    def generator(self) -> Generator:
-        """Random numbers that depend on (seed, key, restart) alone."""
-        text = f"{self.seed}/{self.key}/{self.restart}"
-        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-        return Generator().manual_seed(number)
-
-
-@dataclass(eq=False)
-class Rows:
-    """Jobs side by side in a batch, with their items as a tensor and their generators."""
-
-    jobs: list[Job]
-    device: torch.device
-    generators: list[Generator] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.generators = self.generators or [job.generator() for job in self.jobs]
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    @cached_property
-    def item(self) -> Tensor:
-        """Item of each row, int64 (b,)."""
-        return torch.tensor([job.item for job in self.jobs], device=self.device)
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers (b, *shape) in [0, 1), each row from its own generator."""
-        drawn = [torch.rand(shape, generator=g) for g in self.generators]
-        return torch.stack(drawn).to(self.device, non_blocking=True)
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers (b, *shape), each row from its own generator."""
-        drawn = [torch.randn(shape, generator=g) for g in self.generators]
-        return torch.stack(drawn).to(self.device, non_blocking=True)
-
-
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Everything a method may know. It knows nothing of CLIP.
@@ -130,7 +83,7 @@ class Problem:
     init: str | Tensor = "random"
     word_batch: int = 512
     language: Language | None = None
-    kept: Path | None = None  # a file for the words' features
+    kept: Callable[[Tensor, Rate], Tensor] | None = None  # gives features that were kept, or rates
     draft: Problem | None = None  # the same as a cheaper model reads it
 
     @cached_property
@@ -186,13 +139,19 @@ class Problem:
                     f"the start has {len(self.init)} tokens but only {self.template.slots} places "
                     "are free; raise --length."
                 )
-            ids = random_words(self, rows)
+            ids = random_words(self.vocabulary.ids, self.template.slots, rows)
             ids[:, : len(self.init)] = self.init.to(ids)
             return ids
-        if self.init == "pursuit" and not self.objective.linear:
-            raise PezError("--init pursuit needs --objective match; use --init words or random.")
-        begin = {"words": best_words, "pursuit": pursued_words}.get(self.init, random_words)
-        return begin(self, rows)
+        ids, slots = self.vocabulary.ids, self.template.slots
+        if self.init == "pursuit":
+            if not self.objective.linear:
+                raise PezError(
+                    "--init pursuit needs --objective match; use --init words or random."
+                )
+            return pursued_words(ids, slots, self.word_features, self.word_scores, rows)
+        if self.init == "words":
+            return best_words(ids, slots, self.word_scores, rows)
+        return random_words(ids, slots, rows)
 
     @property
     def start_forwards(self) -> int:
@@ -210,7 +169,7 @@ class Problem:
         all searches where they are ``kept``.
         """
         if self.kept:
-            return kept_features(self.kept, self.vocabulary.ids, self._rated)
+            return self.kept(self.vocabulary.ids, self._rated)
         return self._rated(self.vocabulary.ids)
 
     @torch.no_grad()

@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 
 from pez.errors import PezError
-from pez.methods import Method
 from pez.models import Reader
 from pez.models.language import DEFAULT, SHIPPED, LanguageModel, open_language_model
 from pez.models.prior import Prior
 from pez.models.shipped import shipped_names
 from pez.options import SearchOptions
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.vocabulary import make_vocabulary
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from pez.errors import PezError
-from pez.methods import method_class, usual
+from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
+from pez.search.method import usual
 from pez.search.template import Template, check_length, freeze, parse_template
 from pez.session.styles import style_template, usual_style
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 import torch
 
 from pez.errors import PezError
-from pez.methods import method_class, usual
+from pez.methods import method_class
 from pez.models import Reader
 from pez.models.language import LanguageModel
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
+from pez.search.method import usual
 from pez.session.drafts import encode_texts
 from pez.session.prompt_form import starting_point
 from pez.session.session import Item, Watch, search_items

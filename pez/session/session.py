@@ -6,11 +6,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
 from pez.errors import PezError
-from pez.methods import Method, draft_forwards, make_method, method_class, start_forwards, usual
+from pez.methods import make_method, method_class
 from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, models_for
 from pez.models.language import LanguageModel
@@ -20,13 +21,15 @@ from pez.options import SearchOptions
 from pez.result import Result
 from pez.search.engine import Budget, Found, Progress, Stop, search
 from pez.search.init import RATED
-from pez.search.problem import Job, Problem
+from pez.search.method import Method, draft_forwards, start_forwards, usual
+from pez.search.problem import Problem
+from pez.search.rows import Job
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary, allowed_ids, make_vocabulary
 from pez.session.drafts import draft_name, draft_problem, own_targets, with_draft
 from pez.session.language import memory, open_language, surprises, with_language
 from pez.session.prompt_form import starting_point
-from pez.session.word_cache import features_file
+from pez.session.word_cache import features_file, kept_features
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +131,11 @@ def search_items(
     problem = replace(problem, draft=draft_problem(reader, targets, problem, options))
     problem = with_language(problem, language, options, method, watch.note)
     if objective.linear:
-        kept = features_file(f"{reader.name} {options.dtype}", problem.vocabulary.ids)
-        problem = replace(problem, kept=kept)
-        if kept and isinstance(init, str) and init in RATED and not kept.is_file() and watch.note:
+        file = features_file(f"{reader.name} {options.dtype}", problem.vocabulary.ids)
+        problem = replace(problem, kept=partial(kept_features, file) if file else None)
+        if file and isinstance(init, str) and init in RATED and not file.is_file() and watch.note:
             count = len(problem.vocabulary.ids)
-            watch.note(f"rating {count:,} words once for {reader.name}; kept in {kept.parent}")
+            watch.note(f"rating {count:,} words once for {reader.name}; kept in {file.parent}")
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,12 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pez.files import cache_folder, keep_file
+from pez.search.problem import Rate
 
 WORTH = 2000  # words from which reading a file is quicker than rating them again
 PROBES = 16  # words rated anew to see whether a file is of these very weights
 CLOSE = 0.01  # by which their features may differ: another device or number format
-
-Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
 
 
 def features_file(model: str, ids: Tensor) -> Path | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from pez.search.problem import Job, Problem
+from pez.search.problem import Problem
+from pez.search.rows import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,8 @@ from pez_runs import CPU
 
 from pez.methods.pez import Pez
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Job, Problem
+from pez.search.problem import Problem
+from pez.search.rows import Job
 
 
 def run(

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from pez.models.openclip import OpenClip
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Job, Problem
+from pez.search.problem import Problem
+from pez.search.rows import Job
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from common import ProblemMaker, jobs_for
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.methods import Method, make_method
+from pez.methods import make_method
 from pez.methods.arca import Arca
 from pez.methods.autoprompt import AutoPrompt
 from pez.methods.candidates import exchange, slopes, steepest
@@ -18,7 +18,9 @@ from pez.methods.gcg import Gcg
 from pez.methods.pez import Pez
 from pez.models import Reader
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Job, Problem, Rows
+from pez.search.method import Method
+from pez.search.problem import Problem
+from pez.search.rows import Job, Rows
 
 CPU = torch.device("cpu")
 ALL = 10**6  # more candidates than there are

@@ -24,7 +24,8 @@ from pez.methods.soft import Soft
 from pez.models import Reader
 from pez.options import InvertOptions
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 from pez.session.embeddings import part_names, save_embeddings
 
 CPU = torch.device("cpu")

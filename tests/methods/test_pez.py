@@ -16,7 +16,7 @@ from pez.methods import METHODS, make_method
 from pez.methods.pez import SCHEDULES, Pez
 from pez.models import Reader, load_model
 from pez.models.openclip import OpenClip
-from pez.search.problem import Rows
+from pez.search.rows import Rows
 
 REFERENCE = ROOT.parent / "shared" / "reference"
 

@@ -12,7 +12,7 @@ from pez.methods.pez import Pez
 from pez.models import Reader, load_model
 from pez.models.ensemble import Ensemble
 from pez.models.openclip import OpenClip
-from pez.search.problem import Rows
+from pez.search.rows import Rows
 
 
 def test_two_models_follow_algorithm_1_on_both(

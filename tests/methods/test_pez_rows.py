@@ -12,7 +12,7 @@ from pez.errors import PezError
 from pez.methods import METHODS, make_method
 from pez.methods.pez import Pez
 from pez.models import Reader
-from pez.search.problem import Job, Rows
+from pez.search.rows import Job, Rows
 
 
 @pytest.mark.parametrize("name", METHODS)

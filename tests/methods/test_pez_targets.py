@@ -12,7 +12,8 @@ from pez.errors import PezError
 from pez.methods.pez import Pez
 from pez.models import Reader
 from pez.objectives.match import Match, Targets
-from pez.search.problem import Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from pez.api import image_items
 from pez.errors import PezError
 from pez.evaluation.plan import parse_plan
 from pez.evaluation.run import evaluate
-from pez.methods import Method, draft_forwards
 from pez.methods.candidates import judge_all
 from pez.methods.gcg import Gcg
 from pez.methods.probe import filtered_size, judge_probed, set_sizes, spearman
@@ -30,7 +29,9 @@ from pez.models import Reader
 from pez.objectives.match import Match, Targets
 from pez.options import InvertOptions
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Problem, Rows
+from pez.search.method import Method, draft_forwards
+from pez.search.problem import Problem
+from pez.search.rows import Rows
 from pez.search.tokens import Tokens
 from pez.session.drafts import Drafted, draft_problem, with_draft
 from pez.session.session import Item, search_items

@@ -16,7 +16,8 @@ from pez.errors import PezError
 from pez.methods.pursuit import Pursuit, together
 from pez.models import Reader
 from pez.search.engine import Budget, search
-from pez.search.problem import Job, Problem, Rows
+from pez.search.problem import Problem
+from pez.search.rows import Job, Rows
 from pez.search.template import parse_template
 from pez.session.styles import STYLES, style_template
 

@@ -24,7 +24,8 @@ from pez.methods.simplex import (
 )
 from pez.models import Reader
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Objective, Problem, Rows
+from pez.search.problem import Objective, Problem
+from pez.search.rows import Rows
 
 CPU = torch.device("cpu")
 

@@ -13,14 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 import pez
-from pez.methods import METHODS, Method, make_method, start_forwards
+from pez.methods import METHODS, make_method
 from pez.methods.arca import Arca
 from pez.methods.evolve import Evolve
 from pez.methods.gcg import Gcg
 from pez.models import Reader
 from pez.objectives.match import Match
 from pez.search.engine import Budget, Found, search
-from pez.search.problem import Job, Problem, Rows
+from pez.search.method import Method, start_forwards
+from pez.search.problem import Problem
+from pez.search.rows import Job, Rows
 
 CPU = torch.device("cpu")
 PASSES = 240  # of a row, forward and backward
