@@ -11,7 +11,8 @@ from PIL import Image
 
 from pez.datasets.samples import KINDS, samples
 from pez.files import data_folder
-from pez.models.shipped import shipped_names, shipped_tokens
+from pez.models import model_tokens
+from pez.models.names import shipped_names
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import pictures  # type: ignore[import-not-found]
@@ -26,7 +27,7 @@ def test_every_word_of_a_caption_is_one_token_and_shipped() -> None:
     for name in shipped_names():
         words = (data_folder() / "models" / name / "words.txt").read_text().split()
         assert words == world.all_words()
-        tokens = shipped_tokens(name)
+        tokens = model_tokens(name)
         assert all(len(tokens.encode(word)) == 1 for word in words)
     for _ in range(200):
         scene = world.sample_scene(rng)

@@ -119,7 +119,7 @@ def _model_options(args: argparse.Namespace) -> SearchOptions:
 
 def tokens(args: argparse.Namespace) -> int:
     """``pez tokens``: a line for each token; what lies beyond the limit is marked."""
-    from pez.models.openclip import model_tokens
+    from pez.models import model_tokens
 
     known = model_tokens(args.model)
     ids = known.encode(args.text)

@@ -96,7 +96,7 @@ def _distinct(labels: list[str], where: str) -> None:
 
 def with_judge(plan: Plan) -> Plan:
     """The paper's judge, or the shipped one where only shipped models are searched."""
-    from pez.models.shipped import shipped_names
+    from pez.models.names import shipped_names
 
     searched = {name for model in plan.models for name in model}
     shipped = set(shipped_names())

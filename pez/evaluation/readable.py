@@ -49,7 +49,7 @@ def _bare(piece: str) -> str:
 @cache
 def tokens() -> Any:
     """CLIP's tokenizer, a :class:`pez.search.tokens.Tokens`."""
-    from pez.models.openclip import model_tokens
+    from pez.models import model_tokens
 
     return model_tokens("")
 

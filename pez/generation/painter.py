@@ -15,7 +15,7 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.generation.encoding import Encoded, Encoding, as_call
 from pez.generation.options import GenerateOptions
-from pez.session.session import available_memory
+from pez.models.devices import available_memory
 
 Progress = Callable[[int, int], None]  # steps done and steps in all
 Done = Callable[[int, Image.Image], None]  # place of the pair, its picture

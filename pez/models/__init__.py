@@ -4,50 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
-from PIL import Image
-from torch import Tensor
-
+from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
 # how a name is read: the first family whose ``claims(name)`` is true loads it
 FAMILIES = {"shipped": "pez.models.shipped", "openclip": "pez.models.openclip"}
-
-
-class Reader(Protocol):
-    """A model that maps prompts, texts and images into one space.
-
-    All features are float32, of length one, on the reader's device.
-    """
-
-    name: str
-    tokens: Tokens
-    table: Tensor  # embedding of every id, (V, w)
-    parts: tuple[int, ...]  # widths of the models joined in the table
-    limit: int  # ids a prompt may have
-    known: Tensor | None  # ids the model was trained on, None for all
-    own_words: list[str] | None  # its own default vocabulary
-
-    def features(self, embeddings: Tensor) -> Tensor:
-        """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""
-        ...
-
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Features (n, e) of typed texts by the model's whole plain forward."""
-        ...
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures."""
-        ...
-
-    def free_vision(self) -> None:
-        """Let go of the image tower's memory; images cannot be read afterwards."""
-        ...
-
-    def bytes_per_row(self, length: int) -> int:
-        """A rough bound of the memory one searched prompt of ``length`` ids needs."""
-        ...
 
 
 def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
@@ -69,6 +32,11 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     from pez.models.ensemble import Ensemble
 
     return Ensemble.join(readers)
+
+
+def model_tokens(name: str) -> Tokens:
+    """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
+    return _family(name).tokens(name)
 
 
 def _family(name: str) -> Any:

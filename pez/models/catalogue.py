@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.language import shipped_languages
-from pez.models.names import KNOWN, shipped_generators
-from pez.models.shipped import shipped_names
+from pez.models.names import KNOWN, shipped_generators, shipped_names
 
 
 def catalogue() -> list[dict[str, str]]:

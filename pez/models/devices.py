@@ -45,3 +45,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
             "(benchmarks/speed.json), so it is refused; leave --dtype away or use a GPU."
         )
     return DTYPES[name]
+
+
+def available_memory() -> int:
+    """Bytes of main memory that can be had, 4 GB where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            line = next(line for line in file if line.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return 4 << 30

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.models import Reader
+from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
 

@@ -1,4 +1,4 @@
-"""Which generator a name means, and what it draws with when nothing is asked."""
+"""What is shipped by which name; which generator a name means, and what it draws with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import data_folder
 
 OFFLINE = "mini-sd"
 CARD = "pez.json"  # in a generator's folder: {"steps": 20, "guidance": 4.0, "size": 64}
@@ -46,8 +47,6 @@ def find_generator(name: str) -> Generator:
 
     PezError for a name that can be none of these.
     """
-    from pez.files import data_folder
-
     short = name.lower().replace(".", "")
     if short in KNOWN:
         return KNOWN[short]
@@ -72,10 +71,14 @@ def find_generator(name: str) -> Generator:
     return by_source.get(name, Generator(name, name))
 
 
+def shipped_names() -> list[str]:
+    """Names of the shipped CLIPs."""
+    folder = data_folder() / "models"
+    return sorted(p.parent.name for p in folder.glob("*/open_clip_config.json"))
+
+
 def shipped_generators() -> list[str]:
     """Names of the generators that come along."""
-    from pez.files import data_folder
-
     folder = data_folder() / "generators"
     return sorted(p.parent.name for p in folder.glob("*/model_index.json"))
 

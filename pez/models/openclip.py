@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.hub import prepare_hub
+from pez.models.names import shipped_names
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -146,8 +147,6 @@ def _split(name: str) -> tuple[str, str | None]:
     """``architecture/pretrained`` -> both; a schema name stays whole. PezError if unknown."""
     import open_clip
 
-    from pez.models.shipped import shipped_names
-
     if name.startswith("local-dir:"):
         folder = Path(name.removeprefix("local-dir:")).expanduser()
         if not (folder / "open_clip_config.json").is_file():
@@ -194,17 +193,12 @@ def _short(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:160] or type(error).__name__
 
 
-def model_tokens(name: str) -> Tokens:
+def tokens(name: str) -> Tokens:
     """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
     import open_clip
 
-    from pez.models.shipped import claims as is_shipped
-    from pez.models.shipped import shipped_tokens
-
     if not name:
         return Tokens(open_clip.SimpleTokenizer(), 77)
-    if is_shipped(name):
-        return shipped_tokens(name)
     prepare_hub()
     architecture, _ = _split(name)
     try:

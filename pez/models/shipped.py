@@ -11,16 +11,11 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import data_folder
+from pez.models.names import shipped_names
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
 
 ROWS = "token_ids"  # which rows of the token embedding the file holds
-
-
-def shipped_names() -> list[str]:
-    """Names of the shipped CLIPs."""
-    folder = data_folder() / "models"
-    return sorted(p.parent.name for p in folder.glob("*/open_clip_config.json"))
 
 
 def claims(name: str) -> bool:
@@ -63,7 +58,7 @@ def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtyp
     return wrap(name, model.to(dtype), tokenizer, device, known=known.to(device), own_words=words)
 
 
-def shipped_tokens(name: str) -> Tokens:
+def tokens(name: str) -> Tokens:
     """The tokenizer of a shipped model, cut to its context."""
     config = json.loads((data_folder() / "models" / name / "open_clip_config.json").read_text())
     tokenizer = _tokenizer(config)

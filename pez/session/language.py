@@ -11,8 +11,8 @@ import torch
 from pez.errors import PezError
 from pez.models import Reader
 from pez.models.language import DEFAULT, SHIPPED, LanguageModel, open_language_model
+from pez.models.names import shipped_names
 from pez.models.prior import Prior
-from pez.models.shipped import shipped_names
 from pez.options import SearchOptions
 from pez.search.method import Method
 from pez.search.problem import Problem

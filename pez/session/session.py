@@ -13,6 +13,7 @@ import torch
 from pez.errors import PezError
 from pez.methods import make_method, method_class
 from pez.models import Reader, load_model
+from pez.models.devices import available_memory
 from pez.models.generators import DEFAULT, models_for
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
@@ -258,13 +259,3 @@ def _width(
     most = 32 if device.type == "cpu" else 4096
     bytes_per_row = reader.bytes_per_row(template.length) + memory(language, template.length)
     return int(max(1, min(most, free // 4 // bytes_per_row)))
-
-
-def available_memory() -> int:
-    """Bytes of main memory that can be had, 4 GB where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as file:
-            line = next(line for line in file if line.startswith("MemAvailable"))
-        return int(line.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return 4 << 30

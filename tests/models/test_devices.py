@@ -11,7 +11,7 @@ from pez.errors import PezError
 from pez.models.catalogue import catalogue
 from pez.models.devices import pick_device, pick_dtype
 from pez.models.generators import DEFAULT, GENERATORS, models_for
-from pez.models.shipped import shipped_names
+from pez.models.names import shipped_names
 from pez.options import SearchOptions
 from pez.session.session import model_names, open_reader
 

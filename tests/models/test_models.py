@@ -20,9 +20,10 @@ from small_clips import CPU, picture, small_folder
 import pez
 from pez.errors import PezError
 from pez.files import data_folder
-from pez.models import Reader, load_model
-from pez.models.openclip import OpenClip, model_tokens, wrap
-from pez.models.shipped import load_folder, scatter_rows, shipped_names
+from pez.models import Reader, load_model, model_tokens
+from pez.models.names import shipped_names
+from pez.models.openclip import OpenClip, wrap
+from pez.models.shipped import load_folder, scatter_rows
 from pez.options import SearchOptions
 from pez.session.session import reader_vocabulary
 

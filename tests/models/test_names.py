@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from small_clips import picture, refusal, small_folder
 
 from pez.errors import PezError
-from pez.models import load_model
+from pez.models import load_model, model_tokens
 from pez.models.hub import prepare_hub
-from pez.models.openclip import OpenClip, model_tokens
+from pez.models.openclip import OpenClip
 
 
 def test_a_local_folder_is_loaded_with_its_weights(tmp_path: Path) -> None:

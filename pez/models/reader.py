@@ -1,0 +1,46 @@
+"""What every model that reads prompts gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from pez.search.tokens import Tokens
+
+
+class Reader(Protocol):
+    """A model that maps prompts, texts and images into one space.
+
+    All features are float32, of length one, on the reader's device.
+    """
+
+    name: str
+    tokens: Tokens
+    table: Tensor  # embedding of every id, (V, w)
+    parts: tuple[int, ...]  # widths of the models joined in the table
+    limit: int  # ids a prompt may have
+    known: Tensor | None  # ids the model was trained on, None for all
+    own_words: list[str] | None  # its own default vocabulary
+
+    def features(self, embeddings: Tensor) -> Tensor:
+        """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Features (n, e) of typed texts by the model's whole plain forward."""
+        ...
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Features (n, e) of RGB pictures."""
+        ...
+
+    def free_vision(self) -> None:
+        """Let go of the image tower's memory; images cannot be read afterwards."""
+        ...
+
+    def bytes_per_row(self, length: int) -> int:
+        """A rough bound of the memory one searched prompt of ``length`` ids needs."""
+        ...
