@@ -2,7 +2,7 @@
 
     items = open_dataset("coco", split="test", path="coco/")
     chosen = draw(items, 100, seed=0)
-    write_manifest("run/manifest.jsonl", chosen, "coco", "test", 0)
+    write_manifest("run/manifest.jsonl", chosen, "coco", "test", 0)  # of pez.datasets.manifest
 
 One file for each, with one function ``load(split, path)`` that gives :class:`Item` by item.
 """
@@ -17,19 +17,7 @@ from importlib import import_module
 from itertools import chain
 
 from pez.datasets.item import Item
-from pez.datasets.manifest import Entry, from_manifest, read_manifest, write_manifest
 from pez.errors import PezError
-
-__all__ = [
-    "DATASETS",
-    "Entry",
-    "Item",
-    "draw",
-    "from_manifest",
-    "open_dataset",
-    "read_manifest",
-    "write_manifest",
-]
 
 DATASETS: dict[str, tuple[str, str]] = {
     "samples": ("pez.datasets.samples:load", "shipped: web, scenes, attributes, art"),

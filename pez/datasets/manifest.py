@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pez.datasets import open_dataset
 from pez.datasets.item import Item
 from pez.errors import PezError
 
@@ -73,8 +74,6 @@ def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Item]:
     missing and for a picture whose bytes are not those of then: changed, unreadable now, or
     readable now and not then.
     """
-    from pez.datasets import open_dataset
-
     entries = read_manifest(path)
     if len({(entry.dataset, entry.split) for entry in entries}) > 1:
         raise PezError(f"{path} is of several data sets or splits; make a manifest for each.")

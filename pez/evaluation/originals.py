@@ -79,7 +79,7 @@ def _parts(listed: Sequence[Data]) -> Iterator[Data]:
 
 def _of_manifest(data: Data) -> list[tuple[str, str]]:
     """The data sets and splits in a manifest, those that the plan asks for."""
-    from pez.datasets import read_manifest
+    from pez.datasets.manifest import read_manifest
 
     pairs = dict.fromkeys((e.dataset, e.split) for e in read_manifest(data.manifest))
     chosen = [
@@ -104,7 +104,8 @@ def _unit(data: Data) -> Unit:
 
 
 def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
-    from pez.datasets import draw, from_manifest, open_dataset
+    from pez.datasets import draw, open_dataset
+    from pez.datasets.manifest import from_manifest
 
     split = data.split[0]
     where = f"{data.dataset} {split}".strip()
@@ -151,7 +152,7 @@ def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
     """Those lines of the manifest that are of this data set and split, as a file, and the
     seeds they were drawn with.
     """
-    from pez.datasets import read_manifest
+    from pez.datasets.manifest import read_manifest
 
     pair = (data.dataset, data.split[0])
     rows = [e for e in read_manifest(data.manifest) if (e.dataset, e.split) == pair]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,12 +15,10 @@ from pez.generation.encoding import Encoding
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
 from pez.images import read_image
-from pez.models.devices import pick_device, pick_dtype
+from pez.models.devices import pick_device
 from pez.models.loading import explained
 from pez.models.names import Generator, find_generator, weights_digest
-
-# pipelines whose activations leave float16's range
-_WIDE = ("Flux", "StableDiffusion3")
+from pez.models.pipelines import load_pipeline
 
 
 @dataclass(frozen=True)
@@ -82,27 +79,13 @@ def open_painter(options: GenerateOptions) -> Painter:
 
 
 def _load(plan: Plan, device: torch.device) -> Any:
-    """The pipeline that the Auto class for the task finds, on the CPU."""
-    # diffusers imports no module that a folder names, so ours must be there before
-    import_module("pez.models.patches")
-    diffusers: Any = import_module("diffusers")
-    source, options = plan.generator.source, plan.options
-    kind = diffusers.AutoPipelineForText2Image
-    if options.image:
-        kind = diffusers.AutoPipelineForImage2Image
-        if options.mask:
-            kind = diffusers.AutoPipelineForInpainting
-    with explained(source):
-        parts: Any = kind.load_config(source)
-    dtype = _dtype(options.dtype, device, str(parts["_class_name"]))
-    # what a folder leaves out, such as SD 3's T5, must be said to be left out
-    more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
+    """The pipeline for what is drawn from: a text alone, a picture, a masked one, a control."""
+    options = plan.options
+    task = "text" if not options.image else "inpaint" if options.mask else "image"
+    control = ""
     if options.control:
-        name = control_model(plan.generator.name, options.control_kind, options.control_model)
-        with explained(name):
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(name, dtype=dtype)
-    with explained(source):
-        pipe: Any = kind.from_pretrained(source, dtype=dtype, **more)
+        control = control_model(plan.generator.name, options.control_kind, options.control_model)
+    pipe = load_pipeline(plan.generator.source, device, options.dtype, task, control)
     unet = getattr(pipe, "unet", None)
     if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
         raise PezError(
@@ -110,15 +93,6 @@ def _load(plan: Plan, device: torch.device) -> Any:
             "latent channels; take sd15, sdxl or the like."
         )
     return pipe
-
-
-def _dtype(name: str, device: torch.device, family: str) -> torch.dtype:
-    """``auto`` is float32 on a CPU and half precision on a GPU."""
-    if name != "auto":
-        return pick_dtype(name, device)
-    if device.type == "cpu":
-        return torch.float32
-    return torch.bfloat16 if family.startswith(_WIDE) else torch.float16
 
 
 def _pictures(pipe: Any, plan: Plan, device: torch.device) -> dict[str, Image.Image]:

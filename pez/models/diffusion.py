@@ -17,7 +17,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.models.devices import pick_device
 from pez.models.names import Generator, find_generator
+from pez.models.pipelines import load_pipeline
 from pez.search.tokens import Tokens
 
 WORDS = "words.txt"  # in a generator's folder: the words it was trained on
@@ -120,24 +122,20 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     import open_clip
     from diffusers import DDPMScheduler
 
-    from pez.generation.options import GenerateOptions
-    from pez.generation.pipelines import open_painter
-
-    options = GenerateOptions(generator=name, device=device, dtype=dtype)
-    painter = open_painter(options)
-    pipe, own = painter.pipe, painter.options
+    generator, where = find_generator(name), pick_device(device)
+    pipe = load_pipeline(generator.source, where, dtype).to(where)
     _check(pipe, name)
     for part in (pipe.text_encoder, pipe.unet, pipe.vae):
         part.requires_grad_(False).eval()
     factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
     side = pipe.unet.config.sample_size
-    wide, high = (own.width or side * factor), (own.height or side * factor)
+    wide = high = generator.size or side * factor
     rows = pipe.text_encoder.get_input_embeddings().weight.detach()
     limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
     tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit)
     table, known = clip_table(tokens, pipe.tokenizer.get_vocab(), rows)
     return Denoiser(
-        name=painter.name,
+        name=generator.name,
         tokens=tokens,
         table=table,
         parts=(table.shape[1],),
@@ -150,7 +148,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
         unet=pipe.unet,
         vae=pipe.vae,
         scheduler=DDPMScheduler.from_config(pipe.scheduler.config),
-        own_words=_own_words(find_generator(name)),
+        own_words=_own_words(generator),
     )
 
 

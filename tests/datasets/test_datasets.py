@@ -13,16 +13,9 @@ from common import ROOT
 from dataset_files import png, put
 
 from pez.cli import main
-from pez.datasets import (
-    DATASETS,
-    Item,
-    draw,
-    from_manifest,
-    open_dataset,
-    read_manifest,
-    write_manifest,
-)
+from pez.datasets import DATASETS, Item, draw, open_dataset
 from pez.datasets.item import in_split
+from pez.datasets.manifest import from_manifest, read_manifest, write_manifest
 from pez.errors import PezError
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 from dataset_files import celeba, items, parquet, png, put
 
-from pez.datasets import draw, from_manifest, write_manifest
+from pez.datasets import draw
+from pez.datasets.manifest import from_manifest, write_manifest
 from pez.errors import PezError
 
 

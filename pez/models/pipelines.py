@@ -1,0 +1,52 @@
+"""Pipelines of diffusers, loaded as they are published."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from pez.models.devices import pick_dtype
+from pez.models.loading import explained
+
+# what is drawn from -> diffusers' class that finds the pipeline
+TASKS = {
+    "text": "AutoPipelineForText2Image",
+    "image": "AutoPipelineForImage2Image",
+    "inpaint": "AutoPipelineForInpainting",
+}
+# pipelines whose activations leave float16's range
+_WIDE = ("Flux", "StableDiffusion3")
+
+
+def load_pipeline(
+    source: str, device: torch.device, dtype: str = "auto", task: str = "text", control: str = ""
+) -> Any:
+    """The pipeline of a hub id or folder that the Auto class for the ``task`` finds, on the CPU,
+    with the ControlNet ``control`` if one is named. ``dtype`` is for use on ``device``. PezError
+    for what is broken or neither cached nor to be had.
+    """
+    # diffusers imports no module that a folder names, so ours must be there before
+    import_module("pez.models.patches")
+    diffusers: Any = import_module("diffusers")
+    kind = getattr(diffusers, TASKS[task])
+    with explained(source):
+        parts: Any = kind.load_config(source)
+    number = _dtype(dtype, device, str(parts["_class_name"]))
+    # what a folder leaves out, such as SD 3's T5, must be said to be left out
+    more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
+    if control:
+        with explained(control):
+            more["controlnet"] = diffusers.AutoModel.from_pretrained(control, dtype=number)
+    with explained(source):
+        return kind.from_pretrained(source, dtype=number, **more)
+
+
+def _dtype(name: str, device: torch.device, family: str) -> torch.dtype:
+    """``auto`` is float32 on a CPU and half precision on a GPU."""
+    if name != "auto":
+        return pick_dtype(name, device)
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if family.startswith(_WIDE) else torch.float16
