@@ -8,11 +8,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pez.evaluation.plan import GeneratorPlan, MethodPlan, Plan, method_options, painter_options
-from pez.evaluation.tasks import Reference, Subject, given_text, search_spec
-from pez.evaluation.units import Drawn, Given, Node, Unit, Way, noise_seed, picture_only
+from pez.evaluation.tasks import given_text, search_spec
+from pez.evaluation.units import (
+    Drawn,
+    Given,
+    Node,
+    Reference,
+    Subject,
+    Unit,
+    Way,
+    noise_seed,
+    picture_only,
+)
 
 if TYPE_CHECKING:
-    from pez.evaluation.originals import Original
+    from pez.evaluation.units import Original
 
 SOFT = "soft"  # the method whose prompts are embeddings and no text
 BASELINE_STEPS = {"random-words": 1, SOFT: 500}

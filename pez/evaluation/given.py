@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pez.errors import PezError
-from pez.evaluation.originals import Original, picture_suffix
+from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
-from pez.evaluation.units import Given
+from pez.evaluation.units import Given, Original
 
 METHOD = "given"  # of rows that name none
 

@@ -5,38 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pez.errors import PezError
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
-from pez.evaluation.units import Unit
+from pez.evaluation.units import Original, Unit
 
 if TYPE_CHECKING:
     from pez.datasets import Item
 
 MANIFEST = "manifest.jsonl"
 Notice = Callable[[str, int, int], None]  # what is being done, how far, of how many
-
-
-@dataclass(frozen=True)
-class Original:
-    """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
-    ``error`` tells why where it could not be read. ``group`` is what the plan groups items by.
-    """
-
-    dataset: str
-    split: str
-    item: str
-    sha256: str
-    file: str
-    caption: str
-    prompt: str
-    seed: int
-    error: str = ""
-    group: str = ""
 
 
 def draw_originals(

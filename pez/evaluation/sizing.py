@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pez.evaluation.originals import Original
 from pez.evaluation.plan import Plan
 from pez.evaluation.show import NAMES
 from pez.evaluation.store import Store
-from pez.evaluation.units import Node
+from pez.evaluation.units import Node, Original
 
 MANY = 1_000_000
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pez.errors import PezError
+from pez.evaluation.units import Original, Reference, Subject
 
 if TYPE_CHECKING:
-    from pez.evaluation.originals import Original
     from pez.evaluation.plan import Plan
 
 # what it says to be compared with: pictures that were drawn, and prompts
@@ -31,36 +31,6 @@ ABOUT = {
     "second source": ("the second source", "the second source"),
     "weaker source": ("the source that is less like it", "the source that is less like it"),
 }
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What pictures and prompts are compared with: pictures by their files in the run's folder
-    or texts, of which the mean counts, or with ``least`` the lowest.
-
-    ``drawn``: pictures are compared with those drawn from the text, not with the text itself.
-    ``thing``: pictures alone are, each with the thing it should show.
-    """
-
-    name: str
-    files: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    least: bool = False
-    drawn: bool = False
-    thing: bool = False
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What one prompt is searched for: the pictures in ``files``, or ``texts``. ``original``
-    is how tables name it; its ``sha256`` stands for all of its content.
-    """
-
-    original: Original
-    references: tuple[Reference, ...]
-    files: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    group: str = ""
 
 
 def subjects(plan: Plan, originals: Sequence[Original]) -> list[Subject]:

@@ -17,9 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pez.evaluation.originals import Original
     from pez.evaluation.plan import GeneratorPlan
-    from pez.evaluation.tasks import Subject
     from pez.options import SearchOptions
 
 VERSION = 1  # of what a unit's outcome means; a new one does everything again
@@ -37,6 +35,54 @@ class Unit:
         """64 hex digits."""
         text = json.dumps([VERSION, self.kind, self.spec], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Original:
+    """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
+    ``error`` tells why where it could not be read. ``group`` is what the plan groups items by.
+    """
+
+    dataset: str
+    split: str
+    item: str
+    sha256: str
+    file: str
+    caption: str
+    prompt: str
+    seed: int
+    error: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What pictures and prompts are compared with: pictures by their files in the run's folder
+    or texts, of which the mean counts, or with ``least`` the lowest.
+
+    ``drawn``: pictures are compared with those drawn from the text, not with the text itself.
+    ``thing``: pictures alone are, each with the thing it should show.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    least: bool = False
+    drawn: bool = False
+    thing: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one prompt is searched for: the pictures in ``files``, or ``texts``. ``original``
+    is how tables name it; its ``sha256`` stands for all of its content.
+    """
+
+    original: Original
+    references: tuple[Reference, ...]
+    files: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from pez.errors import PezError
 from pez.evaluation.expand import expand
-from pez.evaluation.originals import Original
 from pez.evaluation.plan import JUDGE, OFFLINE_JUDGE, Plan, parse_plan
 from pez.evaluation.tasks import plain_subject
-from pez.evaluation.units import Given
+from pez.evaluation.units import Given, Original
 
 SMALL = """
 models = ["mini"]

@@ -12,10 +12,10 @@ import pytest
 import pez
 from pez.errors import PezError
 from pez.evaluation.expand import expand
-from pez.evaluation.originals import Original
 from pez.evaluation.plan import RATIOS, parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.tasks import plain_subject, subjects
+from pez.evaluation.units import Original
 from pez.files import data_folder
 from pez.models import Reader
 
