@@ -19,7 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pez.evaluation.expand import expand
-from pez.evaluation.plan import Plan, read_plan
+from pez.evaluation.plan import Plan
+from pez.evaluation.plan_file import read_plan
 from pez.evaluation.sizing import placeholders
 from pez.evaluation.tasks import subjects
 from pez.evaluation.units import Node, Way

@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from pez.evaluation.plan import JUDGE, Plan, read_plan
+from pez.evaluation.plan import JUDGE, Plan
+from pez.evaluation.plan_file import read_plan
 from pez.evaluation.show import Bar, summary
 from pez.evaluation.store import Store
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from pez.evaluation.plan import Plan, painter_options
 from pez.evaluation.store import Record, Store
-from pez.evaluation.units import Drawn, Node, Reference, Unit
-from pez.evaluation.work import Batch, Task, batch_id
+from pez.evaluation.units import Batch, Drawn, Node, Reference, Task, Unit, batch_id
 
 SIZES = {"prompt": 32, "picture": 8, "score": 32, "reading": 64, "language": 32}  # on a CPU
 SIZES_GPU = {"prompt": 256, "picture": 32, "score": 256, "reading": 256, "language": 64}

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pez.errors import PezError
+from pez.evaluation.bench import Bench, Tell
 from pez.evaluation.store import Record
-from pez.evaluation.work import Batch, Bench, Tell, work
+from pez.evaluation.units import Batch
+from pez.evaluation.work import work
 from pez.evaluation.workers import Look, retry_or_fail
 
 CPUS = 4  # of an actor where there are no GPUs, and no node is smaller

@@ -15,13 +15,13 @@ from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
 from pez.evaluation.identity import identities
 from pez.evaluation.originals import draw_originals
-from pez.evaluation.plan import Plan, read_plan
+from pez.evaluation.plan import Plan
+from pez.evaluation.plan_file import read_plan
 from pez.evaluation.readable import measure
 from pez.evaluation.show import Bar
 from pez.evaluation.store import INDEX, Record, Store, read_rows
 from pez.evaluation.tasks import plain_subject, subjects
-from pez.evaluation.units import Node
-from pez.evaluation.work import Batch
+from pez.evaluation.units import Batch, Node
 from pez.evaluation.workers import Pool, Processes, Serial
 
 PACKAGES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "pez-prompts")

@@ -8,7 +8,8 @@ from PIL import Image
 
 from pez.api import distill, image_items, mix_item
 from pez.errors import PezError
-from pez.evaluation.work import Report, Task
+from pez.evaluation.bench import Report
+from pez.evaluation.units import Task
 from pez.models import Reader
 from pez.options import DistillOptions, SearchOptions
 from pez.session.runs import run

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,45 @@ class Node:
         yield from self.readings.values()
         if self.language:
             yield self.language
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of a batch and what it needs. ``pictures`` and ``texts`` are what is searched for
+    or compared with, ``picture`` or ``text`` is what is drawn, read or compared.
+    """
+
+    key: str
+    spec: dict[str, Any]
+    pictures: tuple[bytes, ...] = field(default=(), repr=False)
+    texts: tuple[str, ...] = ()
+    picture: bytes = field(default=b"", repr=False)
+    text: str = ""
+    soft: bytes = field(default=b"", repr=False)  # embeddings as .npy, in the text's place
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Units of one kind that need the same model. ``how`` is a name in ``work.WORK``, ``options``
+    what opens the model or runs the search.
+    """
+
+    kind: str
+    how: str
+    options: Any
+    tasks: tuple[Task, ...]
+    title: str = ""  # for people
+
+    @property
+    def id(self) -> str:
+        """Equal for batches of the same units in the same order."""
+        return batch_id([task.key for task in self.tasks])
+
+
+def batch_id(keys: Sequence[str]) -> str:
+    """The name of units that are done together."""
+    return hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
 
 
 def _of(units: dict[tuple[str, str], Unit], reference: str) -> dict[str, str]:

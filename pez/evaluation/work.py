@@ -6,108 +6,15 @@ So it may be done in this process, in another, or on another machine, and done a
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
 
 from pez.errors import PezError
+from pez.evaluation.bench import Bench, Look, Report, Tell
 from pez.evaluation.packing import as_bytes, as_png, decode, from_bytes
-from pez.evaluation.store import Record
-
-Tell = Callable[[Record, dict[str, bytes]], None]  # a unit's record and its files by suffix
-Look = Callable[[float], None]  # the share of the batch that is done
-
-
-@dataclass(frozen=True)
-class Task:
-    """One unit of a batch and what it needs. ``pictures`` and ``texts`` are what is searched for
-    or compared with, ``picture`` or ``text`` is what is drawn, read or compared.
-    """
-
-    key: str
-    spec: dict[str, Any]
-    pictures: tuple[bytes, ...] = field(default=(), repr=False)
-    texts: tuple[str, ...] = ()
-    picture: bytes = field(default=b"", repr=False)
-    text: str = ""
-    soft: bytes = field(default=b"", repr=False)  # embeddings as .npy, in the text's place
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Units of one kind that need the same model. ``how`` is a name in ``WORK``, ``options``
-    what opens the model or runs the search.
-    """
-
-    kind: str
-    how: str
-    options: Any
-    tasks: tuple[Task, ...]
-    title: str = ""  # for people
-
-    @property
-    def id(self) -> str:
-        """Equal for batches of the same units in the same order."""
-        return batch_id([task.key for task in self.tasks])
-
-
-class Bench:
-    """Holds the model that was used last; opening another lets go of it."""
-
-    def __init__(self, device: str = "auto") -> None:
-        self.device = device
-        self._held: tuple[Any, Any] = (None, None)
-
-    def get(self, what: Any, load: Callable[[], Any]) -> Any:
-        """The model called ``what``, loaded unless it is held."""
-        if self._held[0] != what:
-            self._held = (None, None)
-            self._held = (what, load())
-        return self._held[1]
-
-
-class Report:
-    """Tells outcomes, each with its share of the batch's time: what has passed since the
-    last one is shared evenly by all that were still under way.
-    """
-
-    def __init__(self, batch: Batch, tell: Tell) -> None:
-        self._batch, self._tell, self._id = batch, tell, batch.id
-        self.left = {task.key: task for task in batch.tasks}
-        self._start, self._shared = time.monotonic(), 0.0
-        self.broken = False  # what was told could not be kept: no fault of a unit
-
-    def start_clock(self) -> None:
-        """The model is there; its loading is no unit's time."""
-        self._start = time.monotonic()
-
-    def done(
-        self, task: Task, out: dict[str, Any], files: Mapping[str, bytes] | None = None
-    ) -> None:
-        """Tell what came of a unit."""
-        self._end(task, out, dict(files or {}), "")
-
-    def failed(self, task: Task, error: BaseException) -> None:
-        """Tell why a unit failed."""
-        self._end(task, {}, {}, reason(error))
-
-    def _end(self, task: Task, out: dict[str, Any], files: dict[str, bytes], error: str) -> None:
-        share = (time.monotonic() - self._start - self._shared) / len(self.left)
-        self._shared += share
-        del self.left[task.key]
-        record = Record(
-            self._batch.kind, task.key, task.spec, out, error, round(max(share, 0), 4), self._id
-        )
-        try:
-            self._tell(record, files)
-        except BaseException:
-            self.broken = True
-            raise
+from pez.evaluation.units import Batch, Task
 
 
 def work(batch: Batch, bench: Bench, tell: Tell, look: Look | None = None) -> None:
@@ -124,19 +31,6 @@ def work(batch: Batch, bench: Bench, tell: Tell, look: Look | None = None) -> No
             raise
         for task in list(report.left.values()):
             report.failed(task, error)
-
-
-def batch_id(keys: Sequence[str]) -> str:
-    """The name of units that are done together."""
-    return hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-
-
-def reason(error: BaseException) -> str:
-    """One line for what went wrong."""
-    if isinstance(error, PezError):
-        return str(error)
-    text = str(error).strip().split("\n")[0][:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:

@@ -12,8 +12,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
+from pez.evaluation.bench import Bench, Tell
 from pez.evaluation.store import Record
-from pez.evaluation.work import Batch, Bench, Tell, batch_id, work
+from pez.evaluation.units import Batch, batch_id
+from pez.evaluation.work import work
 
 TRIES = 3  # of a batch whose worker dies
 

@@ -14,7 +14,7 @@ import torch
 from common import SMALL_PLAN as PLAN
 
 from pez.cli import main
-from pez.evaluation.plan import parse_plan
+from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.show import Bar
 from pez.evaluation.sizing import sizes, sizing_note

@@ -12,7 +12,8 @@ import pytest
 import pez
 from pez.errors import PezError
 from pez.evaluation.expand import expand
-from pez.evaluation.plan import RATIOS, parse_plan
+from pez.evaluation.plan import RATIOS
+from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.tasks import plain_subject, subjects
 from pez.evaluation.units import Original

@@ -13,11 +13,11 @@ import pytest
 
 from pez.errors import PezError
 from pez.evaluation import batches
-from pez.evaluation.plan import parse_plan
+from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate, open_pool
 from pez.evaluation.show import Bar
 from pez.evaluation.store import COLUMNS
-from pez.evaluation.work import Batch, Task
+from pez.evaluation.units import Batch, Task
 from pez.evaluation.workers import TRIES, Processes, retry_or_fail
 
 PLAN = """

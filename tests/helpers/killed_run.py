@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from pez.evaluation import batches
-from pez.evaluation.plan import painter_options, read_plan
+from pez.evaluation.plan import painter_options
+from pez.evaluation.plan_file import read_plan
 from pez.evaluation.readable import measure
 from pez.evaluation.run import evaluate
 from pez.generation import open_painter

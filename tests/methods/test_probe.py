@@ -19,7 +19,7 @@ from torch import Tensor
 import pez
 from pez.api import image_items
 from pez.errors import PezError
-from pez.evaluation.plan import parse_plan
+from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
 from pez.methods.candidates import judge_all
 from pez.methods.gcg import Gcg

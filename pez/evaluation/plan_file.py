@@ -1,0 +1,85 @@
+"""What a plan file says, read from TOML and checked before anything is done.
+
+models = ["mini"]                  # searched; a list inside the list is searched as one
+seeds = [0]
+judges = ["mini-judge"]            # compare pictures, and prompts with originals
+readers = ["mini-b"]               # compare prompts with originals only
+baselines = ["caption", "random-words"]
+
+[data]                             # or several [[data]]
+dataset = "samples"
+split = ["web", "art"]
+count = 15
+
+[[methods]]
+name = "pez"
+lengths = [8, 16]
+steps = 500
+options = { init = "random", history = true }  # any of pez invert
+
+[[generators]]
+name = "mini-sd"
+pictures = 2                       # of each prompt; or image_seeds = [0, 1]
+options = { steps = 20 }           # any option of pez generate
+
+What prompts are searched for is a picture each, unless a task says otherwise (see tasks.py):
+
+task = "distill"                   # a shorter prompt for each item's text; ratios, not lengths
+[task]                             # or one prompt for several pictures of a style:
+name = "together"                  # with [data] group = "style", count is of each group
+of = 4                             # pictures of one prompt
+things = ["a castle", "a frog"]    # drawn in that style
+frame = "{thing} in the style of {}"
+[task]                             # or one prompt for two items after each other
+name = "mix"
+sources = "pictures"               # or texts: their prompts or captions
+weights = [0.5, 0.5]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pez.errors import PezError
+from pez.evaluation.checks import check, with_judge
+from pez.evaluation.entries import tables, values
+from pez.evaluation.plan import Data, GeneratorPlan, MethodPlan, Plan, TaskPlan
+
+
+def read_plan(path: str | Path) -> Plan:
+    """The plan in a TOML file. PezError that names what is wrong in it."""
+    try:
+        content = Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise PezError(f"{path} cannot be read ({error.strerror}); give a plan file.") from None
+    except UnicodeDecodeError:
+        raise PezError(f"{path} is no UTF-8 text; give a plan file in TOML.") from None
+    return parse_plan(content, str(path))
+
+
+def parse_plan(content: str, name: str = "the plan") -> Plan:
+    """The plan in a TOML text; unset judges become the paper's, or offline the shipped one."""
+    try:
+        table = tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PezError(f"{name} is no TOML ({error}); mend that line.") from None
+    parts = {
+        "data": tuple(tables(Data, table.pop("data", None), "data")),
+        "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),
+        "generators": tuple(tables(GeneratorPlan, table.pop("generators", []), "generators")),
+        "task": _task(table.pop("task", {})),
+    }
+    plain = values(Plan, table, "", tuple(parts))
+    plan = Plan(**parts, **plain, text=content)
+    check(plan)
+    return plan if plan.judges else with_judge(plan)
+
+
+def _task(value: Any) -> TaskPlan:
+    """``task = NAME`` or ``[task]``."""
+    found = tables(TaskPlan, {"name": value} if isinstance(value, str) else value, "task")
+    if len(found) != 1:
+        raise PezError("a plan has one [task]; write a plan file for each.")
+    return found[0]
