@@ -20,7 +20,7 @@ FLOORS = (
     ("methods", "objectives", "datasets"),
     ("models",),
     ("inspect",),
-    ("search",),
+    ("search", "workers"),
     ("options", "result", "images", "sources", "files", "errors", "version"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -13,7 +13,6 @@ from pez.errors import PezError
 from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
 from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
-from pez.evaluation.identity import identities
 from pez.evaluation.originals import draw_originals
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
@@ -23,6 +22,7 @@ from pez.evaluation.store import INDEX, Record, Store, read_rows
 from pez.evaluation.tasks import plain_subject, subjects
 from pez.evaluation.units import Batch, Node
 from pez.evaluation.workers import Pool, Processes, Serial
+from pez.models.identity import identities
 
 PACKAGES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "pez-prompts")
 
