@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.nearest import Bytes, nearest
+from pez.nearest import Coarse, coarse_table, nearest
 from pez.tokens import Tokens
 
 
@@ -23,7 +23,7 @@ class Vocabulary:
 
     ``table`` is (V, w), a row for every id of the tokenizer; ``ids`` is (n,) and ``unit``
     (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one;
-    ``coarse`` is the same in bytes where that is faster. ``shares`` says how much each part
+    ``coarse`` is the same in fewer bits where that is faster. ``shares`` says how much each part
     counts in a projection; all alike without it.
     """
 
@@ -32,7 +32,7 @@ class Vocabulary:
     ids: Tensor
     unit: Tensor
     parts: tuple[int, ...]
-    coarse: Bytes | None = None
+    coarse: Coarse | None = None
     shares: tuple[float, ...] | None = None
 
     @cached_property
@@ -81,7 +81,7 @@ def make_vocabulary(
     """Normalise the allowed rows once. ``table`` is (V, w), ``ids`` (n,)."""
     parts = tuple(parts or (table.shape[1],))
     unit = unit_rows(table[ids].float(), parts)
-    return Vocabulary(tokens, table.float(), ids, unit, parts, Bytes.of(unit), shares)
+    return Vocabulary(tokens, table.float(), ids, unit, parts, coarse_table(unit), shares)
 
 
 def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:

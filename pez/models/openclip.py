@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.models.graphs import Graphs
+from pez.models.halves import in_half
 from pez.models.hub import prepare_hub
 from pez.models.text_tower import (
     Front,
@@ -69,12 +71,25 @@ class OpenClip:
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as embeddings (b, l, w)."""
-        embeddings = embeddings.to(self.table.dtype)
+        if self.tower is not None and self.front is None:
+            return self._graphs(embeddings)
+        return self._read(embeddings)
+
+    @cached_property
+    def _graphs(self) -> Graphs:
+        return Graphs(self._read)
+
+    def _read(self, embeddings: Tensor) -> Tensor:
+        """:meth:`features`, kernel by kernel."""
+        return F.normalize(in_half(self._features, embeddings, self.table.dtype), dim=-1)
+
+    def _features(self, embeddings: Tensor) -> Tensor:
+        """Features (b, e), not normalised, in the model's own number format."""
         if self.front is not None:
             embeddings = self.front.exchange(embeddings)
         if self.tower is not None:
-            return F.normalize(cut_features(self.tower, embeddings).float(), dim=-1)
-        return F.normalize(full_features(self.model, self.tokens, embeddings).float(), dim=-1)
+            return cut_features(self.tower, embeddings)
+        return full_features(self.model, self.tokens, embeddings)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
