@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import resource
 import statistics
 import subprocess
@@ -25,10 +26,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from benchmarks.real_size_table import LENGTH, METHODS, STEPS, WORDS, table
+
 HERE = Path(__file__).parent
 FIGURES = HERE / "real-size.json"
-LENGTH, STEPS, PICTURES, WORDS = 16, 1000, 100, 34_000
-METHODS = ("pez", "pursuit", "gcg", "gbda", "pgd", "evolve")
+PICTURES = 100  # of a folder
 MODELS = {  # by the names of their published weights; several are searched at once
     "ViT-B-32": ("ViT-B-32/openai",),
     "ViT-L-14": ("ViT-L-14/openai",),
@@ -242,10 +244,17 @@ def one_model(label: str, device: torch.device, dtype: torch.dtype, parts: set[s
     return out
 
 
+def child_memory(label: str) -> dict[str, Any]:
+    """:func:`whole_run` in a process of its own."""
+    code = f"import json, benchmarks.real_size as r; print(json.dumps(r.whole_run({label!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def whole_run(label: str) -> dict[str, Any]:
     """Peak memory of ``pez invert`` from weights in a file to the prompt, words rated and all."""
-    import open_clip
-
     import pez
 
     (name,) = MODELS[label]
@@ -258,11 +267,27 @@ def whole_run(label: str) -> dict[str, Any]:
         file = str(Path(folder) / "open_clip_model.safetensors")
         architecture = name.partition("/")[0]
         subprocess.run([sys.executable, "-c", code, architecture, file], check=True)
-        assert open_clip.__name__
         pez.invert(
             pictures(1), model=f"{architecture}/{file}", steps=3, init="pursuit", length=LENGTH
         )
     return {"model": label, "gigabytes": memory(torch.device("cpu"))}
+
+
+def child(*arguments: str) -> dict[str, Any]:
+    """What this script prints in a process of its own. RuntimeError if it fails."""
+    command = [sys.executable, "-m", "benchmarks.real_size", *arguments]
+    done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine(device: torch.device) -> str:
+    """What the figures were measured on."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} processor, {threads} threads, torch {torch.__version__}"
 
 
 def main() -> None:
@@ -271,14 +296,30 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--parts", default="start,steps,folder,many")
-    parser.add_argument("--one", help="one model, in this process; JSON to standard output")
-    parser.add_argument("--whole-run", help="peak memory of one model from file to prompt")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are kept")
+    parser.add_argument("--one", choices=MODELS, help="one model in this process, as JSON")
+    parser.add_argument(
+        "--whole-run",
+        choices=[m for m in MODELS if len(MODELS[m]) == 1],
+        help="memory from a file to a prompt",
+    )
     args = parser.parse_args()
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
-    if args.whole_run:
-        print(json.dumps(whole_run(args.whole_run)))
-    elif args.one:
+    if args.one:
         print(json.dumps(one_model(args.one, device, dtype, set(args.parts.split(",")))))
+        return
+    figures = json.loads(args.figures.read_text()) if args.figures.exists() else {}
+    if args.whole_run:
+        found = child_memory(args.whole_run)
+        figures.setdefault("whole run", {})[args.whole_run] = found
+    for label in args.model or ([] if args.whole_run else MODELS):
+        key = f"{device.type} {args.dtype}"
+        more = ("--device", args.device, "--dtype", args.dtype, "--parts", args.parts)
+        figures.setdefault(key, {})[label] = child("--one", label, *more)
+        figures[key][label]["machine"] = machine(device)
+        args.figures.write_text(json.dumps(figures, indent=1) + "\n")
+    args.figures.write_text(json.dumps(figures, indent=1) + "\n")
+    args.figures.with_suffix(".md").write_text(table(figures))
 
 
 if __name__ == "__main__":
