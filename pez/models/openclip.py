@@ -179,7 +179,7 @@ def _split(name: str) -> tuple[str, str | None]:
     plain = architecture.removesuffix(QUICK)
     if pretrained in open_clip.list_pretrained_tags_by_model(plain):
         raise PezError(
-            f"the weights {pretrained!r} were not trained with QuickGELU; write {plain}/{pretrained}."
+            f"{pretrained!r} was not trained with QuickGELU; write {plain}/{pretrained} instead."
         )
     near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
     raise PezError(
