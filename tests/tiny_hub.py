@@ -43,7 +43,8 @@ class TinyHub:
         root = self.folder / f"models--{repository.replace('/', '--')}"
         (root / "refs").mkdir(parents=True, exist_ok=True)
         (root / "refs" / "main").write_text(NO_COMMIT)
-        (root / "snapshots" / NO_COMMIT).mkdir(parents=True, exist_ok=True)
+        for room in ("snapshots", ".no_exist"):
+            (root / room / NO_COMMIT).mkdir(parents=True, exist_ok=True)
         return root / "snapshots" / NO_COMMIT
 
     def publish(self, architecture: str, tag: str) -> Path:
@@ -52,7 +53,9 @@ class TinyHub:
         file = file.replace(".bin", ".safetensors") or "open_clip_model.safetensors"
         model = open_clip.create_model(architecture, pretrained_text=False)
         path = self.snapshot(repository) / file
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+        # CoCa leaves a projection as the memory was
+        state = {k: v.nan_to_num().contiguous() for k, v in model.state_dict().items()}
+        save_file(state, path)
         return path
 
     def small(self, name: str) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class TinyHub:
             elif "SigLIP" in repository or "mt5" in repository:
                 make = lambda folder: xlm_tokenizer(folder, start=False)  # noqa: E731
             self.sizes[repository] = make(self.snapshot(repository))
+            self.missing(repository).touch()
         return self.sizes[repository]
 
     def tower(self, repository: str, size: int) -> None:
@@ -108,3 +112,8 @@ class TinyHub:
             sizes |= {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
             made = kind(**sizes, intermediate_size=8, max_position_embeddings=90)
         made.save_pretrained(str(self.snapshot(repository)))
+        self.missing(repository).unlink(missing_ok=True)
+
+    def missing(self, repository: str) -> Path:
+        """What tells the hub's client that there is no config.json; else it would ask the hub."""
+        return self.snapshot(repository).parents[1] / ".no_exist" / NO_COMMIT / "config.json"
