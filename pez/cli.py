@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn, TypeVar
 
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 
@@ -37,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not hasattr(args, "run"):
             parser.print_help()
             return 0
-        code = args.run(args)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=PezWarning)
+            warnings.showwarning = _show_warning
+            code = args.run(args)
         sys.stdout.flush()
         return code
     except PezError as error:
@@ -52,6 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `pez ... | head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Warnings of this project as one line on stderr, all others as ever."""
+    if issubclass(category, PezWarning):
+        print(f"pez: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

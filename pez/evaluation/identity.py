@@ -20,7 +20,18 @@ def identity(name: str) -> str:
     name: what the hub has under a name is taken to stay.
     """
     folder = _folder(name)
-    return f"{name}@{folder_hash(folder)}" if folder else name
+    return f"{name}@{folder_hash(folder)}" if folder else _built(name)
+
+
+def _built(name: str) -> str:
+    """``name``, marked where its tag alone says QuickGELU: results from when such models were
+    built with GELU do not count as theirs.
+    """
+    from pez.models.build import QUICK, tag_config
+
+    architecture, _, tag = name.partition("/")
+    marked = not architecture.endswith(QUICK) and tag_config(architecture, tag).get("quick_gelu")
+    return f"{name}@quickgelu" if marked else name
 
 
 def _folder(name: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pez.generation.names import KNOWN, shipped_generators
+from pez.models.build import QUICK
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.language import shipped_languages
 from pez.models.shipped import shipped_names
@@ -41,5 +42,7 @@ def catalogue() -> list[dict[str, str]]:
         notes = ["the default"] if name == DEFAULT else []
         if name in users:
             notes.append(f"--for {', '.join(users[name])}")
+        if architecture.endswith(QUICK):
+            notes.append(f"the same as {architecture.removesuffix(QUICK)}/{tag}")
         rows.append({"name": name, "kind": "open_clip", "note": "; ".join(notes)})
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
+from pez.models.build import QUICK, build_model, doubt, tag_config
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
 from pez.models.hub import prepare_hub
@@ -133,12 +135,13 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
-        model = open_clip.create_model(
-            architecture, pretrained, device=device, require_pretrained=True
-        )
+        model = build_model(architecture, pretrained, device)
         tokenizer = open_clip.get_tokenizer(architecture)
+        said = doubt(architecture, pretrained)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
         raise PezError(_why(name, error)) from error
+    if said:
+        warnings.warn(f"{name}: {said}", PezWarning, stacklevel=2)
     return wrap(name, model.to(dtype), tokenizer, device)
 
 
@@ -184,13 +187,28 @@ def _split(name: str) -> tuple[str, str | None]:
     if not pretrained:
         ways = ", ".join(f"{architecture}/{tag}" for tag in tags[:4]) or "none is published"
         raise PezError(f"{name!r} does not say which weights; write one of: {ways}.")
-    if pretrained not in tags and not Path(pretrained).is_file():
-        near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
+    if pretrained in tags:
+        return architecture, pretrained
+    if file := _file(name):
+        return architecture, str(file)
+    plain = architecture.removesuffix(QUICK)
+    if pretrained in open_clip.list_pretrained_tags_by_model(plain):
         raise PezError(
-            f"{architecture} has no weights {pretrained!r}; the nearest are "
-            f"{', '.join(f'{architecture}/{tag}' for tag in near) or 'none'}."
+            f"{pretrained!r} was not trained with QuickGELU; write {plain}/{pretrained} instead."
         )
-    return architecture, pretrained
+    near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
+    raise PezError(
+        f"{architecture} has no weights {pretrained!r}; the nearest are "
+        f"{', '.join(f'{architecture}/{tag}' for tag in near) or 'none'}."
+    )
+
+
+def _file(name: str) -> Path | None:
+    """The file of weights in ``architecture/path``, absolute so that open_clip takes it for no
+    tag; None if there is none.
+    """
+    path = Path(name.partition("/")[2]).expanduser()
+    return path.absolute() if path.is_file() else None
 
 
 def _why(name: str, error: Exception) -> str:
@@ -199,6 +217,12 @@ def _why(name: str, error: Exception) -> str:
         return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
     if name.startswith("local-dir:"):
         return f"{name} could not be loaded ({_short(error)}); check the folder's files."
+    if (file := _file(name)) and not tag_config(*name.split("/", 1)):
+        if "TorchScript" in str(error):  # as OpenAI published its weights
+            return (
+                f"{file} is a TorchScript program, not weights alone; name a tag, such as openai."
+            )
+        return f"{name} could not be loaded ({_short(error)}); check that the file fits."
     return (
         f"the weights of {name} are neither cached nor to be had from the hub just now; "
         "go online once to fetch them, or add --model mini for the small offline model."
