@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -253,23 +254,35 @@ def child_memory(label: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def fill_cache(name: str, folder: str) -> None:
+    """Random weights in a cache of the hub, where those of ``name`` would lie."""
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+    from safetensors.torch import save_file
+
+    architecture, tag = name.split("/")
+    hub = get_pretrained_cfg(architecture, tag)["hf_hub"].rstrip("/").replace("/", "--")
+    commit = "0" * 40
+    place = Path(folder) / f"models--{hub}" / "snapshots" / commit
+    place.mkdir(parents=True)
+    refs = place.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(commit)
+    state = open_clip.create_model(architecture, pretrained=None).state_dict()
+    save_file({k: v.contiguous() for k, v in state.items()}, place / "open_clip_model.safetensors")
+
+
 def whole_run(label: str) -> dict[str, Any]:
     """Peak memory of ``pez invert`` from weights in a file to the prompt, words rated and all."""
-    import pez
-
     (name,) = MODELS[label]
     with tempfile.TemporaryDirectory() as folder:
-        code = (
-            "import open_clip, sys; from safetensors.torch import save_file;"
-            "m = open_clip.create_model(sys.argv[1], pretrained=None);"
-            "save_file({k: v.contiguous() for k, v in m.state_dict().items()}, sys.argv[2])"
-        )
-        file = str(Path(folder) / "open_clip_model.safetensors")
-        architecture = name.partition("/")[0]
-        subprocess.run([sys.executable, "-c", code, architecture, file], check=True)
-        pez.invert(
-            pictures(1), model=f"{architecture}/{file}", steps=3, init="pursuit", length=LENGTH
-        )
+        code = f"import benchmarks.real_size as r; r.fill_cache({name!r}, {folder!r})"
+        subprocess.run([sys.executable, "-c", code], cwd=HERE.parent, check=True)
+        os.environ |= {"HF_HUB_CACHE": folder, "HF_HUB_OFFLINE": "1", "PEZ_CACHE": folder}
+        import pez
+
+        result = pez.invert(pictures(1), model=name, steps=3, init="pursuit", length=LENGTH)
+        print(result, file=sys.stderr)
     return {"model": label, "gigabytes": memory(torch.device("cpu"))}
 
 
