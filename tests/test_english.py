@@ -117,7 +117,7 @@ def test_without_the_list_the_user_is_told(
 
 def german(folder: Path, also: str = "") -> Tokens:
     """A tokenizer of German words, those of ``also`` and the letters."""
-    own = "strasse katze vogel wiese kirche schnee gebirge himmel wolken blume fenster frühling"
+    own = "strasse katze garten wiese kirche schnee gebirge himmel wolken blume fenster frühling"
     bert_tokenizer(folder, [*own.split(), *also.split()])
     return Tokens(HFTokenizer(str(folder), context_length=12), 12)
 
