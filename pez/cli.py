@@ -116,7 +116,10 @@ def make_parser() -> argparse.ArgumentParser:
     near.add_argument("word", metavar="WORD")
     near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
     near.add_argument(
-        "--vocabulary", default="auto", metavar="KIND|FILE", help="tokens to look among"
+        "--vocabulary",
+        default="auto",
+        metavar="KIND|FILE",
+        help="tokens to look among: auto, words, whole, ascii, all or a file of words",
     )
     _add_model(near)
     models = verb("models", "models that can be searched", "models")

@@ -163,7 +163,7 @@ def neighbours(args: argparse.Namespace) -> int:
     options = _model_options(args)
     reader = open_reader(options)
     for i, text, cosine in near_words(
-        args.word, args.top, reader=reader, vocabulary=args.vocabulary
+        args.word, args.top, reader=reader, warn=note, vocabulary=args.vocabulary
     ):
         if args.json:
             print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))

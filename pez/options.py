@@ -73,8 +73,9 @@ class SearchOptions:
     )
     vocabulary: str = _option(
         "auto",
-        "tokens that may be chosen: words, ascii, all or a file of words "
-        "(auto: the model's own list, else words)",
+        "tokens that may be chosen: words (whole English words and names), whole (whole words of "
+        "any language, and fragments), ascii, all or a file of words (auto: the model's own "
+        "list, else words)",
         metavar="KIND|FILE",
     )
     ban: tuple[str, ...] = _option(

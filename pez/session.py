@@ -11,6 +11,7 @@ import torch
 
 from pez.drafts import draft_name, draft_problem, own_targets, with_draft
 from pez.engine import Budget, Found, Progress, Stop, search
+from pez.english import Note
 from pez.errors import PezError
 from pez.forms import starting_point
 from pez.kept import features_file
@@ -45,7 +46,7 @@ class Watch:
     stop: Stop = field(default_factory=Stop)
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
-    note: Callable[[str], None] | None = None  # what a user should know of the search
+    note: Note | None = None  # what a user should know of the search
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -89,11 +90,16 @@ def steps_of(options: SearchOptions) -> int:
     return options.steps or usual(method_class(options.method), "steps")
 
 
-def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
-    """The allowed ids of ``options`` with the reader's embeddings."""
+def reader_vocabulary(
+    reader: Reader, options: SearchOptions, note: Note | None = None
+) -> Vocabulary:
+    """The allowed ids of ``options`` with the reader's embeddings; ``note`` is told what a user
+    should know of them.
+    """
     device = reader.table.device
     known = None if reader.known is None else reader.known.cpu()
-    ids = allowed_ids(reader.tokens, options.vocabulary, options.ban, known, reader.own_words)
+    which, ban, own = options.vocabulary, options.ban, reader.own_words
+    ids = allowed_ids(reader.tokens, which, ban, known, own, note)
     return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
 
 
@@ -113,7 +119,7 @@ def search_items(
     if not items:
         return []
     watch = watch or Watch()
-    vocabulary = reader_vocabulary(reader, options)
+    vocabulary = reader_vocabulary(reader, options, watch.note)
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
     targets = [item.targets for item in items]

@@ -131,12 +131,7 @@ class Tokens:
 
         A string of such words, with a blank between, tokenises to exactly their ids.
         """
-        path = cache_folder() / f"words-{self.signature}.txt"
-        if path.is_file():
-            return torch.tensor([int(i) for i in path.read_text().split()])
-        ids = self._find_words()
-        keep_file(path, lambda part: part.write_text(" ".join(map(str, ids))))
-        return torch.tensor(ids, dtype=torch.long)
+        return kept_ids(f"words-{self.signature}", self._find_words)
 
     def _find_words(self) -> list[int]:
         words = {}
@@ -161,6 +156,27 @@ class Tokens:
         typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
         pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
         return [i for i, _ in pairs], [t for _, t in pairs]
+
+
+def kept_ids(name: str, find: Callable[[], list[int]]) -> Tensor:
+    """The ids, int64 (n,), that ``find`` gives, kept in the cache under ``name``.
+
+    The file begins with a digest of the ids behind it: one that was cut short or changed is
+    found and written anew.
+    """
+    path = cache_folder() / f"{name}.txt"
+    with suppress(OSError, UnicodeDecodeError):  # there is none, or none that is text
+        digest, _, text = path.read_text(encoding="ascii").partition("\n")
+        if digest == _digest(text):
+            return torch.tensor([int(i) for i in text.split()], dtype=torch.long)
+    ids = find()
+    text = " ".join(map(str, ids))
+    keep_file(path, lambda part: part.write_text(f"{_digest(text)}\n{text}", encoding="ascii"))
+    return torch.tensor(ids, dtype=torch.long)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def keep_file(path: Path, write: Callable[[Path], object]) -> None:

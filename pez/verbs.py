@@ -225,9 +225,16 @@ def score(
 
 
 def neighbours(
-    word: str, top: int = 20, *, reader: Reader | None = None, **settings: Any
+    word: str,
+    top: int = 20,
+    *,
+    reader: Reader | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
 ) -> list[tuple[int, str, float]]:
-    """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine."""
+    """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine.
+    ``warn`` is told what a user should know of the vocabulary.
+    """
     options = _options(SearchOptions, settings)
     if top < 1:
         raise PezError(f"--top must be 1 or more, not {top}.")
@@ -238,7 +245,7 @@ def neighbours(
         raise PezError(f"{word!r} is not one token but {len(ids)} ({pieces}); give a single word.")
     if reader.known is not None and ids[0] not in reader.known.tolist():
         raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
-    vocabulary = reader_vocabulary(reader, options)
+    vocabulary = reader_vocabulary(reader, options, warn)
     here = torch.tensor(ids, device=vocabulary.table.device)
     own = unit_rows(vocabulary.embed(here), vocabulary.parts)
     cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pez.english import Note, english_words
 from pez.errors import PezError
 from pez.nearest import Coarse, coarse_table, nearest
 from pez.tokens import Tokens
@@ -95,19 +96,24 @@ def allowed_ids(
     ban: Sequence[str] = (),
     known: Tensor | None = None,
     own_words: Sequence[str] | None = None,
+    note: Note | None = None,
 ) -> Tensor:
     """Ids (n,) that a search may choose, ascending.
 
     ``which`` is ``auto`` (the model's own word list if it has one, else ``words``),
-    ``words`` (whole words that survive decode -> encode), ``ascii``, ``all`` (but start,
-    end and padding) or a file of words. ``known`` limits them to ids the model was trained
-    on. Raises PezError if nothing is left or a file cannot be read.
+    ``words`` (whole English words and names), ``whole`` (whole words of any language, and
+    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end
+    and padding) or a file of words. ``known`` limits them to ids the model was trained on.
+    ``note`` is told where a tokenizer without English words has ``whole`` instead of
+    ``words``. Raises PezError if nothing is left or a file cannot be read.
     """
     if which == "auto":
         which = "own" if own_words else "words"
     if which == "own":
         ids = _ids_of(tokens, own_words or ())
     elif which == "words":
+        ids = english_words(tokens, note)
+    elif which == "whole":
         ids = tokens.whole_words()
     elif which in ("ascii", "all"):
         ids = torch.tensor([i for i in range(tokens.size) if i not in tokens.special])
@@ -147,8 +153,8 @@ def _read_words(path: str, option: str) -> list[str]:
         return Path(path).expanduser().read_text(encoding="utf-8").split()
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
-            f"{option} {path!r} is neither a known kind (auto, words, ascii, all) nor a "
-            "readable text file of words; check the spelling or the path."
+            f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
+            "a readable text file of words; check the spelling or the path."
         ) from None
 
 
