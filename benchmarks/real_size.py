@@ -205,8 +205,9 @@ def measure_folder(reader: Any, device: torch.device) -> dict[str, Any]:
         done = steps if on_gpu else SMALL["steps"]
         start = time.perf_counter()
         pez.invert(
-            pictures(count), reader=reader, method=method, steps=done, length=LENGTH, style="words"
-        )
+            pictures(count), reader=reader, method=method, steps=done, length=LENGTH,
+            style="words", vocabulary="whole",
+        )  # fmt: skip
         took = time.perf_counter() - start
         out[method] = {"pictures": count, "steps": done, "seconds": took, "usual_steps": steps}
     return out
@@ -220,7 +221,7 @@ def many(reader: Any, plain: float, device: torch.device) -> dict[str, Any]:
     start = time.perf_counter()
     pez.invert(
         pictures(count), reader=reader, method="pez", init="random", steps=STEPS, length=LENGTH,
-        rows=count,
+        rows=count, vocabulary="whole",
     )  # fmt: skip
     took = time.perf_counter() - start
     hour = count / took * 3600
@@ -281,8 +282,7 @@ def whole_run(label: str) -> dict[str, Any]:
         os.environ |= {"HF_HUB_CACHE": folder, "HF_HUB_OFFLINE": "1", "PEZ_CACHE": folder}
         import pez
 
-        result = pez.invert(pictures(1), model=name, steps=3, init="pursuit", length=LENGTH)
-        print(result, file=sys.stderr)
+        pez.invert(pictures(1), model=name, steps=3, length=LENGTH, vocabulary="whole")
     return {"model": label, "gigabytes": memory(torch.device("cpu"))}
 
 
