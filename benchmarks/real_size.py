@@ -229,11 +229,20 @@ def many(reader: Any, plain: float, device: torch.device) -> dict[str, Any]:
     return {"pictures": count, "an_hour": hour, "literal_an_hour": before, "ratio": hour / before}
 
 
-def one_model(label: str, device: torch.device, dtype: torch.dtype, parts: set[str]) -> dict:
-    """All figures of one model, in this process."""
+def one_model(
+    label: str, device: torch.device, dtype: torch.dtype, parts: set[str], cap: float
+) -> dict[str, Any]:
+    """All figures of one model, in this process, on no more than ``cap`` GB of a GPU (0: all)."""
     rate = peak_rate(device, dtype)
     reader = random_reader(MODELS[label], device, dtype)
     out: dict[str, Any] = {"model": label, "dtype": str(dtype).removeprefix("torch."), "peak": rate}
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        if cap:
+            whole = torch.cuda.get_device_properties(device).total_memory
+            torch.cuda.set_per_process_memory_fraction(cap * 1e9 / whole)
+            out["cap"] = cap
     if "start" in parts:
         out["start"] = measure_start(reader, device)
     if "steps" in parts:
@@ -309,6 +318,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--parts", default="start,steps,folder,many")
+    parser.add_argument("--cap", default="0", help="GB of a GPU that may be used; 0 is all")
     parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are kept")
     parser.add_argument("--one", choices=MODELS, help="one model in this process, as JSON")
     parser.add_argument(
@@ -319,15 +329,17 @@ def main() -> None:
     args = parser.parse_args()
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     if args.one:
-        print(json.dumps(one_model(args.one, device, dtype, set(args.parts.split(",")))))
+        parts = set(args.parts.split(","))
+        print(json.dumps(one_model(args.one, device, dtype, parts, float(args.cap))))
         return
     figures = json.loads(args.figures.read_text()) if args.figures.exists() else {}
     if args.whole_run:
         found = child_memory(args.whole_run)
         figures.setdefault("whole run", {})[args.whole_run] = found
     for label in args.model or ([] if args.whole_run else MODELS):
-        key = f"{device.type} {args.dtype}"
+        key = f"{device.type} {args.dtype}" + (f", {args.cap} GB" if args.cap != "0" else "")
         more = ("--device", args.device, "--dtype", args.dtype, "--parts", args.parts)
+        more += ("--cap", args.cap)
         figures.setdefault(key, {})[label] = child("--one", label, *more)
         figures[key][label]["machine"] = machine(device)
         args.figures.write_text(json.dumps(figures, indent=1) + "\n")
