@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.generation.names import Generator, find_generator
+from pez.models.identity import known_weights
 from pez.tokens import Tokens
 
 WORDS = "words.txt"  # in a generator's folder: the words it was trained on
@@ -47,6 +48,7 @@ class Denoiser:
     scheduler: Any  # a DDPMScheduler: what the U-Net was trained with
 
     own_words: list[str] | None = None
+    weights: dict[str, str] = field(default_factory=dict)
 
     def features(self, embeddings: Tensor) -> Tensor:
         """What the U-Net attends to (b, p * w) for prompts as token embeddings (b, l, w), with
@@ -151,6 +153,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
         vae=pipe.vae,
         scheduler=DDPMScheduler.from_config(pipe.scheduler.config),
         own_words=_own_words(find_generator(name)),
+        weights=known_weights([name]),
     )
 
 
