@@ -16,7 +16,7 @@ from pez.forms import starting_point
 from pez.kept import features_file
 from pez.methods import Method, draft_forwards, make_method, method_class, start_forwards, usual
 from pez.models import Reader, load_model
-from pez.models.generators import DEFAULT, models_for
+from pez.models.generators import DEFAULT, misread, models_for
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
@@ -185,6 +185,8 @@ def search_items(
     for n in range(len(items)):  # stopped with only some of its restarts done
         if results[n] is None and done[n]:
             close(n, interrupted=True)
+    if watch.note and any(r and misread(reader.tokens, reader.name, r.prompt) for r in results):
+        watch.note('SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.')
     return results
 
 

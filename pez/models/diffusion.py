@@ -138,6 +138,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
     tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit)
     table, known = clip_table(tokens, pipe.tokenizer.get_vocab(), rows)
+    known = read_alike(tokens, pipe.tokenizer, known)
     return Denoiser(
         name=painter.name,
         tokens=tokens,
@@ -193,6 +194,21 @@ def clip_table(tokens: Tokens, vocabulary: dict[str, int], rows: Tensor) -> tupl
     table = torch.zeros(tokens.size, rows.shape[1], device=rows.device)
     table[known] = rows[own].float()
     return table, known.sort().values
+
+
+def read_alike(tokens: Tokens, tokenizer: Any, ids: Tensor) -> Tensor:
+    """Those of ``ids`` (n,) whose text the pipeline's ``tokenizer`` reads as CLIP's does, if with
+    numbers of its own. A "!" is padding to SD 2, and half a word is read as a whole one, which a
+    small vocabulary may lack.
+    """
+    own, names = tokenizer.get_vocab(), tokens.full.decoder
+    texts = [tokens.decode([i]) for i in ids.tolist()]
+    theirs = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    same = [
+        [own.get(names[i]) for i in tokens.encode(text)] == read
+        for text, read in zip(texts, theirs, strict=True)
+    ]
+    return ids[torch.tensor(same, device=ids.device)]
 
 
 @contextmanager
