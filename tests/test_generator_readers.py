@@ -278,6 +278,8 @@ def test_given_texts_come_back_in_a_form_that_a_pipeline_reads_alike(
     plain = tokenizers[END](ODD, add_special_tokens=False)["input_ids"]
     assert all(a != tokens.encode(text) for a, text in zip(plain, ODD, strict=True))
     back = [tokens.decode(tokens.encode(text)) for text in ODD]  # as a template's words are
+    back += [tokens.decode([451, *tokens.encode("cat")])]  # the byte 7, which nobody types
+    assert back[-1] == "cat"
     typed = [tokens.encode(text) for text in back]
     for words in tokenizers.values():
         assert words(back, add_special_tokens=False)["input_ids"] == typed
