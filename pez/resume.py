@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pez.embeddings import Embeddings
 from pez.errors import PezError
 from pez.journal import journal_for
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.session import Watch
+from pez.session import Watch, weights_now
 from pez.show import Bar, InOrder, summary
 
 
@@ -38,7 +39,9 @@ def resume(
         places.setdefault(name, []).append(n)
     many = len(places) > 1
     soft = Embeddings(args.output_embeddings, many, options.method)
-    journal = journal_for(args.output, names, options) if many or args.output else None
+    journal = None
+    if many or args.output:
+        journal = journal_for(args.output, names, options, partial(weights_now, options))
     order = InOrder(args.json)
     todo: list[int] = []
     known = journal.done() if journal else {}
@@ -51,6 +54,9 @@ def resume(
             todo.append(same[0])
     if len(todo) < len(places) and not args.quiet:
         note(f"{len(places) - len(todo)} of {len(places)} were done before.")
+    older = [journal.older[names[n]] for n in todo if names[n] in journal.older] if journal else []
+    if older and not args.quiet:
+        note(_older(older, len(places)))
     bar = Bar()
     finished: set[int] = set()
     cut: set[int] = set()  # finished early, by Ctrl-C
@@ -101,6 +107,14 @@ def _unchanged(result: Result, key: Callable[[int], str | None], n: int) -> bool
         return key(n) in (result.key, None)
     except PezError:
         return False  # to be told when it is searched
+
+
+def _older(results: Sequence[Result], places: int) -> str:
+    """Why results that are there are not given."""
+    told = all(result.weights is not None for result in results)
+    why = "with other weights" if told else "before results told the weights of their model"
+    what = f"{len(results)} of {places} were found {why}"
+    return f"{what}; they are searched again, the older results stay in the file."
 
 
 def _stopped(left: int, cut: int, kept: bool) -> str:

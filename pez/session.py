@@ -17,7 +17,8 @@ from pez.forms import starting_point
 from pez.kept import features_file
 from pez.methods import Method, draft_forwards, make_method, method_class, start_forwards, usual
 from pez.models import Reader, load_model
-from pez.models.generators import DEFAULT, models_for
+from pez.models.generators import DEFAULT, misread, models_for
+from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
 from pez.objectives.match import Targets
@@ -27,7 +28,7 @@ from pez.result import Result
 from pez.starts import RATED
 from pez.template import Template
 from pez.vocabulary import Vocabulary, allowed_ids, make_vocabulary
-from pez.wording import memory, open_language, surprises, with_language
+from pez.wording import language_name, memory, open_language, surprises, with_language
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,16 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
     if options.generator:
         return models_for(options.generator)
     return options.model or (DEFAULT,)
+
+
+def weights_now(options: SearchOptions) -> dict[str, str]:
+    """The hash of the weights, as far as it is known, of every model that has a say in what
+    ``options`` lead to; what a result found now would hold.
+    """
+    denoise = options.objective == "denoise"
+    models = (options.generator,) if denoise else model_names(options)
+    language = language_name(models, options, method_class(options.method))
+    return known_weights(name for name in (*models, draft_name(options), language) if name)
 
 
 def open_reader(options: SearchOptions) -> Reader:
@@ -134,7 +145,8 @@ def search_items(
     problem = replace(problem, draft=draft_problem(reader, targets, problem, options))
     problem = with_language(problem, language, options, method, watch.note)
     if objective.linear:
-        kept = features_file(f"{reader.name} {options.dtype}", problem.vocabulary.ids)
+        told = f"{reader.name} {sorted(reader.weights.items())} {options.dtype}"
+        kept = features_file(told, problem.vocabulary.ids)
         problem = replace(problem, kept=kept)
         if kept and isinstance(init, str) and init in RATED and not kept.is_file() and watch.note:
             count = len(problem.vocabulary.ids)
@@ -179,6 +191,8 @@ def search_items(
     for n in range(len(items)):  # stopped with only some of its restarts done
         if results[n] is None and done[n]:
             close(n, interrupted=True)
+    if watch.note and any(r and misread(reader.tokens, reader.name, r.prompt) for r in results):
+        watch.note('SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.')
     return results
 
 
@@ -229,6 +243,7 @@ def _result(
             **({"draft": steps * drafts} if drafts else {}),
         },
         options=options.record(),
+        weights=reader.weights | (language.weights if language else {}),
         history=best.history if options.history else None,
         interrupted=interrupted,
         finished=time.time(),

@@ -17,6 +17,8 @@ from torch import Tensor
 
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
 COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
+PLAIN = re.compile(r"[ -%'-@[-~]*")  # ASCII that no tokenizer cleans: no capitals, no entities
+PADDING = "!"
 PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
 
 
@@ -87,9 +89,26 @@ class Tokens:
         return " " if two != one + one and two == one + inside else ""
 
     def decode(self, ids: list[int]) -> str:
-        """The text a person would type for ``ids``."""
+        """The text a person would type for ``ids``. Of CLIP's it is as its tokenizer cleans it:
+        those of pipelines have no such cleaning (of quotes, ligatures, entities, control signs),
+        and read a clean text alike.
+        """
         text = str(self._plain.decode(ids)).strip()
-        return COMMA.sub(",", text) if self._is_clip else text
+        return COMMA.sub(",", self._cleaned(text)) if self._is_clip else text
+
+    def _cleaned(self, text: str) -> str:
+        """``text`` as cleaning leaves it alone: an entity may hide another one."""
+        for _ in range(4):
+            before, text = text, text if PLAIN.fullmatch(text) else self.full.clean_fn(text)
+            if text == before:
+                break
+        return text
+
+    def reads_padding(self, text: str) -> bool:
+        """Whether a text of CLIP's has a "!": diffusers' SD 2, SDXL and SD 3 have a tokenizer
+        that pads with it and takes a typed one for padding (id 0, where CLIP has 256).
+        """
+        return self._is_clip and PADDING in text
 
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.

@@ -102,10 +102,10 @@ def allowed_ids(
 
     ``which`` is ``auto`` (the model's own word list if it has one, else ``words``),
     ``words`` (whole English words and names), ``whole`` (whole words of any language, and
-    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end
-    and padding) or a file of words. ``known`` limits them to ids the model was trained on.
-    ``note`` is told where a tokenizer without English words has ``whole`` instead of
-    ``words``. Raises PezError if nothing is left or a file cannot be read.
+    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end,
+    padding and what pipelines read as such) or a file of words. ``known`` limits them to ids
+    the model was trained on. ``note`` is told where a tokenizer without English words has
+    ``whole`` instead of ``words``. Raises PezError if nothing is left or a file cannot be read.
     """
     if which == "auto":
         which = "own" if own_words else "words"
@@ -116,10 +116,12 @@ def allowed_ids(
     elif which == "whole":
         ids = tokens.whole_words()
     elif which in ("ascii", "all"):
-        ids = torch.tensor([i for i in range(tokens.size) if i not in tokens.special])
-        if which == "ascii":
-            keep = [_is_ascii(tokens.decode([i])) for i in ids.tolist()]
-            ids = ids[torch.tensor(keep)]
+        plain = [i for i in range(tokens.size) if i not in tokens.special]
+        texts = map(tokens.decode, ([i] for i in plain))
+        keep = [
+            not tokens.reads_padding(text) and (which == "all" or _is_ascii(text)) for text in texts
+        ]
+        ids = torch.tensor(plain)[torch.tensor(keep)]
     else:
         ids = _ids_of(tokens, _read_words(which, "--vocabulary"))
         if not len(ids):

@@ -237,7 +237,7 @@ def test_further_passes_and_restarts_draw_other_prompts(problem: Problem) -> Non
 
 
 def test_the_shipped_model_opens_by_its_name_wherever_one_is_named() -> None:
-    from pez.evaluation.identity import identity
+    from pez.models.identity import identity
 
     assert open_language_model("mini-lm", "cpu").name == "mini-lm"
     assert identity("mini-lm").startswith("mini-lm@")

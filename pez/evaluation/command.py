@@ -56,10 +56,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
 def _count(plan: Plan, folder: str, prompts: str) -> str:
     """Units of the plan and the time they take; nothing is drawn, loaded or written."""
     from pez.evaluation.expand import expand
-    from pez.evaluation.identity import identities
     from pez.evaluation.originals import drawn_before
     from pez.evaluation.sizing import placeholders, sizes, sizing_note
     from pez.evaluation.tasks import subjects
+    from pez.models.identity import identities
 
     store = Store(folder)
     known = drawn_before(plan, store)

@@ -13,7 +13,6 @@ from pez.errors import PezError
 from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
 from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
-from pez.evaluation.identity import identities
 from pez.evaluation.originals import draw_originals
 from pez.evaluation.plan import Plan, read_plan
 from pez.evaluation.readable import measure
@@ -23,6 +22,7 @@ from pez.evaluation.tasks import plain_subject, subjects
 from pez.evaluation.units import Node
 from pez.evaluation.work import Batch
 from pez.evaluation.workers import Pool, Processes, Serial
+from pez.models.identity import identities
 
 PACKAGES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "pez-prompts")
 

@@ -28,6 +28,7 @@ class Reader(Protocol):
     limit: int  # ids a prompt may have
     known: Tensor | None  # ids the model was trained on, None for all
     own_words: list[str] | None  # its own default vocabulary
+    weights: dict[str, str]  # name -> hash of each model's weights, as far as they are known
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""
@@ -59,11 +60,14 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     tokenizer.
     """
     from pez.models.devices import pick_device, pick_dtype
+    from pez.models.identity import known_weights
 
     where = pick_device(device)
     kind = pick_dtype(dtype, where)
     names = [names] if isinstance(names, str) else list(names)
     readers = [_family(name).load(name, where, kind) for name in names]
+    for name, reader in zip(names, readers, strict=True):
+        reader.weights = known_weights([name])
     if len(readers) == 1:
         return readers[0]
     from pez.models.ensemble import Ensemble

@@ -51,6 +51,7 @@ class OpenClip:
     device: torch.device
     known: Tensor | None = None
     own_words: list[str] | None = None
+    weights: dict[str, str] = field(default_factory=dict)
     tower: Tower | None = field(init=False)
 
     def __post_init__(self) -> None:
