@@ -51,11 +51,18 @@ class TinyHub:
         """Random weights of a pair; returns their file."""
         repository, _, file = get_pretrained_cfg(architecture, tag)["hf_hub"].rpartition("/")
         file = file.replace(".bin", ".safetensors") or "open_clip_model.safetensors"
-        model = open_clip.create_model(architecture, pretrained_text=False)
         path = self.snapshot(repository) / file
-        # CoCa leaves a projection as the memory was
-        state = {k: v.nan_to_num().contiguous() for k, v in model.state_dict().items()}
-        save_file(state, path)
+        path.hardlink_to(self.weights(architecture.removesuffix(QUICK)))
+        return path
+
+    def weights(self, architecture: str) -> Path:
+        """A file of random weights."""
+        path = self.folder / f"{architecture}.safetensors"
+        if not path.exists():
+            model = open_clip.create_model(architecture, pretrained_text=False)
+            # CoCa leaves a projection as the memory was
+            state = {k: v.nan_to_num().contiguous() for k, v in model.state_dict().items()}
+            save_file(state, path)
         return path
 
     def small(self, name: str) -> dict[str, Any]:

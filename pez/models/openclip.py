@@ -218,7 +218,8 @@ def _why(name: str, error: Exception) -> str:
         return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
     if name.startswith("local-dir:"):
         return f"{name} could not be loaded ({_short(error)}); check the folder's files."
-    if (file := _file(name)) and not tag_config(*name.split("/", 1)):
+    file = None if name.startswith("hf-hub:") else _file(name)
+    if file and not tag_config(*name.split("/", 1)):
         if "TorchScript" in str(error):  # as OpenAI published its weights
             return (
                 f"{file} is a TorchScript program, not weights alone; name a tag, such as openai."
