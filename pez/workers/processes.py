@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,10 +24,13 @@ EVERY = 0.2  # seconds between two looks at a chunk, and at whether to stop
 
 @dataclass(eq=False)
 class Worker:
-    """A process and its place among the workers, which gives it its GPU."""
+    """A process, its place among the workers, which gives it its GPU, and whether its models are
+    loaded.
+    """
 
     process: Any
     place: int
+    ready: bool = False
 
 
 @dataclass(eq=False)
@@ -65,7 +69,10 @@ class Processes:
             if not asked and stopped and stopped():
                 asked = True
                 for connection in busy:
-                    _send(connection, STOP)
+                    if self._workers[connection].ready:
+                        _send(connection, STOP)
+                    else:  # it has nothing, and loading may take minutes
+                        self._workers[connection].process.terminate()
             while not asked and (idle or len(self._workers) < self.count):
                 turn = queue.take()
                 if turn is None:
@@ -89,6 +96,8 @@ class Processes:
                     tell(what)
                 elif kind == "look" and look:
                     look(turn.chunk, what)
+                elif kind == "ready":
+                    self._workers[connection].ready = True
                 elif kind == "refused":
                     raise PezError(what)
                 elif kind == "broken":
@@ -163,8 +172,10 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
     nobody is there to hear it.
     """
     import torch
+    from tqdm import tqdm
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore that outlives a killed process
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     held: list[Any] = []
 
@@ -186,6 +197,7 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
         try:
             if not held:
                 held.append(work.open(device))
+                send("ready", None)
             # nothing is sent to a busy worker but STOP; also true once the other end is closed
             work.do(held[0], chunk, lambda outcome: send("told", outcome), look, connection.poll)
         except PezError as error:
