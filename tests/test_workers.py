@@ -102,14 +102,14 @@ def test_a_worker_that_is_killed_loses_nothing(
 def test_ctrl_c_keeps_what_workers_have_and_one_process_goes_on(
     photos: Path, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soft = ["--method", "soft", "--steps", "40", "--rows", "1", "--output", "out.jsonl"]
+    soft = ["--method", "soft", "--steps", "100", "--rows", "1", "--output", "out.jsonl"]
     command = ["invert", "photos", *SEARCH, *soft, "--output-embeddings", "soft"]
     with monkeypatch.context() as patch:
         at_first_result(patch, lambda: signal.raise_signal(signal.SIGINT))
         assert main([*command, "--workers", "2"]) == 130
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
-    assert 1 <= len(rows) < 6 and not rows[0]["interrupted"]
+    assert not rows[0]["interrupted"] and any(row["interrupted"] for row in rows[1:])
     assert "the same command goes on" in err and "Traceback" not in err
     assert out.count(rows[0]["prompt"]) == 1
     assert main(command) == 0
