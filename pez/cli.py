@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from pez.errors import PezError, PezWarning
 from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.workers.choose import add_workers
 
 O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
 EXAMPLES = """examples:
@@ -94,12 +95,14 @@ def make_parser() -> argparse.ArgumentParser:
     invert = verb("invert", "a readable prompt for a picture, a folder or a style", "invert")
     invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
     _add_options(invert, InvertOptions)
+    add_workers(invert)
     _add_output(invert)
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
     distill.add_argument(
         "text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin"
     )
     _add_options(distill, DistillOptions)
+    add_workers(distill)
     _add_output(distill)
     mix = verb("mix", "one prompt from several pictures and texts by weight", "mix")
     _add_options(mix, MixOptions)
@@ -136,6 +139,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a text, a file of one a line, stdin, or a soft prompt (.safetensors, .pt)",
     )
     _add_options(generate, GenerateOptions, "drawing")
+    add_workers(generate)
     generate.add_argument(
         "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
     )

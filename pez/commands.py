@@ -21,16 +21,19 @@ from pez.resume import note, resume
 from pez.runs import run
 from pez.session import Watch, open_reader
 from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
+from pez.spread import search_spread
 from pez.verbs import distill as distill_texts
 from pez.verbs import image_items
 from pez.verbs import mix as mix_targets
 from pez.verbs import neighbours as near_words
 from pez.verbs import score as score_prompts
+from pez.workers.choose import Workers, read_workers
 
 
 def invert(args: argparse.Namespace) -> int:
     """``pez invert``."""
     options = read_options(InvertOptions, args)
+    workers = read_workers(args.workers)
     sources = expand_sources(args.sources)
     names = ["\n".join(sources)] if options.together else sources
 
@@ -42,6 +45,9 @@ def invert(args: argparse.Namespace) -> int:
         return joined_key(keys) if options.together else keys[0]
 
     def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+        if _spread(workers, todo, watch, options.together):
+            search_spread(workers, options, [sources[n] for n in todo], watch, _said(failed))
+            return
         reader = open_reader(options)
         if options.together:
             items = image_items(reader, sources, True, stop=watch.stop)
@@ -70,12 +76,37 @@ def invert(args: argparse.Namespace) -> int:
 def distill(args: argparse.Namespace) -> int:
     """``pez distill``."""
     options = read_options(DistillOptions, args)
+    workers = read_workers(args.workers)
     texts = _read_texts(args.text)
 
-    def work(todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
+    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+        if _spread(workers, todo, watch):
+            search_spread(workers, options, [texts[n] for n in todo], watch, _said(failed))
+            return
         distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
 
     return resume(args, options, texts, lambda n: text_key(texts[n]), work)
+
+
+def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = False) -> bool:
+    """Whether there is something to share out; a note where ``--workers`` does nothing."""
+    if not workers.several:
+        return False
+    if not together and (workers.ray or len(todo) > 1):
+        return True
+    if watch.note:
+        watch.note("--workers has nothing to share out: one prompt is searched, in this process.")
+    return False
+
+
+def _said(failed: Callable[[int], None]) -> Callable[[int, str], None]:
+    """``failed``, with a line that tells why."""
+
+    def tell(place: int, why: str) -> None:
+        note(why)
+        failed(place)
+
+    return tell
 
 
 def _read_texts(source: str) -> list[str]:

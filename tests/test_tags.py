@@ -11,11 +11,11 @@ import pytest
 import torch
 from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from pez.evaluation.identity import identity
 from tiny_hub import QUICK, TinyHub
 from torch import nn
 
 from pez.errors import PezWarning
-from pez.evaluation.identity import identity
 from pez.models import load_model
 from pez.models.build import build_model
 from pez.models.catalogue import catalogue
