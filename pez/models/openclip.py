@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.models.hub import prepare_hub
+from pez.models.failures import loading_error
+from pez.models.hub import fetch_one, pinned_folder, prepare_hub, split_revision
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -29,6 +30,7 @@ from pez.models.text_tower import (
 from pez.tokens import Tokens
 
 IMAGE_BATCH = 32
+HUB = "hf-hub:"
 
 
 def claims(name: str) -> bool:
@@ -118,12 +120,13 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
+        _fetch(architecture, pretrained)
         model = open_clip.create_model(
             architecture, pretrained, device=device, require_pretrained=True
         )
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
-        raise PezError(_why(name, error)) from error
+        raise _failed(name, error) from error
     return wrap(name, model.to(dtype), tokenizer, device)
 
 
@@ -155,7 +158,10 @@ def _split(name: str) -> tuple[str, str | None]:
                 f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
             )
         return f"local-dir:{folder}", None
-    if name.startswith("hf-hub:"):
+    if name.startswith(HUB):
+        repo, revision = split_revision(name.removeprefix(HUB))
+        if revision:  # open_clip reads main alone
+            return f"local-dir:{pinned_folder(repo, revision, name)}", None
         return name, None
     architecture, _, pretrained = name.partition("/")
     known = open_clip.list_models()
@@ -178,20 +184,30 @@ def _split(name: str) -> tuple[str, str | None]:
     return architecture, pretrained
 
 
-def _why(name: str, error: Exception) -> str:
-    """One sentence for what went wrong while loading."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
-    if name.startswith("local-dir:"):
-        return f"{name} could not be loaded ({_short(error)}); check the folder's files."
-    return (
-        f"the weights of {name} are neither cached nor to be had from the hub just now; "
-        "go online once to fetch them, or add --model mini for the small offline model."
-    )
+def _failed(name: str, error: Exception) -> PezError:
+    local = name.startswith("local-dir:") or Path(name.partition("/")[2]).is_file()
+    instead = "add --model mini for the small offline model"
+    return loading_error(name, error, instead, local=local)
 
 
-def _short(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160] or type(error).__name__
+def _fetch(architecture: str, pretrained: str | None) -> None:
+    """Bring a model's files into the cache. open_clip would do so, but keeps to itself why a
+    download failed and goes on to a file of another name.
+    """
+    from open_clip.pretrained import get_pretrained_cfg
+
+    weights = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    if architecture.startswith(HUB):
+        repo = architecture.removeprefix(HUB)
+        fetch_one(repo, ["open_clip_config.json"])
+        fetch_one(repo, weights)
+    elif pretrained:
+        place = get_pretrained_cfg(architecture, pretrained).get("hf_hub", "")
+        repo, _, file = place.rpartition("/")
+        if repo:
+            fetch_one(
+                repo, [str(Path(file).with_suffix(".safetensors")), file] if file else weights
+            )
 
 
 def model_tokens(name: str) -> Tokens:
@@ -208,7 +224,9 @@ def model_tokens(name: str) -> Tokens:
     prepare_hub()
     architecture, _ = _split(name)
     try:
+        if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
+            fetch_one(architecture.removeprefix(HUB), ["open_clip_config.json"])
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
-        raise PezError(_why(name, error)) from error
+        raise _failed(name, error) from error
     return Tokens(tokenizer, tokenizer.context_length or 77)
