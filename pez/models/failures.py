@@ -95,6 +95,8 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
         if unasked:
             return f"{hub} answers no more, and {name} is not cached; try again later."
         return f"the download of {name} broke off ({_short(error)}); run the same command again."
+    if "URLError" in kinds:
+        return f"{name} cannot be fetched ({_short(error)}); go online once to fetch it."
     if "Consistency check failed" in text:
         return f"the download of {name} came in parts only; run the same command again."
     if isinstance(error, OSError):

@@ -204,10 +204,10 @@ def _fetch(architecture: str, pretrained: str | None) -> None:
     elif pretrained:
         place = get_pretrained_cfg(architecture, pretrained).get("hf_hub", "")
         repo, _, file = place.rpartition("/")
+        if file:
+            weights = [str(Path(file).with_suffix(".safetensors")), file]
         if repo:
-            fetch_one(
-                repo, [str(Path(file).with_suffix(".safetensors")), file] if file else weights
-            )
+            fetch_one(repo, weights)
 
 
 def model_tokens(name: str) -> Tokens:
