@@ -51,6 +51,11 @@ def publish(root: Path) -> None:
     shutil.copytree(root / CLIP, root / f"{CLIP}@{OLDER}")
     _shift(root / f"{CLIP}@{OLDER}" / SAFE)
     save_model(root / WORLD, WHOLE["siglip2"](root / WORLD))
+    shutil.copytree(root / WORLD, root / f"{WORLD}@{OLDER}")
+    words = root / "timm" / "ViT-B-16-SigLIP2"  # where its configuration has its tokenizer from
+    words.mkdir(parents=True)
+    for file in [*(root / WORLD).glob("tok*"), *(root / WORLD).glob("special*")]:
+        shutil.move(file, words)
     shutil.copytree(shipped_languages()["mini-lm"], root / LANGUAGE)
     shutil.copytree(root / LANGUAGE, root / f"{LANGUAGE}@{OLDER}")
     _shift(root / f"{LANGUAGE}@{OLDER}" / "model.safetensors")

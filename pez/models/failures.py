@@ -65,17 +65,18 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
     """A sentence for one error of the chain, "" if it says too little."""
     kinds, text = _kinds(error), str(error)
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    repo, revision, file = _asked_for(name, error)
+    place, revision, file = _asked_for(name, error)
+    repo = place if place in name else f"{place} (for {name})"
     hub = _endpoint()
     if "GatedRepoError" in kinds:
         return (
-            f"{repo} is only for those who accepted its licence: do so on {hub}/{repo}, then run "
+            f"{repo} is only for those who accepted its licence: do so on {hub}/{place}, then run "
             "`hf auth login` once."
         )
     if "DisabledRepoError" in kinds:
         return f"the hub has closed {repo}; take another model."
     if "RevisionNotFoundError" in kinds:
-        return f"{repo} has no revision {revision!r}; {hub}/{repo}/tree/main lists them."
+        return f"{repo} has no revision {revision!r}; {hub}/{place}/tree/main lists them."
     if "RepositoryNotFoundError" in kinds:
         return (
             f"the hub has no {repo} that you may see; check the name, or run `hf auth login` if it "
@@ -145,7 +146,8 @@ def _offline(name: str, instead: str) -> str:
 
 def _asked_for(name: str, error: BaseException) -> tuple[str, str, str]:
     """Repository, revision and file that an error of the hub speaks of."""
-    url = str(getattr(getattr(error, "request", None), "url", ""))
+    answer = getattr(error, "response", None)  # asked of the error itself, it may raise
+    url = str(getattr(getattr(answer, "request", None), "url", ""))
     repo = getattr(error, "repo_id", None)
     if found := _RESOLVE.search(url):
         return repo or found[1], unquote(found[2]), unquote(found[3])

@@ -74,42 +74,21 @@ def open_pretrained(
     return model, other, where
 
 
-def fetch_one(repo: str, files: Sequence[str]) -> None:
-    """Bring the first of ``files`` that a repository has into the cache. What the hub's client
-    raises passes through, for libraries that keep it to themselves.
+def fetch_one(repo: str, files: Sequence[str], revision: str | None = None) -> Path:
+    """Bring the first of ``files`` that a repository has into the cache; where it lies there.
+    What the hub's client raises passes through, for libraries that keep it to themselves.
     """
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-    missing: Exception | None = None
+    missing: list[Exception] = []
     for file in files:
         try:
-            hf_hub_download(repo, file)
-            return
+            return Path(hf_hub_download(repo, file, revision=revision))
         except RemoteEntryNotFoundError as error:
-            missing = missing or error
+            missing.append(error)
         except LocalEntryNotFoundError as error:
             if not constants.HF_HUB_OFFLINE:
                 raise
-            missing = missing or error
-    if missing:
-        raise missing
-
-
-def pinned_folder(repo: str, revision: str, name: str) -> Path:
-    """The folder of an open_clip model as it was at ``revision``. PezError if it cannot be had."""
-    from huggingface_hub import snapshot_download
-
-    wanted = ["*.json", "*.txt", "*.model", "open_clip_*.safetensors"]
-    try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
-        if not any(folder.glob("open_clip_*.safetensors")):
-            snapshot_download(repo, revision=revision, allow_patterns=["open_clip_*.bin"])
-    except Exception as error:  # the client and what it rests on raise dozens of kinds
-        raise loading_error(name, error) from error
-    if not (folder / "open_clip_config.json").is_file():
-        raise PezError(
-            f"{repo} on the hub has no file open_clip_config.json at {revision}: it is no model of "
-            "open_clip."
-        )
-    return folder
+            missing.append(error)
+    raise missing[0]

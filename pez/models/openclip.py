@@ -16,7 +16,8 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.failures import loading_error
-from pez.models.hub import fetch_one, pinned_folder, prepare_hub, split_revision
+from pez.models.hub import fetch_one, prepare_hub, split_revision
+from pez.models.published import CONFIG, HUB, fetch, pinned
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -30,7 +31,6 @@ from pez.models.text_tower import (
 from pez.tokens import Tokens
 
 IMAGE_BATCH = 32
-HUB = "hf-hub:"
 
 
 def claims(name: str) -> bool:
@@ -120,7 +120,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
-        _fetch(architecture, pretrained)
+        fetch(architecture, pretrained)
         model = open_clip.create_model(
             architecture, pretrained, device=device, require_pretrained=True
         )
@@ -161,7 +161,7 @@ def _split(name: str) -> tuple[str, str | None]:
     if name.startswith(HUB):
         repo, revision = split_revision(name.removeprefix(HUB))
         if revision:  # open_clip reads main alone
-            return f"local-dir:{pinned_folder(repo, revision, name)}", None
+            return f"local-dir:{pinned(repo, revision, name)}", None
         return name, None
     architecture, _, pretrained = name.partition("/")
     known = open_clip.list_models()
@@ -190,26 +190,6 @@ def _failed(name: str, error: Exception) -> PezError:
     return loading_error(name, error, instead, local=local)
 
 
-def _fetch(architecture: str, pretrained: str | None) -> None:
-    """Bring a model's files into the cache. open_clip would do so, but keeps to itself why a
-    download failed and goes on to a file of another name.
-    """
-    from open_clip.pretrained import get_pretrained_cfg
-
-    weights = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-    if architecture.startswith(HUB):
-        repo = architecture.removeprefix(HUB)
-        fetch_one(repo, ["open_clip_config.json"])
-        fetch_one(repo, weights)
-    elif pretrained:
-        place = get_pretrained_cfg(architecture, pretrained).get("hf_hub", "")
-        repo, _, file = place.rpartition("/")
-        if file:
-            weights = [str(Path(file).with_suffix(".safetensors")), file]
-        if repo:
-            fetch_one(repo, weights)
-
-
 def model_tokens(name: str) -> Tokens:
     """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
     import open_clip
@@ -225,7 +205,7 @@ def model_tokens(name: str) -> Tokens:
     architecture, _ = _split(name)
     try:
         if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
-            fetch_one(architecture.removeprefix(HUB), ["open_clip_config.json"])
+            fetch_one(architecture.removeprefix(HUB), [CONFIG])
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
         raise _failed(name, error) from error
