@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def publish(root: Path) -> None:
     shutil.copytree(root / LANGUAGE, root / f"{LANGUAGE}@{OLDER}")
     _shift(root / f"{LANGUAGE}@{OLDER}" / "model.safetensors")
     save_sd(root / SD)
+    noise = root / SD / "scheduler" / "scheduler_config.json"
+    noise.write_text(json.dumps(json.loads(noise.read_text()) | {"skip_prk_steps": True}))
     shutil.copytree(root / SD, root / f"{SD}@{OLDER}")
     save_sd21(root / KNOWN["sd21"].source)
     save_sdxl(root / KNOWN["sdxl"].source)

@@ -15,9 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.models.failures import loading_error
 from pez.models.hub import fetch_one, prepare_hub, split_revision
-from pez.models.published import CONFIG, HUB, fetch, pinned
+from pez.models.published import CONFIG, HUB, failed, fetch, pinned
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -126,7 +125,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
         )
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
-        raise _failed(name, error) from error
+        raise failed(name, error) from error
     return wrap(name, model.to(dtype), tokenizer, device)
 
 
@@ -184,12 +183,6 @@ def _split(name: str) -> tuple[str, str | None]:
     return architecture, pretrained
 
 
-def _failed(name: str, error: Exception) -> PezError:
-    local = name.startswith("local-dir:") or Path(name.partition("/")[2]).is_file()
-    instead = "add --model mini for the small offline model"
-    return loading_error(name, error, instead, local=local)
-
-
 def model_tokens(name: str) -> Tokens:
     """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
     import open_clip
@@ -208,5 +201,5 @@ def model_tokens(name: str) -> Tokens:
             fetch_one(architecture.removeprefix(HUB), [CONFIG])
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
-        raise _failed(name, error) from error
+        raise failed(name, error) from error
     return Tokens(tokenizer, tokenizer.context_length or 77)

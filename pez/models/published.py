@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pez.errors import PezError
 from pez.models.failures import loading_error
 from pez.models.hub import fetch_one
 
@@ -41,7 +42,7 @@ def fetch(architecture: str, pretrained: str | None) -> None:
         place = get_pretrained_cfg(architecture, pretrained).get("hf_hub", "")
         repo, _, file = place.rpartition("/")
         if repo:
-            safe = str(Path(file).with_suffix(".safetensors"))
+            safe = file.rpartition(".")[0] + ".safetensors"
             fetch_one(repo, [safe, file] if file else WEIGHTS)
 
 
@@ -61,5 +62,12 @@ def pinned(repo: str, revision: str, name: str) -> Path:
             except EntryNotFoundError:
                 continue  # no tokenizer has all of them
     except Exception as error:  # the client and what it rests on raise dozens of kinds
-        raise loading_error(name, error) from error
+        raise failed(name, error) from error
     return config.parent
+
+
+def failed(name: str, error: Exception) -> PezError:
+    """What to say of ``error``, raised while loading the model ``name``."""
+    local = name.startswith("local-dir:") or Path(name.partition("/")[2]).is_file()
+    instead = "add --model mini for the small offline model"
+    return loading_error(name, error, instead, local=local)
