@@ -169,7 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.hub.faults.get(repo) or self.hub.faults.get(name, "")
         known = (self.hub.root / repo).is_dir()
         if not known:  # the hub does not tell strangers what there is
-            text = "Repository not found" if TOKEN in self.bearer else "Invalid username or password."
+            text = (
+                "Repository not found" if TOKEN in self.bearer else "Invalid username or password."
+            )
             code = {"X-Error-Code": "RepoNotFound", "X-Error-Message": text}
             self.answer(404 if TOKEN in self.bearer else 401, b"", code)
         elif "hf_" in self.bearer and TOKEN not in self.bearer:

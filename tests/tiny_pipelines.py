@@ -152,7 +152,10 @@ def save_sd21(folder: Path) -> str:
     """
     save_sd(folder)
     for part, odd in (
-        ("scheduler/scheduler_config.json", {"prediction_type": "v_prediction", "skip_prk_steps": True}),
+        (
+            "scheduler/scheduler_config.json",
+            {"prediction_type": "v_prediction", "skip_prk_steps": True},
+        ),
         ("text_encoder/config.json", {"eos_token_id": 2, "bos_token_id": 0, "hidden_act": "gelu"}),
     ):
         path = folder / part

@@ -79,8 +79,8 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
         return f"{repo} has no revision {revision!r}; {hub}/{place}/tree/main lists them."
     if "RepositoryNotFoundError" in kinds:
         return (
-            f"the hub has no {repo} that you may see; check the name, or run `hf auth login` if it "
-            "is private."
+            f"the hub has no repository {repo}, or none that you may see; check the name, or run "
+            "`hf auth login` if it is private."
         )
     if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
         return f"{repo} on the hub has no file {file}: it is no model of this kind, or not whole."

@@ -6,6 +6,7 @@ import errno
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib import request
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 
 # what says that nobody answers; all else (a certificate, a scheme) is left to the hub's client
 _UNREACHED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+_BUSY = {408, 429, 500, 502, 503, 504}  # what the hub's client asks again for
+TRIES = 3  # of these
 
 
 def silence() -> str:
@@ -56,37 +59,56 @@ def _asked(endpoint: str, seconds: float) -> str:
 
 
 def lose_patience() -> None:
-    """Make the hub's client give up once nothing was answered for three times its timeout.
+    """Make the hub's client give up where it would go on asking for minutes.
 
-    It tries a file again six times with a minute's patience each; HF_HUB_ETAG_TIMEOUT, which a
-    user may set, holds only for the first time.
+    It tries a file again six times with a minute's patience each (HF_HUB_ETAG_TIMEOUT, which a
+    user may set, holds for the first time only), and waits as long as a busy hub asks for.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import get_session
 
     session: Any = get_session()
-    if getattr(session, "pez_patience", None) or not hasattr(session, "event_hooks"):
+    hooks = getattr(session, "event_hooks", None)
+    if hooks is None or any(
+        isinstance(getattr(h, "__self__", None), _Patience) for h in hooks["request"]
+    ):
         return
-    session.pez_patience = True
-    waiting: list[float] = []  # since when
-
-    def asks(sent: Any) -> None:
-        limit = constants.HF_HUB_ETAG_TIMEOUT
-        if sent.method == "HEAD" and sent.extensions.get("timeout"):
-            times = sent.extensions["timeout"]
-            sent.extensions["timeout"] = {k: min(t or limit, limit) for k, t in times.items()}
-        if waiting and time.monotonic() - waiting[0] >= 3 * limit:
-            waiting.clear()
-            raise OfflineModeIsEnabled(f"{constants.ENDPOINT} has stopped answering")
-        if not waiting:
-            waiting.append(time.monotonic())
-
-    def answers(_answer: Any) -> None:
-        waiting.clear()
-
-    hooks = session.event_hooks
+    patience = _Patience()
     session.event_hooks = {
-        "request": [*hooks.get("request", []), asks],
-        "response": [*hooks.get("response", []), answers],
+        "request": [*hooks["request"], patience.asks],
+        "response": [*hooks["response"], patience.answers],
     }
+
+
+@dataclass
+class _Patience:
+    """What was asked for in vain: since when nothing was answered, and how often refused."""
+
+    since: float | None = None
+    refused: int = 0
+
+    def asks(self, sent: Any) -> None:
+        """Before a request: OfflineModeIsEnabled after three timeouts without any answer."""
+        from huggingface_hub import constants
+        from huggingface_hub.errors import OfflineModeIsEnabled
+
+        limit, now = constants.HF_HUB_ETAG_TIMEOUT, time.monotonic()
+        times = sent.extensions.get("timeout") or {}
+        if sent.method == "HEAD":
+            sent.extensions["timeout"] = {k: min(t or limit, limit) for k, t in times.items()}
+        if self.since is not None and now - self.since >= 3 * limit:
+            self.since = None
+            raise OfflineModeIsEnabled(f"{constants.ENDPOINT} has stopped answering")
+        self.since = now if self.since is None else self.since
+
+    def answers(self, answer: Any) -> None:
+        """After an answer: HfHubHTTPError where the hub is down or busy and stays so."""
+        from huggingface_hub.utils import hf_raise_for_status
+
+        self.since = None
+        if answer.status_code not in _BUSY:
+            self.refused = 0
+            return
+        self.refused += 1
+        told = answer.headers.get("Retry-After", "") + answer.headers.get("RateLimit", "")
+        if self.refused > TRIES or told:
+            hf_raise_for_status(answer)
