@@ -99,7 +99,7 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
     if "URLError" in kinds:
         return f"{name} cannot be fetched ({_short(error)}); go online once to fetch it."
     if "Consistency check failed" in text:
-        return f"the download of {name} came in parts only; run the same command again."
+        return f"the download of {name} is not whole; run the same command again."
     if isinstance(error, OSError):
         return _disk(name, error)
     return ""
@@ -123,7 +123,8 @@ def _disk(name: str, error: OSError) -> str:
     if error.errno in _FULL:
         return f"the disk is full; make room in {_cache()} for {name}, or set HF_HOME elsewhere."
     place = str(error.filename or "")
-    if error.errno in _UNWRITABLE and place.startswith(_cache()):
+    ours = place and (place.startswith(_cache()) or _cache().startswith(place))
+    if error.errno in _UNWRITABLE and ours:
         return (
             f"{name} cannot be stored: {place} cannot be written ({error.strerror}); set HF_HOME "
             "to a folder that can."
@@ -179,7 +180,8 @@ def _is_damaged(error: BaseException) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:160].rstrip(".") or type(error).__name__
+    text = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+    return (text if len(text) < 160 else f"{text[:150]}...") or type(error).__name__
 
 
 def _endpoint() -> str:

@@ -68,15 +68,17 @@ def lose_patience() -> None:
 
     session: Any = get_session()
     hooks = getattr(session, "event_hooks", None)
-    if hooks is None or any(
-        isinstance(getattr(h, "__self__", None), _Patience) for h in hooks["request"]
-    ):
+    if hooks is None:
         return
-    patience = _Patience()
+    patience = _Patience()  # a new one: what was asked for before is over
     session.event_hooks = {
-        "request": [*hooks["request"], patience.asks],
-        "response": [*hooks["response"], patience.answers],
+        "request": [*filter(_of_others, hooks["request"]), patience.asks],
+        "response": [*filter(_of_others, hooks["response"]), patience.answers],
     }
+
+
+def _of_others(hook: Any) -> bool:
+    return not isinstance(getattr(hook, "__self__", None), _Patience)
 
 
 @dataclass
