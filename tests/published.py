@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny_pipelines import save_flux, save_sd, save_sd3, save_sd21, save_sdxl
 from tiny_tokenizers import xlm_tokenizer
 from tiny_towers import CAUSAL, WHOLE, config, save_model
+from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
 from pez.generation.names import KNOWN
 from pez.models.language import shipped_languages
@@ -27,6 +28,7 @@ SMALL = "ViT-B-32"  # the architecture that tests make tiny
 TAGS = {"laion2b_s34b_b79k": SAFE, "laion2b_e16": BIN}  # one of each kind of file
 CLIP, WORLD, LANGUAGE = "clips/tiny", "clips/worldwide", "texts/tiny-lm"
 LORA, EMBEDDING, CONTROL = "styles/tiny-lora", "styles/tiny-words", "styles/tiny-control"
+DINO = "eyes/tiny-dino"
 OLDER = "v1.0"  # another revision of CLIP, LANGUAGE, and the small pipeline
 SD = KNOWN["sd15"].source
 
@@ -70,6 +72,7 @@ def publish(root: Path) -> None:
     words = root.parent / "t5"
     save_flux(root / KNOWN["flux"].source, xlm_tokenizer(words), words)
     _save_additions(root)
+    _save_dino(root / DINO)
 
 
 def _only(folder: Path, file: str) -> None:
@@ -82,6 +85,14 @@ def _only(folder: Path, file: str) -> None:
 def _shift(file: Path) -> None:
     """Other weights, as another revision has them."""
     save_file({k: v + 0.3 if v.ndim > 1 else v for k, v in load_file(file).items()}, file)
+
+
+def _save_dino(folder: Path) -> None:
+    """A judge of pictures."""
+    sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    Dinov2Model(Dinov2Config(image_size=28, patch_size=14, **sizes)).save_pretrained(folder)
+    BitImageProcessor(size={"shortest_edge": 28}, crop_size=28).save_pretrained(folder)
 
 
 def _save_additions(root: Path) -> None:

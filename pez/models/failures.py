@@ -85,7 +85,7 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
     if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
         return f"{repo} on the hub has no file {file}: it is no model of this kind, or not whole."
     if status:
-        return _refused(repo, status, text)
+        return _refused(repo, status)
     if "HFValidationError" in kinds:
         return f"{name} is neither a folder here nor an id of the hub, owner/name; check the name."
     if "FileMetadataError" in kinds:
@@ -105,7 +105,7 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
     return ""
 
 
-def _refused(repo: str, status: int, text: str) -> str:
+def _refused(repo: str, status: int) -> str:
     """What an answer of the hub with an error's ``status`` means."""
     if status == 401:
         return f"the hub does not know your token any more (for {repo}); run `hf auth login`."
@@ -115,7 +115,10 @@ def _refused(repo: str, status: int, text: str) -> str:
         return f"the hub lets you fetch no more just now (for {repo}); try again in some minutes."
     if status >= 500:
         return f"the hub is out of order (HTTP {status} for {repo}); try again later."
-    return f"the hub does not hand out {repo} (HTTP {status}); {text.strip().splitlines()[-1]}"
+    return (
+        f"what answers at {_endpoint()} does not hand out {repo} (HTTP {status}); check the name "
+        "and HF_ENDPOINT."
+    )
 
 
 def _disk(name: str, error: OSError) -> str:
@@ -123,8 +126,7 @@ def _disk(name: str, error: OSError) -> str:
     if error.errno in _FULL:
         return f"the disk is full; make room in {_cache()} for {name}, or set HF_HOME elsewhere."
     place = str(error.filename or "")
-    ours = place and (place.startswith(_cache()) or _cache().startswith(place))
-    if error.errno in _UNWRITABLE and ours:
+    if error.errno in _UNWRITABLE and place and _is_cache(place):
         return (
             f"{name} cannot be stored: {place} cannot be written ({error.strerror}); set HF_HOME "
             "to a folder that can."
@@ -134,6 +136,8 @@ def _disk(name: str, error: OSError) -> str:
 
 def _offline(name: str, instead: str) -> str:
     other = f", or {instead}" if instead else ""
+    if not _forbidden():
+        return f"{_endpoint()} answers no more, and {name} is not cached; try again later{other}."
     if why := silence():
         return (
             f"{name} is neither cached nor to be had: {_endpoint()} does not answer ({why}); go "
@@ -188,6 +192,20 @@ def _endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def _forbidden() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def _is_cache(place: str) -> bool:
+    """Whether a path is the cache's or the token's, or leads there."""
+    from huggingface_hub import constants
+
+    known = (_cache(), os.path.dirname(os.path.abspath(constants.HF_TOKEN_PATH)))
+    return any(place.startswith(own) or own.startswith(place) for own in known)
 
 
 def _cache() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import threading
 import time
@@ -89,16 +90,22 @@ class _Patience:
     refused: int = 0
 
     def asks(self, sent: Any) -> None:
-        """Before a request: OfflineModeIsEnabled after three timeouts without any answer."""
+        """Before a request: OfflineModeIsEnabled after three timeouts without any answer, and
+        from then on at once, as those who ask go on to the next file.
+        """
         from huggingface_hub import constants
         from huggingface_hub.errors import OfflineModeIsEnabled
 
         limit, now = constants.HF_HUB_ETAG_TIMEOUT, time.monotonic()
+        head = sent.method == "HEAD"
+        most = limit if head else constants.HF_HUB_DOWNLOAD_TIMEOUT  # some calls have none
         times = sent.extensions.get("timeout") or {}
-        if sent.method == "HEAD":
-            sent.extensions["timeout"] = {k: min(t or limit, limit) for k, t in times.items()}
-        if self.since is not None and now - self.since >= 3 * limit:
-            self.since = None
+        sent.extensions["timeout"] = {
+            kind: min(times.get(kind) or most, most if head else math.inf)
+            for kind in ("connect", "read", "write", "pool")
+        }
+        resumes = "Range" in sent.headers  # a half download is dear; its tries are bounded anyway
+        if self.since is not None and now - self.since >= 3 * limit and not resumes:
             raise OfflineModeIsEnabled(f"{constants.ENDPOINT} has stopped answering")
         self.since = now if self.since is None else self.since
 
