@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).strip("/")
         self.hub.asked.append(f"{self.command} {path}")
         if self.hub.faults.get("") == "silent":
-            self.hub.freed.wait()
+            self.hub.freed.wait(60)
             self.close_connection = True
             return
         parts = path.split("/")
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(whole[: size // 2] if not start else b"")
             self.wfile.flush()
             if fault == "stuck":
-                self.hub.freed.wait()
+                self.hub.freed.wait(60)
             self.close_connection = True
         else:
             self.wfile.write(whole)
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in ("429", "503"):
             self.answer(int(fault))
         elif fault == "silent":
-            self.hub.freed.wait()
+            self.hub.freed.wait(60)
             self.close_connection = True
         else:
             return False
