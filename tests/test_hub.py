@@ -178,7 +178,7 @@ def test_a_judge_comes_from_the_hub(hub: LocalHub, point: Point) -> None:
 
 
 FAULTS = {"gated": r"accepted its licence.*auth login", "disabled": "has closed", "503": "503"}
-FAULTS |= {"429": "no more just now", "half": "broke off", "short": "not whole"}
+FAULTS |= {"429": "no more of .* just now", "half": "broke off", "short": "not whole"}
 FAULTS |= {"other": "is damaged.*delete its folder"}
 LOADS = {
     SCORE + f"hf-hub:{CLIP}": (CLIP, SAFE),

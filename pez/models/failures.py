@@ -108,13 +108,13 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
 def _refused(repo: str, status: int) -> str:
     """What an answer of the hub with an error's ``status`` means."""
     if status == 401:
-        return f"the hub does not know your token any more (for {repo}); run `hf auth login`."
+        return f"the hub refuses your token for {repo}; run `hf auth login` to get another."
     if status == 403:
         return f"your token may not read {repo}; run `hf auth login` with one that may."
     if status == 429:
-        return f"the hub lets you fetch no more just now (for {repo}); try again in some minutes."
+        return f"the hub lets you fetch no more of {repo} just now; try again in some minutes."
     if status >= 500:
-        return f"the hub is out of order (HTTP {status} for {repo}); try again later."
+        return f"the hub is out of order and does not hand out {repo} (HTTP {status}); try later."
     return (
         f"what answers at {_endpoint()} does not hand out {repo} (HTTP {status}); check the name "
         "and HF_ENDPOINT."
