@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 0
         with warnings.catch_warnings():
+            if not sys.warnoptions:  # those of libraries are for developers: python -W default
+                warnings.simplefilter("ignore")
             warnings.filterwarnings("always", category=PezWarning)
             warnings.showwarning = _show_warning
             code = args.run(args)

@@ -204,7 +204,7 @@ def test_without_a_network_the_hub_is_not_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "https://no-such-host.invalid")
+    monkeypatch.setattr(constants, "ENDPOINT", "https://no-such-host.invalid")
     monkeypatch.setenv("HF_HUB_OFFLINE", "x")
     monkeypatch.delenv("HF_HUB_OFFLINE")  # and is put back after the test
     prepare_hub()
@@ -212,6 +212,7 @@ def test_without_a_network_the_hub_is_not_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")  # names are the proxy's business
+    monkeypatch.setattr(constants, "ENDPOINT", "https://no-other-host.invalid")
     prepare_hub()
     assert not constants.HF_HUB_OFFLINE
 

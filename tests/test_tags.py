@@ -11,7 +11,6 @@ import pytest
 import torch
 from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
-from pez.evaluation.identity import identity
 from tiny_hub import QUICK, TinyHub
 from torch import nn
 
@@ -20,6 +19,7 @@ from pez.models import load_model
 from pez.models.build import build_model
 from pez.models.catalogue import catalogue
 from pez.models.generators import DEFAULT
+from pez.models.identity import identity
 from pez.models.openclip import OpenClip, model_tokens
 
 PAIRS = open_clip.list_pretrained()

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from small_clips import small_folder
-from test_identity import trained_further
+from small_clips import small_folder, trained_further
 from tiny_tokenizers import SPOKEN
 
 import pez

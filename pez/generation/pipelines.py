@@ -19,6 +19,7 @@ from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
 from pez.images import read_image
 from pez.models.devices import pick_device, pick_dtype
+from pez.models.hub import split_revision
 
 # pipelines whose activations leave float16's range
 _WIDE = ("Flux", "StableDiffusion3")
@@ -92,17 +93,19 @@ def _load(plan: Plan, device: torch.device) -> Any:
         kind = diffusers.AutoPipelineForImage2Image
         if options.mask:
             kind = diffusers.AutoPipelineForInpainting
-    with explained(source):
-        parts: Any = kind.load_config(source)
+    place, revision = split_revision(source)
+    with explained(source, generator=True):
+        parts: Any = kind.load_config(place, revision=revision)
     dtype = _dtype(options.dtype, device, str(parts["_class_name"]))
     # what a folder leaves out, such as SD 3's T5, must be said to be left out
     more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if options.control:
         name = control_model(plan.generator.name, options.control_kind, options.control_model)
+        own, at = split_revision(name)
         with explained(name):
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(name, dtype=dtype)
-    with explained(source):
-        pipe: Any = kind.from_pretrained(source, dtype=dtype, **more)
+            more["controlnet"] = diffusers.AutoModel.from_pretrained(own, revision=at, dtype=dtype)
+    with explained(source, generator=True):
+        pipe: Any = kind.from_pretrained(place, revision=revision, dtype=dtype, **more)
     unet = getattr(pipe, "unet", None)
     if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
         raise PezError(

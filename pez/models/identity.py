@@ -119,10 +119,15 @@ def files_hash(files: list[Path], folder: Path) -> str:
 def _cached_hash(name: str) -> str:
     """The hash of the hub's cached weights: the name of their blob, else their commit."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    repository, files = _hub_files(name)
+    bare, _, revision = name.partition("@")
+    repository, files = _hub_files(bare)
     for file in files if repository.count("/") == 1 else ():
-        found: Any = try_to_load_from_cache(repository, file)
+        try:
+            found: Any = try_to_load_from_cache(repository, file, revision=revision or None)
+        except HFValidationError:
+            return ""  # no name of the hub's: loading it tells so
         if isinstance(found, str):
             path = Path(found)
             single = path.is_symlink() and path.suffix != ".json"  # else several files matter
@@ -139,7 +144,7 @@ def _hub_files(name: str) -> tuple[str, tuple[str, ...]]:
 
     own = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
     if name.startswith("hf-hub:"):
-        return name.removeprefix("hf-hub:").partition("@")[0], own
+        return name.removeprefix("hf-hub:"), own
     architecture, _, tag = name.partition("/")
     if known := open_clip.get_pretrained_cfg(architecture, tag):
         repository, _, file = known.get("hf_hub", "").rpartition("/")

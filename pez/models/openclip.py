@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError, PezWarning
-from pez.models.build import QUICK, build_model, doubt, tag_config
+from pez.models.build import QUICK, build_model, doubt
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
-from pez.models.hub import prepare_hub
+from pez.models.hub import fetch_one, prepare_hub, split_revision
+from pez.models.published import CONFIG, HUB, failed, fetch, pinned
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -136,14 +137,16 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
-        model = build_model(architecture, pretrained, device)
+        fetch(architecture, pretrained)
+        model = build_model(architecture, pretrained)
         tokenizer = open_clip.get_tokenizer(architecture)
         said = doubt(architecture, pretrained)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
-        raise PezError(_why(name, error)) from error
+        raise failed(name, error) from error
     if said:
         warnings.warn(f"{name}: {said}", PezWarning, stacklevel=2)
-    return wrap(name, model.to(dtype), tokenizer, device)
+    # one by one: a whole model in float32 may not fit where it fits in half of that
+    return wrap(name, model.to(device=device, dtype=dtype), tokenizer, device)
 
 
 def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: Any) -> OpenClip:
@@ -174,7 +177,10 @@ def _split(name: str) -> tuple[str, str | None]:
                 f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
             )
         return f"local-dir:{folder}", None
-    if name.startswith("hf-hub:"):
+    if name.startswith(HUB):
+        repo, revision = split_revision(name.removeprefix(HUB))
+        if revision:  # open_clip reads main alone
+            return f"local-dir:{pinned(repo, revision, name)}", None
         return name, None
     architecture, _, pretrained = name.partition("/")
     known = open_clip.list_models()
@@ -212,29 +218,6 @@ def _file(name: str) -> Path | None:
     return path.absolute() if path.is_file() else None
 
 
-def _why(name: str, error: Exception) -> str:
-    """One sentence for what went wrong while loading."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
-    if name.startswith("local-dir:"):
-        return f"{name} could not be loaded ({_short(error)}); check the folder's files."
-    file = None if name.startswith("hf-hub:") else _file(name)
-    if file and not tag_config(*name.split("/", 1)):
-        if "TorchScript" in str(error):  # as OpenAI published its weights
-            return (
-                f"{file} is a TorchScript program, not weights alone; name a tag, such as openai."
-            )
-        return f"{name} could not be loaded ({_short(error)}); check that the file fits."
-    return (
-        f"the weights of {name} are neither cached nor to be had from the hub just now; "
-        "go online once to fetch them, or add --model mini for the small offline model."
-    )
-
-
-def _short(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160] or type(error).__name__
-
-
 def model_tokens(name: str) -> Tokens:
     """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
     import open_clip
@@ -249,7 +232,9 @@ def model_tokens(name: str) -> Tokens:
     prepare_hub()
     architecture, _ = _split(name)
     try:
+        if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
+            fetch_one(architecture.removeprefix(HUB), [CONFIG])
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
-        raise PezError(_why(name, error)) from error
+        raise failed(name, error) from error
     return Tokens(tokenizer, tokenizer.context_length or 77)
