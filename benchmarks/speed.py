@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.methods.pez import Pez
+from pez.models.build import build_model
 from pez.models.openclip import OpenClip, wrap
 from pez.models.text_tower import full_features
 from pez.objectives.match import Match, Targets
@@ -39,12 +40,13 @@ LENGTH = 16
 
 
 def random_model(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
-    """A real architecture with random weights."""
+    """A real architecture with random weights; after ``/`` may stand the tag it is built for."""
     import open_clip
 
     torch.manual_seed(0)
-    model = open_clip.create_model(name, pretrained=None)
-    return wrap(name, model.to(dtype), open_clip.get_tokenizer(name), device)
+    architecture, _, tag = name.partition("/")
+    model = build_model(architecture, tag or None, weights=False)
+    return wrap(name, model.to(dtype), open_clip.get_tokenizer(architecture), device)
 
 
 def literal(reader: OpenClip, target: Tensor) -> Callable[[], None]:
@@ -200,7 +202,7 @@ def table(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", action="append", help="architecture (ViT-L-14)")
+    parser.add_argument("--model", action="append", help="architecture, or with its tag (ViT-L-14)")
     parser.add_argument("--memory", action="append", help="architecture (ViT-H-14)")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--device", default="cpu")

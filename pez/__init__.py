@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pez.api import neighbours as neighbours
     from pez.api import score as score
     from pez.errors import PezError as PezError
+    from pez.errors import PezWarning as PezWarning
     from pez.evaluation.judges import similarity as similarity
     from pez.evaluation.report import report as report
     from pez.evaluation.run import evaluate as evaluate
@@ -40,10 +41,12 @@ _PUBLIC = {
     "similarity": "pez.evaluation.judges",
     "Result": "pez.result",
     "PezError": "pez.errors",
+    "PezWarning": "pez.errors",
 }
 __all__ = [  # noqa: RUF022
     "Result",
     "PezError",
+    "PezWarning",
     "__version__",
     "distill",
     "evaluate",

@@ -14,6 +14,7 @@ from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
 from pez.methods.settings import as_texts
 from pez.models import Reader
+from pez.models.language import LanguageModel
 from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
@@ -72,6 +73,7 @@ def image_items(
     failed: Callable[[Source, PezError], None] | None = None,
     stop: Stop | None = None,
     chunk: int = 64,
+    read: Callable[[Source], Image.Image] = read_image,
 ) -> list[Item]:
     """Items of pictures, ``chunk`` of them in memory at once; no more once ``stop`` is asked.
 
@@ -85,7 +87,7 @@ def image_items(
         pictures = []
         for source in sources[start : start + chunk]:
             try:
-                picture = read_image(source)
+                picture = read(source)
             except PezError as error:
                 if failed is None:
                     raise
@@ -128,15 +130,28 @@ def distill(
         reader.free_vision()  # a caller's model stays whole
     else:
         reader = with_draft(reader, options)
-    lengths = [_short_length(reader, text, options, warn) for text in listed]
-    features = encode_texts(reader, listed) if listed else torch.zeros(0)
+    language = open_language(reader, options, open_method(options))
+    whole = _whole(shorten(reader, listed, options, watch, warn, language))
+    return whole[0] if isinstance(texts, str) else whole
+
+
+def shorten(
+    reader: Reader,
+    texts: Sequence[str],
+    options: DistillOptions,
+    watch: Watch | None = None,
+    warn: Warn | None = None,
+    language: LanguageModel | None = None,
+) -> list[Result | None]:
+    """:func:`distill` with models that are open; None where a stop came too early."""
+    lengths = [_short_length(reader, text, options, warn) for text in texts]
+    features = encode_texts(reader, texts) if texts else torch.zeros(0)
     one = torch.ones(1, device=features.device)
     items = [
-        Item(Targets(f[None], one), [t], text_key(t)) for f, t in zip(features, listed, strict=True)
+        Item(Targets(f[None], one), [t], text_key(t)) for f, t in zip(features, texts, strict=True)
     ]
     results: list[Result | None] = [None] * len(items)
     outer = watch or Watch()
-    language = open_language(reader, options, open_method(options))
     for length in sorted(set(lengths)):  # rows of a batch have one length
         places = [n for n, own in enumerate(lengths) if own == length]
 
@@ -149,8 +164,7 @@ def distill(
         found = run(reader, [items[n] for n in places], options, inner, length, language)
         for n, result in zip(places, found, strict=True):
             results[n] = result
-    whole = _whole(results)
-    return whole[0] if isinstance(texts, str) else whole
+    return results
 
 
 def _short_length(reader: Reader, text: str, options: DistillOptions, warn: Warn | None) -> int:
@@ -225,9 +239,16 @@ def score(
 
 
 def neighbours(
-    word: str, top: int = 20, *, reader: Reader | None = None, **settings: Any
+    word: str,
+    top: int = 20,
+    *,
+    reader: Reader | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
 ) -> list[tuple[int, str, float]]:
-    """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine."""
+    """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine.
+    ``warn`` is told what a user should know of the vocabulary.
+    """
     options = _options(SearchOptions, settings)
     if top < 1:
         raise PezError(f"--top must be 1 or more, not {top}.")
@@ -238,7 +259,7 @@ def neighbours(
         raise PezError(f"{word!r} is not one token but {len(ids)} ({pieces}); give a single word.")
     if reader.known is not None and ids[0] not in reader.known.tolist():
         raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
-    vocabulary = reader_vocabulary(reader, options)
+    vocabulary = reader_vocabulary(reader, options, warn)
     here = torch.tensor(ids, device=vocabulary.table.device)
     own = unit_rows(vocabulary.embed(here), vocabulary.parts)
     cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)

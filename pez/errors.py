@@ -6,3 +6,7 @@ class PezError(Exception):
 
     The CLI prints it and exits with code 2.
     """
+
+
+class PezWarning(UserWarning):
+    """What a user should know though all goes on; the CLI prints it as a line on stderr."""

@@ -31,8 +31,9 @@ class SearchOptions:
 
     model: tuple[str, ...] = _option(
         (),
-        "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:NAME or a "
-        "shipped name; give it several times to please several at once",
+        "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:owner/name or a "
+        "shipped name (a hub id may name its revision: owner/name@revision); give it several "
+        "times to please several at once",
         metavar="NAME",
     )
     generator: str = _option(
@@ -73,8 +74,9 @@ class SearchOptions:
     )
     vocabulary: str = _option(
         "auto",
-        "tokens that may be chosen: words, ascii, all or a file of words "
-        "(auto: the model's own list, else words)",
+        "tokens that may be chosen: words (whole English words and names), whole (whole words of "
+        "any language, and fragments), ascii, all or a file of words (auto: the model's own "
+        "list, else words)",
         metavar="KIND|FILE",
     )
     ban: tuple[str, ...] = _option(

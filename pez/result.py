@@ -35,6 +35,7 @@ class Result:
     key: str = ""  # identity of the target, by content
     passes: dict[str, int] = field(default_factory=dict)  # forward, backward, draft
     options: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, str] | None = None  # name -> hash of each model's; None in older files
     history: list[dict[str, Any]] | None = None
     interrupted: bool = False  # the search was stopped before its budget
     finished: float = 0.0  # when, in seconds since 1970
@@ -47,7 +48,7 @@ class Result:
         """One line; ``history`` only if it was recorded, never the embeddings."""
         fields = asdict(replace(self, embeddings=None))
         del fields["embeddings"]
-        for name in ("history", "soft_score", "negative", "perplexity"):
+        for name in ("weights", "history", "soft_score", "negative", "perplexity"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from pez.cli.parser import make_parser
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not hasattr(args, "run"):
             parser.print_help()
             return 0
-        code = args.run(args)
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # those of libraries are for developers: python -W default
+                warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", category=PezWarning)
+            warnings.showwarning = _show_warning
+            code = args.run(args)
         sys.stdout.flush()
         return code
     except PezError as error:
@@ -36,3 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `pez ... | head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Warnings of this project as one line on stderr, all others as ever."""
+    if issubclass(category, PezWarning):
+        print(f"pez: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)

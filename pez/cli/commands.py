@@ -18,6 +18,7 @@ from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note, resume
+from pez.cli.spread import search_spread
 from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
@@ -25,11 +26,13 @@ from pez.result import Result
 from pez.session.runs import run
 from pez.session.session import Watch, open_reader
 from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
+from pez.workers.choose import Workers, read_workers
 
 
 def invert(args: argparse.Namespace) -> int:
     """``pez invert``."""
     options = read_options(InvertOptions, args)
+    workers = read_workers(args.workers)
     sources = expand_sources(args.sources)
     names = ["\n".join(sources)] if options.together else sources
 
@@ -41,6 +44,9 @@ def invert(args: argparse.Namespace) -> int:
         return joined_key(keys) if options.together else keys[0]
 
     def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+        if _spread(workers, todo, watch, options.together):
+            search_spread(workers, options, [sources[n] for n in todo], watch, _said(failed))
+            return
         reader = open_reader(options)
         if options.together:
             items = image_items(reader, sources, True, stop=watch.stop)
@@ -69,12 +75,37 @@ def invert(args: argparse.Namespace) -> int:
 def distill(args: argparse.Namespace) -> int:
     """``pez distill``."""
     options = read_options(DistillOptions, args)
+    workers = read_workers(args.workers)
     texts = read_texts(args.text)
 
-    def work(todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
+    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+        if _spread(workers, todo, watch):
+            search_spread(workers, options, [texts[n] for n in todo], watch, _said(failed))
+            return
         distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
 
     return resume(args, options, texts, lambda n: text_key(texts[n]), work)
+
+
+def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = False) -> bool:
+    """Whether there is something to share out; a note where ``--workers`` does nothing."""
+    if not workers.several:
+        return False
+    if not together and (workers.ray or len(todo) > 1):
+        return True
+    if watch.note:
+        watch.note("--workers has nothing to share out: one prompt is searched, in this process.")
+    return False
+
+
+def _said(failed: Callable[[int], None]) -> Callable[[int, str], None]:
+    """``failed``, with a line that tells why."""
+
+    def tell(place: int, why: str) -> None:
+        note(why)
+        failed(place)
+
+    return tell
 
 
 def mix(args: argparse.Namespace) -> int:
@@ -143,7 +174,7 @@ def neighbours(args: argparse.Namespace) -> int:
     options = _model_options(args)
     reader = open_reader(options)
     for i, text, cosine in near_words(
-        args.word, args.top, reader=reader, vocabulary=args.vocabulary
+        args.word, args.top, reader=reader, warn=note, vocabulary=args.vocabulary
     ):
         if args.json:
             print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from pez.workers.choose import add_workers
+
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``pez evaluate``."""
@@ -11,12 +13,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", default="", metavar="FOLDER", help="keeps all results (pez-evaluate/PLAN)"
     )
-    parser.add_argument(
-        "--workers",
-        default="1",
-        metavar="N|ray",
-        help="processes, or a Ray cluster, also ray:ADDRESS (1)",
-    )
+    add_workers(parser)
     parser.add_argument(
         "--prompts",
         default="",

@@ -9,6 +9,7 @@ import math
 import sys
 from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
 
 from pez.cli.inputs import read_options, read_texts
@@ -17,6 +18,8 @@ from pez.errors import PezError
 from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
 from pez.generation.options import GenerateOptions
 from pez.generation.pipelines import make_plan, open_painter
+from pez.generation.spread import Wanted, draw_spread, words_told
+from pez.workers.choose import Workers, read_workers
 
 _SOFT = (".safetensors", ".pt")
 
@@ -24,6 +27,7 @@ _SOFT = (".safetensors", ".pt")
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt from every seed, printing the path of each picture as it is there."""
     options = read_options(GenerateOptions, args)
+    workers = read_workers(args.workers)
     prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
     plan = make_plan(options)
     folder = Path(args.output).expanduser()
@@ -38,26 +42,34 @@ def run(args: argparse.Namespace) -> int:
     todo = [n for n, path in enumerate(paths) if not ready[n] and first[path] == n]
     if any(ready) and not args.quiet:
         note(f"{sum(ready)} of {len(work)} were drawn before.")
+    failed: set[int] = set()
     shown = 0
 
     def show() -> None:
         nonlocal shown
-        while shown < len(work) and ready[first[paths[shown]]]:
-            label, _, seed = work[shown]
-            row = {"path": str(paths[shown]), "prompt": label, "seed": seed}
-            row |= {"settings": plan.settings}
-            line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
-            print(line, flush=True)
+        while shown < len(work):
+            n = first[paths[shown]]
+            if n in failed:
+                line = ""
+            elif ready[n]:
+                label, _, seed = work[shown]
+                row = {"path": str(paths[shown]), "prompt": label, "seed": seed}
+                row |= {"settings": plan.settings}
+                line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
+            else:
+                return
+            if line or not args.json:
+                print(line, flush=True)
             shown += 1
 
     show()
+    if workers.several and len(todo) == 1 and not workers.ray:
+        note("--workers has nothing to share out: one picture is drawn, in this process.")
+        workers = Workers()
     if todo:
-        painter = open_painter(options)
-        if painter.words and not args.quiet:
-            note(f"loaded textual inversions; their words are {' '.join(painter.words)}.")
         bar = _Bar(args.quiet)
 
-        def save(place: int, picture) -> None:
+        def save(place: int, picture: Image.Image) -> None:
             n = todo[place]
             label, _, seed = work[n]
             save_picture(picture, paths[n], label, seed, plan.settings)
@@ -65,14 +77,28 @@ def run(args: argparse.Namespace) -> int:
             bar.clear()
             show()
 
+        def fail(place: int, why: str) -> None:
+            failed.add(todo[place])
+            bar.clear()
+            note(why)
+            show()
+
+        wanted = [Wanted(place, work[n][1], work[n][2], work[n][0]) for place, n in enumerate(todo)]
         try:
-            painter.paint(
-                [work[n][1] for n in todo],
-                [work[n][2] for n in todo],
-                progress=bar,
-                done=save,
-                warn=note,
-            )
+            if workers.several:
+                progress = None if bar.silent else bar
+                draw_spread(workers, options, wanted, save, fail, note, progress, args.quiet)
+            else:
+                painter = open_painter(options)
+                if painter.words and not args.quiet:
+                    note(words_told(painter))
+                painter.paint(
+                    [one.prompt for one in wanted],
+                    [one.seed for one in wanted],
+                    progress=bar,
+                    done=save,
+                    warn=note,
+                )
         except KeyboardInterrupt:
             bar.close()
             left = sum(not ready[n] for n in todo)
@@ -80,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
             return 130
         finally:
             bar.close()
+    if failed:
+        return 2
     if len(first) > 1:
         columns = options.count if options.count > 1 else math.ceil(math.sqrt(len(first)))
         sheet = [(path, work[n][0], work[n][2]) for path, n in sorted(first.items(), key=_place)]
@@ -122,11 +150,11 @@ class _Bar:
     """A progress bar over denoising steps on stderr, where that is a terminal."""
 
     def __init__(self, silent: bool) -> None:
-        self._silent = silent or not sys.stderr.isatty()
+        self.silent = silent or not sys.stderr.isatty()
         self._bar = None
 
     def __call__(self, steps: int, total: int) -> None:
-        if self._silent:
+        if self.silent:
             return
         from tqdm import tqdm
 

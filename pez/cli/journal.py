@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -18,26 +19,38 @@ from pez.result import Result
 
 
 class Journal:
-    """Appends results to a file; knows which targets it already holds for these options.
+    """Appends results to a file; knows which targets it already holds for these options, found
+    with the weights that the models have now (``weights`` gives them, asked only if needed).
 
     A temporary one serves only to resume: it goes when all is done, and where it cannot be
     written the search does without it.
     """
 
-    def __init__(self, path: Path, options: SearchOptions, temporary: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: SearchOptions,
+        weights: Callable[[], dict[str, str]],
+        temporary: bool = False,
+    ) -> None:
         self.path, self.temporary = path, temporary
+        self.older: dict[str, Result] = {}  # by their targets, those found with other weights
+        self._weights = cache(weights)
         self._history, self._options = options.history, options.record()
         self._new = not os.path.lexists(path)
         self._file = self._open()
         self.kept = self._file is not None  # whether a later run will find what is added
 
     def done(self) -> dict[str, Result]:
-        """Finished results by their targets, those of these options."""
+        """Finished results by their targets, those of these options and weights; ``older`` has
+        those that lack nothing but these weights.
+        """
         found: dict[str, Result] = {}
         for result in map(self._read, self._lines()):
             if result and not result.interrupted and (result.history or not self._history):
                 history = result.history if self._history else None
-                found["\n".join(result.targets)] = replace(result, history=history)
+                kept = found if self._same_weights(result) else self.older
+                kept["\n".join(result.targets)] = replace(result, history=history)
         return found
 
     def add(self, result: Result) -> None:
@@ -107,12 +120,20 @@ class Journal:
             return None  # a line cut by a kill, or another program's
         return result if result.options == self._options else None
 
+    def _same_weights(self, result: Result) -> bool:
+        """Whether a result was found with the weights of now. Those that cannot be known without
+        a download are taken for the same, as a picture's on the web is.
+        """
+        told = result.weights or {}
+        return all(told.get(name) == text for name, text in self._weights().items())
+
     def _tidy(self) -> None:
         """Drop best-so-far lines of a stopped run, and those of pictures as they were before,
-        which a later line replaces.
+        which a later line replaces. Those of other weights stay, as those of other options do.
         """
         lines = self._lines()
-        results = list(map(self._read, lines))
+        read = map(self._read, lines)
+        results = [r if r and self._same_weights(r) else None for r in read]
         last = {tuple(r.targets): r.key for r in results if r and not r.interrupted}
 
         def replaced(result: Result) -> bool:
@@ -130,16 +151,22 @@ class Journal:
         part.replace(path)
 
 
-def journal_for(output: str, sources: Sequence[str], options: SearchOptions) -> Journal:
+def journal_for(
+    output: str,
+    sources: Sequence[str],
+    options: SearchOptions,
+    weights: Callable[[], dict[str, str]],
+) -> Journal:
     """The journal at ``output``, or one in the cache folder named by what is searched."""
     if output:
         path = Path(os.path.expanduser(output))
         if os.path.isdir(path):
             raise PezError(f"--output {output} is a folder; name a file, such as prompts.jsonl.")
-        return Journal(path, options)
+        return Journal(path, options, weights)
     names = json.dumps([options.fingerprint(), [str(Path(s).absolute()) for s in sources]])
     name = hashlib.sha256(names.encode()).hexdigest()[:16]
-    return Journal(cache_folder() / "journals" / f"{name}.jsonl", options, temporary=True)
+    path = cache_folder() / "journals" / f"{name}.jsonl"
+    return Journal(path, options, weights, temporary=True)
 
 
 def _is_ours(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.version import __version__
+from pez.workers.choose import add_workers
 
 EXAMPLES = """examples:
   pez demo                                  try it, offline, on a shipped picture
@@ -50,12 +51,14 @@ def make_parser() -> argparse.ArgumentParser:
     invert = verb("invert", "a readable prompt for a picture, a folder or a style", "invert")
     invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
     _add_options(invert, InvertOptions)
+    add_workers(invert)
     _add_output(invert)
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
     distill.add_argument(
         "text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin"
     )
     _add_options(distill, DistillOptions)
+    add_workers(distill)
     _add_output(distill)
     mix = verb("mix", "one prompt from several pictures and texts by weight", "mix")
     _add_options(mix, MixOptions)
@@ -72,7 +75,10 @@ def make_parser() -> argparse.ArgumentParser:
     near.add_argument("word", metavar="WORD")
     near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
     near.add_argument(
-        "--vocabulary", default="auto", metavar="KIND|FILE", help="tokens to look among"
+        "--vocabulary",
+        default="auto",
+        metavar="KIND|FILE",
+        help="tokens to look among: auto, words, whole, ascii, all or a file of words",
     )
     _add_model(near)
     models = verb("models", "models that can be searched", "models")
@@ -89,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a text, a file of one a line, stdin, or a soft prompt (.safetensors, .pt)",
     )
     _add_options(generate, GenerateOptions, "drawing")
+    add_workers(generate)
     generate.add_argument(
         "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pez.cli.journal import journal_for
@@ -13,7 +14,7 @@ from pez.errors import PezError
 from pez.options import SearchOptions
 from pez.result import Result
 from pez.session.embeddings import save_embeddings
-from pez.session.session import Watch
+from pez.session.session import Watch, weights_now
 
 
 def note(text: str) -> None:
@@ -39,7 +40,9 @@ def resume(
         places.setdefault(name, []).append(n)
     many = len(places) > 1
     soft = Embeddings(args.output_embeddings, many, options.method)
-    journal = journal_for(args.output, names, options) if many or args.output else None
+    journal = None
+    if many or args.output:
+        journal = journal_for(args.output, names, options, partial(weights_now, options))
     order = InOrder(args.json)
     todo: list[int] = []
     known = journal.done() if journal else {}
@@ -52,6 +55,9 @@ def resume(
             todo.append(same[0])
     if len(todo) < len(places) and not args.quiet:
         note(f"{len(places) - len(todo)} of {len(places)} were done before.")
+    older = [journal.older[names[n]] for n in todo if names[n] in journal.older] if journal else []
+    if older and not args.quiet:
+        note(_older(older, len(places)))
     bar = Bar()
     finished: set[int] = set()
     cut: set[int] = set()  # finished early, by Ctrl-C
@@ -102,6 +108,14 @@ def _unchanged(result: Result, key: Callable[[int], str | None], n: int) -> bool
         return key(n) in (result.key, None)
     except PezError:
         return False  # to be told when it is searched
+
+
+def _older(results: Sequence[Result], places: int) -> str:
+    """Why results that are there are not given."""
+    told = all(result.weights is not None for result in results)
+    why = "with other weights" if told else "before results told the weights of their model"
+    what = f"{len(results)} of {places} were found {why}"
+    return f"{what}; they are searched again, the older results stay in the file."
 
 
 def _stopped(left: int, cut: int, kept: bool) -> str:

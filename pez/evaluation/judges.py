@@ -21,7 +21,8 @@ from pez.evaluation.plan import JUDGE
 from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.models.devices import pick_device
-from pez.models.hub import not_to_be_had, open_pretrained
+from pez.models.failures import loading_error
+from pez.models.hub import open_pretrained
 
 DINO = "facebook/dinov2-small"
 SIDE = 256  # both pictures' width and height for LPIPS, which compares place by place
@@ -147,7 +148,7 @@ def open_lpips(net: str, device: str = "auto") -> Lpips:
     try:
         made = LearnedPerceptualImagePatchSimilarity(net_type=net)  # type: ignore[arg-type]
     except Exception as error:  # torchvision fetches the features' weights
-        raise not_to_be_had(f"lpips:{net}", error) from error
+        raise loading_error(f"lpips:{net}", error) from error
     return Lpips(made.net.eval().requires_grad_(False).to(where), where)
 
 

@@ -21,8 +21,10 @@ from pez.evaluation.show import Bar
 from pez.evaluation.store import INDEX, Record, Store, read_rows
 from pez.evaluation.tasks import plain_subject, subjects
 from pez.evaluation.units import Batch, Node
-from pez.evaluation.workers import Pool, Processes, Serial
+from pez.evaluation.workers import Evaluating, Told
 from pez.models.identity import identities
+from pez.workers.choose import open_pool, read_workers
+from pez.workers.pool import Pool
 
 PACKAGES = ("torch", "open_clip_torch", "transformers", "diffusers", "numpy", "pez-prompts")
 
@@ -49,7 +51,9 @@ def evaluate(
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     store, show = Store(folder), bar or Bar(quiet=True)
     store.create()
-    pool = open_pool(workers, device) if isinstance(workers, int | str) else workers
+    pool = workers
+    if isinstance(pool, int | str):
+        pool = open_pool(read_workers(pool), Evaluating(), device)
     try:
         nodes = prepare(plan, store, prompts, retry, show)
         keeper = _Keeper(store, show)
@@ -95,26 +99,6 @@ def prepare(
     return nodes
 
 
-def open_pool(workers: int | str, device: str = "auto") -> Pool:
-    """Who does the work: a number of processes, ``ray`` or ``ray:ADDRESS``. PezError for
-    anything else.
-    """
-    name, _, address = str(workers).partition(":")
-    if name == "ray":
-        from pez.evaluation.cluster import Cluster
-
-        return Cluster(device, address)
-    try:
-        count = int(workers)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise PezError(
-            f"--workers takes a number of processes, ray or ray:ADDRESS, not {workers!r}."
-        )
-    return Serial(device) if count == 1 else Processes(count, device)
-
-
 def versions() -> dict[str, str]:
     """Of what the numbers depend on."""
     import platform
@@ -148,8 +132,9 @@ class _Keeper:
             self.bar.begin(batch.title)
             yield batch
 
-    def tell(self, record: Record, files: dict[str, bytes]) -> None:
+    def tell(self, told: Told) -> None:
         """Keep an outcome unless the unit is done already."""
+        record, files = told
         before = self.store.get(record.kind, record.key)
         if before is None or (before.error and before != record):
             self._put(record, files)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.generation.options import split_weight
+from pez.models.hub import split_revision
 from pez.models.loading import explained
 
 # name -> class of diffusers and its settings; names as web UIs have them
@@ -72,16 +73,33 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
         source, weight = split_weight(text)
         path = Path(source).expanduser()
         name = f"lora{n}"
-        folder = {"weight_name": path.name} if path.is_file() else {}
-        place = str(path.parent) if folder else str(path) if path.is_dir() else source
         with explained(source):
-            pipe.load_lora_weights(place, adapter_name=name, **folder)
+            if path.is_file():
+                pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
+            elif path.is_dir():
+                pipe.load_lora_weights(str(path), adapter_name=name)
+            else:
+                _hub_lora(pipe, source, name)
         loaded = {a for part in pipe.get_list_adapters().values() for a in part}
         if name not in loaded:  # diffusers only warns
             raise PezError(f"{source} holds no LoRA that fits {type(pipe).__name__}.")
         names.append(name)
         weights.append(weight)
     pipe.set_adapters(names, weights)
+
+
+def _hub_lora(pipe: Any, source: str, name: str) -> None:
+    """Load a LoRA by its id of the hub. Without a network diffusers asks for the name of the
+    file: then the cached files are loaded like a folder of this disk.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    repo, revision = split_revision(source)
+    if constants.HF_HUB_OFFLINE:
+        folder = snapshot_download(repo, revision=revision, local_files_only=True)
+        pipe.load_lora_weights(folder, adapter_name=name)
+    else:
+        pipe.load_lora_weights(repo, adapter_name=name, revision=revision)
 
 
 def add_embedding(pipe: Any, source: str) -> list[str]:
@@ -114,5 +132,6 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     elif path.is_file():
         pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
     else:
-        pipe.load_textual_inversion(str(path) if path.is_dir() else source)
+        repo, revision = split_revision(source)
+        pipe.load_textual_inversion(str(path) if path.is_dir() else repo, revision=revision)
     return sorted(set(pipe.tokenizer.get_vocab()) - before)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pez.errors import PezError
+from pez.models.hub import split_revision
 
 KINDS = ("edge", "sketch", "depth", "ready")
 
@@ -78,7 +79,8 @@ def _depth(picture: Image.Image, name: str, device: Any) -> Image.Image:
 
     from pez.models.loading import explained
 
+    place, revision = split_revision(name)
     with explained(name):
-        see = pipeline("depth-estimation", model=name, device=device)
+        see = pipeline("depth-estimation", model=place, revision=revision, device=device)
     seen: Any = see(picture)
     return ImageOps.autocontrast(seen["depth"].convert("L").resize(picture.size)).convert("RGB")

@@ -21,8 +21,8 @@ class GenerateOptions:
 
     generator: str = _option(
         "sd15",
-        "what draws: sd15, sd21, sdxl, sd3, flux, any text-to-image id of the hub, a local "
-        "folder in diffusers' layout, or mini-sd, small and offline",
+        "what draws: sd15, sd21, sdxl, sd3, flux, any text-to-image id of the hub (owner/name, or "
+        "owner/name@revision), a local folder in diffusers' layout, or mini-sd, small and offline",
         metavar="NAME",
     )
     count: int = _option(1, "pictures of each prompt, from seeds that follow --seed", metavar="N")

@@ -19,14 +19,18 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
     ``local-dir:PATH`` or ``hf-hub:owner/name``. Raises PezError for an unknown name, for
     weights that are neither cached nor to be had, and for models that do not share a
-    tokenizer.
+    tokenizer. Warns (PezWarning) of a file whose weights may have been trained otherwise than
+    they are built here.
     """
     from pez.models.devices import pick_device, pick_dtype
+    from pez.models.identity import known_weights
 
     where = pick_device(device)
     kind = pick_dtype(dtype, where)
     names = [names] if isinstance(names, str) else list(names)
     readers = [_family(name).load(name, where, kind) for name in names]
+    for name, reader in zip(names, readers, strict=True):
+        reader.weights = known_weights([name])
     if len(readers) == 1:
         return readers[0]
     from pez.models.ensemble import Ensemble

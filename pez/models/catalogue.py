@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pez.models.build import QUICK
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.language import shipped_languages
 from pez.models.names import KNOWN, shipped_generators, shipped_names
@@ -40,5 +41,7 @@ def catalogue() -> list[dict[str, str]]:
         notes = ["the default"] if name == DEFAULT else []
         if name in users:
             notes.append(f"--for {', '.join(users[name])}")
+        if architecture.endswith(QUICK):
+            notes.append(f"the same as {architecture.removesuffix(QUICK)}/{tag}")
         rows.append({"name": name, "kind": "open_clip", "note": "; ".join(notes)})
     return rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.devices import pick_device
+from pez.models.identity import known_weights
 from pez.models.names import Generator, find_generator
 from pez.models.pipelines import load_pipeline
 from pez.search.tokens import Tokens
@@ -49,6 +50,7 @@ class Denoiser:
     scheduler: Any  # a DDPMScheduler: what the U-Net was trained with
 
     own_words: list[str] | None = None
+    weights: dict[str, str] = field(default_factory=dict)
 
     def features(self, embeddings: Tensor) -> Tensor:
         """What the U-Net attends to (b, p * w) for prompts as token embeddings (b, l, w), with
@@ -134,6 +136,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
     tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit)
     table, known = clip_table(tokens, pipe.tokenizer.get_vocab(), rows)
+    known = read_alike(tokens, pipe.tokenizer, known)
     return Denoiser(
         name=generator.name,
         tokens=tokens,
@@ -149,6 +152,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
         vae=pipe.vae,
         scheduler=DDPMScheduler.from_config(pipe.scheduler.config),
         own_words=_own_words(generator),
+        weights=known_weights([name]),
     )
 
 
@@ -188,6 +192,21 @@ def clip_table(tokens: Tokens, vocabulary: dict[str, int], rows: Tensor) -> tupl
     table = torch.zeros(tokens.size, rows.shape[1], device=rows.device)
     table[known] = rows[own].float()
     return table, known.sort().values
+
+
+def read_alike(tokens: Tokens, tokenizer: Any, ids: Tensor) -> Tensor:
+    """Those of ``ids`` (n,) whose text the pipeline's ``tokenizer`` reads as CLIP's does, if with
+    numbers of its own. A "!" is padding to SD 2, and half a word is read as a whole one, which a
+    small vocabulary may lack.
+    """
+    own, names = tokenizer.get_vocab(), tokens.full.decoder
+    texts = [tokens.decode([i]) for i in ids.tolist()]
+    theirs = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    same = [
+        [own.get(names[i]) for i in tokens.encode(text)] == read
+        for text, read in zip(texts, theirs, strict=True)
+    ]
+    return ids[torch.tensor(same, device=ids.device)]
 
 
 @contextmanager

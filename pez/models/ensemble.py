@@ -31,6 +31,7 @@ class Ensemble:
     limit: int
     known: Tensor | None
     own_words: list[str] | None
+    weights: dict[str, str]
 
     @classmethod
     def join(cls, readers: Sequence[Reader]) -> Ensemble:
@@ -52,6 +53,7 @@ class Ensemble:
             min(r.limit for r in readers),
             known_to_all(readers),
             sorted(set.intersection(*words)) if words else None,
+            {name: text for r in readers for name, text in r.weights.items()},
         )
 
     def _joined(self, features: Sequence[Tensor]) -> Tensor:

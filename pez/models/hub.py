@@ -1,67 +1,94 @@
-"""Quiet, quick use of the hub: no retries where there is no network."""
+"""Quiet use of the hub: by the cache alone where it does not answer, and never for minutes."""
 
 from __future__ import annotations
 
 import logging
 import os
-import socket
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 
 from pez.errors import PezError
 from pez.models.devices import pick_device
+from pez.models.failures import FOLDER, loading_error
+from pez.models.reach import lose_patience, silence
 
 
 def prepare_hub() -> None:
-    """Fall back to cached files at once where the hub's name cannot be resolved.
+    """Fall back to cached files at once where the hub does not answer.
 
-    Without this the hub's client retries each file for half a minute.
+    Without this the hub's client tries each file again for half a minute, and longer where a
+    server takes the call and says nothing.
     """
-    for name in ("huggingface_hub", "open_clip", "transformers", "timm"):
+    from huggingface_hub import constants
+
+    for name in ("huggingface_hub", "open_clip", "transformers", "timm", "diffusers"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().setLevel(logging.CRITICAL)  # open_clip logs to the root
-    if os.environ.get("HF_HUB_OFFLINE") is None and not _reachable():
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        from huggingface_hub import constants
-
+    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE") is not None:
+        return
+    if silence():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # for workers, too
         constants.HF_HUB_OFFLINE = True  # read at import, which may be over already
+    else:
+        lose_patience()
 
 
-def not_to_be_had(name: str, error: Exception) -> PezError:
-    """What to say where the weights of ``name`` neither lie here nor can be fetched."""
-    why = str(error).strip().split("\n")[0][:120] or type(error).__name__
-    return PezError(
-        f"the weights of {name} are neither cached nor to be had ({why}); go online once."
-    )
+def split_revision(name: str) -> tuple[str, str | None]:
+    """``owner/name@revision`` -> both: a branch, a tag or a commit; None if none is named.
+
+    A file or folder of this disk may have such a name: it is left as it is. PezError for an
+    empty revision.
+    """
+    bare, at, revision = name.partition("@")
+    if not at or Path(name).expanduser().exists():
+        return name, None
+    if not revision or not bare:
+        raise PezError(f"{name!r} names no revision; write owner/name@branch, @tag or @commit.")
+    return bare, revision
 
 
 def open_pretrained(
     name: str, device: str, kind: Any, reader: Any, called: str = ""
 ) -> tuple[Any, Any, torch.device]:
     """A frozen model of transformers' class ``kind``, its tokenizer or processor by ``reader``,
-    and where it lies. ``called`` is how the user named it. PezError if it cannot be had.
+    and where it lies. ``name`` is a folder or an id of the hub, which may name a revision;
+    ``called`` is how the user named it. PezError if it cannot be had.
     """
     from transformers.utils.logging import disable_progress_bar
 
-    prepare_hub()
+    source, revision = split_revision(name)
+    local = Path(source).expanduser().exists()
+    if not local:
+        prepare_hub()
     disable_progress_bar()  # of weights being read: it would tear the search's own
     where = pick_device(device)
+    more = {"revision": revision} if revision else {}
     try:
-        other = reader.from_pretrained(name)
-        model = kind.from_pretrained(name).eval().requires_grad_(False).to(where)
+        other = reader.from_pretrained(source, **more)
+        model = kind.from_pretrained(source, **more).eval().requires_grad_(False).to(where)
     except Exception as error:  # transformers and the hub each raise their own
-        raise not_to_be_had(called or name, error) from error
+        raise loading_error(called or name, error, local=FOLDER if local else "") from error
     return model, other, where
 
 
-def _reachable() -> bool:
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
-    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
-        return True  # names are resolved by the proxy
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError:
-        return False
-    return True
+def fetch_one(repo: str, files: Sequence[str], revision: str | None = None) -> Path:
+    """Bring the first of ``files`` that a repository has into the cache; where it lies there.
+    What the hub's client raises passes through, for libraries that keep it to themselves.
+    """
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+    missing: list[Exception] = []
+    for file in files:
+        try:
+            return Path(hf_hub_download(repo, file, revision=revision))
+        except RemoteEntryNotFoundError as error:
+            missing.append(error)
+        except LocalEntryNotFoundError as error:
+            if not constants.HF_HUB_OFFLINE:
+                raise
+            missing.append(error)
+    raise missing[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from pez.models.hub import open_pretrained
+from pez.models.identity import known_weights
 
 SHIPPED = "mini-lm"  # speaks the language of the shipped CLIPs' world, and no other
 
@@ -29,6 +30,7 @@ class LanguageModel:
     tokenizer: Any
     device: torch.device
     name: str = ""
+    weights: dict[str, str] = field(default_factory=dict)  # name -> hash, if it is known
 
     @property
     def start(self) -> list[int]:
@@ -88,4 +90,4 @@ def open_language_model(name: str, device: str = "auto") -> LanguageModel:
     model, tokenizer, place = open_pretrained(
         where, device, AutoModelForCausalLM, AutoTokenizer, called=name
     )
-    return LanguageModel(model, tokenizer, place, name)
+    return LanguageModel(model, tokenizer, place, name, known_weights([name]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pez.errors import PezError
 from pez.files import data_folder
+from pez.models.hub import split_revision
 
 OFFLINE = "mini-sd"
 CARD = "pez.json"  # in a generator's folder: {"steps": 20, "guidance": 4.0, "size": 64}
@@ -20,7 +21,7 @@ class Generator:
     """A generator by the name people give it; 0 and -1 leave a number to its pipeline."""
 
     name: str
-    source: str  # hub id or folder
+    source: str  # folder, or hub id, which may name a revision: owner/name@revision
     steps: int = 0
     guidance: float = -1.0
     size: int = 0
@@ -61,14 +62,16 @@ def find_generator(name: str) -> Generator:
             )
         return _carded(folder.name, folder)
     near = [*shipped_generators(), *KNOWN]
-    if name.count("/") != 1 or not all(name.split("/")) or folder.suffix == ".safetensors":
+    bare, _ = split_revision(name)
+    if bare.count("/") != 1 or not all(bare.split("/")) or folder.suffix == ".safetensors":
         close = difflib.get_close_matches(name, near, 3, 0.4) or near
         raise PezError(
-            f"{name!r} is no generator: give a hub id as owner/name, a folder in diffusers' "
+            f"{name!r} is no generator: give a hub id as owner/name (owner/name@revision for one "
+            "of its branches, tags or commits), a folder in diffusers' "
             f"layout, or one of {', '.join(close)}."
         )
     by_source = {known.source: known for known in KNOWN.values()}
-    return by_source.get(name, Generator(name, name))
+    return replace(by_source.get(bare, Generator(name, name)), source=name)
 
 
 def shipped_names() -> list[str]:

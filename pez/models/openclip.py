@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +15,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from pez.errors import PezError
-from pez.models.hub import prepare_hub
+from pez.errors import PezError, PezWarning
+from pez.models.build import QUICK, build_model, doubt
+from pez.models.graphs import Graphs
+from pez.models.halves import in_half
+from pez.models.hub import fetch_one, prepare_hub, split_revision
 from pez.models.names import shipped_names
+from pez.models.published import CONFIG, HUB, failed, fetch, pinned
 from pez.models.text_tower import (
     Front,
     Tower,
@@ -48,6 +53,7 @@ class OpenClip:
     device: torch.device
     known: Tensor | None = None
     own_words: list[str] | None = None
+    weights: dict[str, str] = field(default_factory=dict)
     tower: Tower | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,12 +76,25 @@ class OpenClip:
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as embeddings (b, l, w)."""
-        embeddings = embeddings.to(self.table.dtype)
+        if self.tower is not None and self.front is None:
+            return self._graphs(embeddings)
+        return self._read(embeddings)
+
+    @cached_property
+    def _graphs(self) -> Graphs:
+        return Graphs(self._read)
+
+    def _read(self, embeddings: Tensor) -> Tensor:
+        """:meth:`features`, kernel by kernel."""
+        return F.normalize(in_half(self._features, embeddings, self.table.dtype), dim=-1)
+
+    def _features(self, embeddings: Tensor) -> Tensor:
+        """Features (b, e), not normalised, in the model's own number format."""
         if self.front is not None:
             embeddings = self.front.exchange(embeddings)
         if self.tower is not None:
-            return F.normalize(cut_features(self.tower, embeddings).float(), dim=-1)
-        return F.normalize(full_features(self.model, self.tokens, embeddings).float(), dim=-1)
+            return cut_features(self.tower, embeddings)
+        return full_features(self.model, self.tokens, embeddings)
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -119,13 +138,16 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
-        model = open_clip.create_model(
-            architecture, pretrained, device=device, require_pretrained=True
-        )
+        fetch(architecture, pretrained)
+        model = build_model(architecture, pretrained)
         tokenizer = open_clip.get_tokenizer(architecture)
+        said = doubt(architecture, pretrained)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
-        raise PezError(_why(name, error)) from error
-    return wrap(name, model.to(dtype), tokenizer, device)
+        raise failed(name, error) from error
+    if said:
+        warnings.warn(f"{name}: {said}", PezWarning, stacklevel=2)
+    # one by one: a whole model in float32 may not fit where it fits in half of that
+    return wrap(name, model.to(device=device, dtype=dtype), tokenizer, device)
 
 
 def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: Any) -> OpenClip:
@@ -154,7 +176,10 @@ def _split(name: str) -> tuple[str, str | None]:
                 f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
             )
         return f"local-dir:{folder}", None
-    if name.startswith("hf-hub:"):
+    if name.startswith(HUB):
+        repo, revision = split_revision(name.removeprefix(HUB))
+        if revision:  # open_clip reads main alone
+            return f"local-dir:{pinned(repo, revision, name)}", None
         return name, None
     architecture, _, pretrained = name.partition("/")
     known = open_clip.list_models()
@@ -168,29 +193,28 @@ def _split(name: str) -> tuple[str, str | None]:
     if not pretrained:
         ways = ", ".join(f"{architecture}/{tag}" for tag in tags[:4]) or "none is published"
         raise PezError(f"{name!r} does not say which weights; write one of: {ways}.")
-    if pretrained not in tags and not Path(pretrained).is_file():
-        near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
+    if pretrained in tags:
+        return architecture, pretrained
+    if file := _file(name):
+        return architecture, str(file)
+    plain = architecture.removesuffix(QUICK)
+    if pretrained in open_clip.list_pretrained_tags_by_model(plain):
         raise PezError(
-            f"{architecture} has no weights {pretrained!r}; the nearest are "
-            f"{', '.join(f'{architecture}/{tag}' for tag in near) or 'none'}."
+            f"{pretrained!r} was not trained with QuickGELU; write {plain}/{pretrained} instead."
         )
-    return architecture, pretrained
-
-
-def _why(name: str, error: Exception) -> str:
-    """One sentence for what went wrong while loading."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return f"{name} does not fit into memory; try --dtype float16 or a smaller model."
-    if name.startswith("local-dir:"):
-        return f"{name} could not be loaded ({_short(error)}); check the folder's files."
-    return (
-        f"the weights of {name} are neither cached nor to be had from the hub just now; "
-        "go online once to fetch them, or add --model mini for the small offline model."
+    near = difflib.get_close_matches(pretrained, tags, 3, 0.2) or tags[:3]
+    raise PezError(
+        f"{architecture} has no weights {pretrained!r}; the nearest are "
+        f"{', '.join(f'{architecture}/{tag}' for tag in near) or 'none'}."
     )
 
 
-def _short(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160] or type(error).__name__
+def _file(name: str) -> Path | None:
+    """The file of weights in ``architecture/path``, absolute so that open_clip takes it for no
+    tag; None if there is none.
+    """
+    path = Path(name.partition("/")[2]).expanduser()
+    return path.absolute() if path.is_file() else None
 
 
 def tokens(name: str) -> Tokens:
@@ -202,7 +226,9 @@ def tokens(name: str) -> Tokens:
     prepare_hub()
     architecture, _ = _split(name)
     try:
+        if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
+            fetch_one(architecture.removeprefix(HUB), [CONFIG])
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
-        raise PezError(_why(name, error)) from error
+        raise failed(name, error) from error
     return Tokens(tokenizer, tokenizer.context_length or 77)

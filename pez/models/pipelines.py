@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pez.models.devices import pick_dtype
+from pez.models.hub import split_revision
 from pez.models.loading import explained
 
 # what is drawn from -> diffusers' class that finds the pipeline
@@ -31,16 +32,18 @@ def load_pipeline(
     import_module("pez.models.patches")
     diffusers: Any = import_module("diffusers")
     kind = getattr(diffusers, TASKS[task])
-    with explained(source):
-        parts: Any = kind.load_config(source)
+    place, revision = split_revision(source)
+    with explained(source, generator=True):
+        parts: Any = kind.load_config(place, revision=revision)
     number = _dtype(dtype, device, str(parts["_class_name"]))
     # what a folder leaves out, such as SD 3's T5, must be said to be left out
     more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if control:
+        own, at = split_revision(control)
         with explained(control):
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(control, dtype=number)
-    with explained(source):
-        return kind.from_pretrained(source, dtype=number, **more)
+            more["controlnet"] = diffusers.AutoModel.from_pretrained(own, revision=at, dtype=number)
+    with explained(source, generator=True):
+        return kind.from_pretrained(place, revision=revision, dtype=number, **more)
 
 
 def _dtype(name: str, device: torch.device, family: str) -> torch.dtype:

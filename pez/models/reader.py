@@ -24,6 +24,7 @@ class Reader(Protocol):
     limit: int  # ids a prompt may have
     known: Tensor | None  # ids the model was trained on, None for all
     own_words: list[str] | None  # its own default vocabulary
+    weights: dict[str, str]  # name -> hash of each model's weights, as far as they are known
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""

@@ -1,13 +1,15 @@
-"""The nearest of many rows, sought in bytes and settled among the few that remain.
+"""The nearest of many rows, sought in few bits and settled among the few that remain.
 
-A product with a whole vocabulary reads all of it at each step. In bytes that is a quarter as
-much, and how far bytes lie from their numbers bounds how far their products can, so only rows
-within that bound of the best need be looked at in full: the answer is the same.
+A product with a whole vocabulary reads all of it at each step. In bytes (on a processor) that is
+a quarter as much, in float16 (on a GPU) its matrix units do it. How far few bits lie from their
+numbers bounds how far their products can, so only rows within that bound of the best need be looked
+at in full: the answer is the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,11 +17,77 @@ from torch import Tensor
 GROUP = 64  # rows that share one scale
 LEAST = 1 << 22  # numbers in a table from which bytes pay
 SLACK = 1e-4  # relative, well above what a product in float32 rounds
+HALF_SLACK = 2.0**-9  # relative: a product and what it is held against are rounded to float16
+LEAST_POINTS = 256  # from which a first pass in float16 pays
+MOST_PRODUCTS = 1 << 28  # numbers in memory at once
+MOST_CLOSE = 256  # rows a point that are looked at in full
 
 
 def nearest(points: Tensor, rows: Tensor) -> Tensor:
     """Places (m,) of the rows (n, w) with the largest product with points (m, w)."""
     return (points @ rows.T).argmax(-1)
+
+
+def coarse_table(rows: Tensor) -> Coarse | None:
+    """The first pass that pays for a table (n, w) of unit rows where it lies; None where the plain
+    product is as fast.
+    """
+    return Bytes.of(rows) or Halves.of(rows)
+
+
+class Coarse(Protocol):
+    """A table in few bits."""
+
+    def nearest(self, points: Tensor) -> Tensor:
+        """As :func:`nearest` of the table."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """A table (n, w) in float16, for the many points of a GPU's batch."""
+
+    rows: Tensor  # (n, w), the table itself
+    codes: Tensor  # float16 (n, w)
+    error: Tensor  # (), the largest |row - code|
+    length: Tensor  # (), the largest |code|
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Halves | None:
+        """The halves of a large table of float32 on a GPU, else None."""
+        if rows.device.type != "cuda" or rows.dtype != torch.float32 or rows.numel() < LEAST:
+            return None
+        return cls.made(rows)
+
+    @classmethod
+    def made(cls, rows: Tensor) -> Halves:
+        """The halves of rows (n, w) of about length one."""
+        codes = rows.half()
+        error, length = (rows - codes.float()).norm(dim=1).max(), codes.float().norm(dim=1).max()
+        return cls(rows, codes, error, length)
+
+    def nearest(self, points: Tensor) -> Tensor:
+        """As :func:`nearest` of the table; few points are multiplied plainly."""
+        if len(points) < LEAST_POINTS:
+            return nearest(points, self.rows)
+        size = max(1, MOST_PRODUCTS // len(self.rows))
+        return torch.cat([self._nearest(some) for some in points.split(size)])
+
+    def _nearest(self, points: Tensor) -> Tensor:
+        scale = points.abs().amax(1, keepdim=True).clamp(min=1e-30)
+        points = points / scale  # the length of a point changes no answer
+        codes = points.half()
+        error = (points - codes.float()).norm(dim=1, keepdim=True)
+        length = points.norm(dim=1, keepdim=True)
+        dots = codes @ self.codes.T
+        far = length * (self.error + HALF_SLACK * self.length) + error * self.length
+        row = dots.argmax(1)
+        least = (points * self.rows[row]).sum(1, keepdim=True)  # what one row does reach
+        point, row = (dots >= (least - far).half()).nonzero(as_tuple=True)
+        if len(point) > len(points) * MOST_CLOSE:  # too close to call: a point of zeros, say
+            return nearest(points, self.rows)
+        reached = (points[point] * self.rows[row]).sum(1)
+        return _first_largest(point, row, reached, len(points))
 
 
 @dataclass(frozen=True, eq=False)

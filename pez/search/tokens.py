@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ from pez.files import cache_folder, keep_file
 
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
 COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
+PLAIN = re.compile(r"[ -%'-@[-~]*")  # ASCII that no tokenizer cleans: no capitals, no entities
+PADDING = "!"
 PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
 
 
@@ -86,9 +89,26 @@ class Tokens:
         return " " if two != one + one and two == one + inside else ""
 
     def decode(self, ids: list[int]) -> str:
-        """The text a person would type for ``ids``."""
+        """The text a person would type for ``ids``. Of CLIP's it is as its tokenizer cleans it:
+        those of pipelines have no such cleaning (of quotes, ligatures, entities, control signs),
+        and read a clean text alike.
+        """
         text = str(self._plain.decode(ids)).strip()
-        return COMMA.sub(",", text) if self._is_clip else text
+        return COMMA.sub(",", self._cleaned(text)) if self._is_clip else text
+
+    def _cleaned(self, text: str) -> str:
+        """``text`` as cleaning leaves it alone: an entity may hide another one."""
+        for _ in range(4):
+            before, text = text, text if PLAIN.fullmatch(text) else self.full.clean_fn(text)
+            if text == before:
+                break
+        return text
+
+    def reads_padding(self, text: str) -> bool:
+        """Whether a text of CLIP's has a "!": diffusers' SD 2, SDXL and SD 3 have a tokenizer
+        that pads with it and takes a typed one for padding (id 0, where CLIP has 256).
+        """
+        return self._is_clip and PADDING in text
 
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.
@@ -130,12 +150,7 @@ class Tokens:
 
         A string of such words, with a blank between, tokenises to exactly their ids.
         """
-        path = cache_folder() / f"words-{self.signature}.txt"
-        if path.is_file():
-            return torch.tensor([int(i) for i in path.read_text().split()])
-        ids = self._find_words()
-        keep_file(path, lambda part: part.write_text(" ".join(map(str, ids))))
-        return torch.tensor(ids, dtype=torch.long)
+        return kept_ids(f"words-{self.signature}", self._find_words)
 
     def _find_words(self) -> list[int]:
         words = {}
@@ -160,3 +175,24 @@ class Tokens:
         typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
         pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
         return [i for i, _ in pairs], [t for _, t in pairs]
+
+
+def kept_ids(name: str, find: Callable[[], list[int]]) -> Tensor:
+    """The ids, int64 (n,), that ``find`` gives, kept in the cache under ``name``.
+
+    The file begins with a digest of the ids behind it: one that was cut short or changed is
+    found and written anew.
+    """
+    path = cache_folder() / f"{name}.txt"
+    with suppress(OSError, UnicodeDecodeError):  # there is none, or none that is text
+        digest, _, text = path.read_text(encoding="ascii").partition("\n")
+        if digest == _digest(text):
+            return torch.tensor([int(i) for i in text.split()], dtype=torch.long)
+    ids = find()
+    text = " ".join(map(str, ids))
+    keep_file(path, lambda part: part.write_text(f"{_digest(text)}\n{text}", encoding="ascii"))
+    return torch.tensor(ids, dtype=torch.long)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.nearest import Bytes, nearest
+from pez.search.english import Note, english_words
+from pez.search.nearest import Coarse, coarse_table, nearest
 from pez.search.tokens import Tokens
 
 
@@ -23,7 +24,7 @@ class Vocabulary:
 
     ``table`` is (V, w), a row for every id of the tokenizer; ``ids`` is (n,) and ``unit``
     (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one;
-    ``coarse`` is the same in bytes where that is faster. ``shares`` says how much each part
+    ``coarse`` is the same in fewer bits where that is faster. ``shares`` says how much each part
     counts in a projection; all alike without it.
     """
 
@@ -32,7 +33,7 @@ class Vocabulary:
     ids: Tensor
     unit: Tensor
     parts: tuple[int, ...]
-    coarse: Bytes | None = None
+    coarse: Coarse | None = None
     shares: tuple[float, ...] | None = None
 
     @cached_property
@@ -81,7 +82,7 @@ def make_vocabulary(
     """Normalise the allowed rows once. ``table`` is (V, w), ``ids`` (n,)."""
     parts = tuple(parts or (table.shape[1],))
     unit = unit_rows(table[ids].float(), parts)
-    return Vocabulary(tokens, table.float(), ids, unit, parts, Bytes.of(unit), shares)
+    return Vocabulary(tokens, table.float(), ids, unit, parts, coarse_table(unit), shares)
 
 
 def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:
@@ -95,25 +96,32 @@ def allowed_ids(
     ban: Sequence[str] = (),
     known: Tensor | None = None,
     own_words: Sequence[str] | None = None,
+    note: Note | None = None,
 ) -> Tensor:
     """Ids (n,) that a search may choose, ascending.
 
     ``which`` is ``auto`` (the model's own word list if it has one, else ``words``),
-    ``words`` (whole words that survive decode -> encode), ``ascii``, ``all`` (but start,
-    end and padding) or a file of words. ``known`` limits them to ids the model was trained
-    on. Raises PezError if nothing is left or a file cannot be read.
+    ``words`` (whole English words and names), ``whole`` (whole words of any language, and
+    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end,
+    padding and what pipelines read as such) or a file of words. ``known`` limits them to ids
+    the model was trained on. ``note`` is told where a tokenizer without English words has
+    ``whole`` instead of ``words``. Raises PezError if nothing is left or a file cannot be read.
     """
     if which == "auto":
         which = "own" if own_words else "words"
     if which == "own":
         ids = _ids_of(tokens, own_words or ())
     elif which == "words":
+        ids = english_words(tokens, note)
+    elif which == "whole":
         ids = tokens.whole_words()
     elif which in ("ascii", "all"):
-        ids = torch.tensor([i for i in range(tokens.size) if i not in tokens.special])
-        if which == "ascii":
-            keep = [_is_ascii(tokens.decode([i])) for i in ids.tolist()]
-            ids = ids[torch.tensor(keep)]
+        plain = [i for i in range(tokens.size) if i not in tokens.special]
+        texts = map(tokens.decode, ([i] for i in plain))
+        keep = [
+            not tokens.reads_padding(text) and (which == "all" or _is_ascii(text)) for text in texts
+        ]
+        ids = torch.tensor(plain)[torch.tensor(keep)]
     else:
         ids = _ids_of(tokens, _read_words(which, "--vocabulary"))
         if not len(ids):
@@ -147,8 +155,8 @@ def _read_words(path: str, option: str) -> list[str]:
         return Path(path).expanduser().read_text(encoding="utf-8").split()
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
-            f"{option} {path!r} is neither a known kind (auto, words, ascii, all) nor a "
-            "readable text file of words; check the spelling or the path."
+            f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
+            "a readable text file of words; check the spelling or the path."
         ) from None
 
 

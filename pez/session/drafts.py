@@ -41,6 +41,7 @@ class Drafted:
     limit: int
     known: Tensor | None
     own_words: list[str] | None
+    weights: dict[str, str]
 
     @classmethod
     def join(cls, reader: Reader, draft: Reader) -> Drafted:
@@ -53,7 +54,8 @@ class Drafted:
         known = known_to_all([reader, draft])
         limit = min(reader.limit, draft.limit)
         name, tokens, table = reader.name, reader.tokens, reader.table
-        return cls(reader, draft, name, tokens, table, reader.parts, limit, known, reader.own_words)
+        own, weights = reader.own_words, reader.weights | draft.weights
+        return cls(reader, draft, name, tokens, table, reader.parts, limit, known, own, weights)
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts (b, l, w) by the model."""

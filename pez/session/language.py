@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -19,25 +19,27 @@ from pez.search.problem import Problem
 from pez.search.vocabulary import make_vocabulary
 
 
-def is_needed(options: SearchOptions, method: Method) -> bool:
+def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
     """Whether the search itself reads a language model: by ``--fluency`` or by its method, which
     then has ``reads_language = True``.
     """
     return options.fluency > 0 or getattr(method, "reads_language", False)
 
 
-def language_name(reader: Reader, options: SearchOptions, method: Method) -> str:
+def language_name(
+    models: Collection[str], options: SearchOptions, method: Method | type[Method]
+) -> str:
     """The language model that is named; without a name, if one is needed, the shipped one for
-    shipped models and :data:`pez.models.language.DEFAULT` for others; else nothing.
+    shipped ``models`` and :data:`pez.models.language.DEFAULT` for others; else nothing.
     """
     if options.language_model or not is_needed(options, method):
         return options.language_model
-    return SHIPPED if set(reader.name.split(" + ")) <= set(shipped_names()) else DEFAULT
+    return SHIPPED if set(models) <= set(shipped_names()) else DEFAULT
 
 
 def open_language(reader: Reader, options: SearchOptions, method: Method) -> LanguageModel | None:
     """The language model of :func:`language_name`. PezError if it cannot be had."""
-    name = language_name(reader, options, method)
+    name = language_name(reader.name.split(" + "), options, method)
     return open_language_model(name, str(reader.table.device)) if name else None
 
 

@@ -14,13 +14,15 @@ from pez.errors import PezError
 from pez.methods import make_method, method_class
 from pez.models import Reader, load_model
 from pez.models.devices import available_memory
-from pez.models.generators import DEFAULT, models_for
+from pez.models.generators import DEFAULT, misread, models_for
+from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
 from pez.search.engine import Budget, Found, Progress, Stop, search
+from pez.search.english import Note
 from pez.search.init import RATED
 from pez.search.method import Method, draft_forwards, start_forwards, usual
 from pez.search.problem import Problem
@@ -28,7 +30,7 @@ from pez.search.rows import Job
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary, allowed_ids, make_vocabulary
 from pez.session.drafts import draft_name, draft_problem, own_targets, with_draft
-from pez.session.language import memory, open_language, surprises, with_language
+from pez.session.language import language_name, memory, open_language, surprises, with_language
 from pez.session.prompt_form import starting_point
 from pez.session.word_cache import features_file, kept_features
 
@@ -49,7 +51,7 @@ class Watch:
     stop: Stop = field(default_factory=Stop)
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
-    note: Callable[[str], None] | None = None  # what a user should know of the search
+    note: Note | None = None  # what a user should know of the search
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -59,6 +61,16 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
     if options.generator:
         return models_for(options.generator)
     return options.model or (DEFAULT,)
+
+
+def weights_now(options: SearchOptions) -> dict[str, str]:
+    """The hash of the weights, as far as it is known, of every model that has a say in what
+    ``options`` lead to; what a result found now would hold.
+    """
+    denoise = options.objective == "denoise"
+    models = (options.generator,) if denoise else model_names(options)
+    language = language_name(models, options, method_class(options.method))
+    return known_weights(name for name in (*models, draft_name(options), language) if name)
 
 
 def open_reader(options: SearchOptions) -> Reader:
@@ -93,11 +105,16 @@ def steps_of(options: SearchOptions) -> int:
     return options.steps or usual(method_class(options.method), "steps")
 
 
-def reader_vocabulary(reader: Reader, options: SearchOptions) -> Vocabulary:
-    """The allowed ids of ``options`` with the reader's embeddings."""
+def reader_vocabulary(
+    reader: Reader, options: SearchOptions, note: Note | None = None
+) -> Vocabulary:
+    """The allowed ids of ``options`` with the reader's embeddings; ``note`` is told what a user
+    should know of them.
+    """
     device = reader.table.device
     known = None if reader.known is None else reader.known.cpu()
-    ids = allowed_ids(reader.tokens, options.vocabulary, options.ban, known, reader.own_words)
+    which, ban, own = options.vocabulary, options.ban, reader.own_words
+    ids = allowed_ids(reader.tokens, which, ban, known, own, note)
     return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
 
 
@@ -117,7 +134,7 @@ def search_items(
     if not items:
         return []
     watch = watch or Watch()
-    vocabulary = reader_vocabulary(reader, options)
+    vocabulary = reader_vocabulary(reader, options, watch.note)
     device = vocabulary.table.device
     template, init = starting_point(reader, options, length or options.length)
     targets = [item.targets for item in items]
@@ -132,7 +149,8 @@ def search_items(
     problem = replace(problem, draft=draft_problem(reader, targets, problem, options))
     problem = with_language(problem, language, options, method, watch.note)
     if objective.linear:
-        file = features_file(f"{reader.name} {options.dtype}", problem.vocabulary.ids)
+        told = f"{reader.name} {sorted(reader.weights.items())} {options.dtype}"
+        file = features_file(told, problem.vocabulary.ids)
         problem = replace(problem, kept=partial(kept_features, file) if file else None)
         if file and isinstance(init, str) and init in RATED and not file.is_file() and watch.note:
             count = len(problem.vocabulary.ids)
@@ -177,6 +195,8 @@ def search_items(
     for n in range(len(items)):  # stopped with only some of its restarts done
         if results[n] is None and done[n]:
             close(n, interrupted=True)
+    if watch.note and any(r and misread(reader.tokens, reader.name, r.prompt) for r in results):
+        watch.note('SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.')
     return results
 
 
@@ -227,6 +247,7 @@ def _result(
             **({"draft": steps * drafts} if drafts else {}),
         },
         options=options.record(),
+        weights=reader.weights | (language.weights if language else {}),
         history=best.history if options.history else None,
         interrupted=interrupted,
         finished=time.time(),

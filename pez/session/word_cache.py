@@ -14,6 +14,7 @@ from pez.search.problem import Rate
 
 WORTH = 2000  # words from which reading a file is quicker than rating them again
 PROBES = 16  # words rated anew to see whether a file is of these very weights
+BUILT = 2  # how models are built; at 1 those whose tag alone says QuickGELU had GELU
 CLOSE = 0.01  # by which their features may differ: another device or number format
 
 
@@ -23,7 +24,7 @@ def features_file(model: str, ids: Tensor) -> Path | None:
     """
     if len(ids) < WORTH:
         return None
-    digest = hashlib.sha256(f"{model}\n{ids.tolist()}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{BUILT}\n{model}\n{ids.tolist()}".encode()).hexdigest()[:16]
     return cache_folder() / f"features-{digest}.safetensors"
 
 

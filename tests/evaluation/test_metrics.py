@@ -92,7 +92,7 @@ def test_lpips_is_one_less_the_distance(pictures: list[Image.Image]) -> None:
     [(open_dino, "/nowhere"), (open_captioner, "/nowhere"), (open_judge, "lpips:x")],
 )
 def test_what_cannot_be_had_is_told_in_one_sentence(load: Any, name: str) -> None:
-    with pytest.raises(PezError, match=r"x'; there are|neither cached nor to be had"):
+    with pytest.raises(PezError, match=r"x'; there are|neither a folder here nor an id"):
         load(name, "cpu")
 
 

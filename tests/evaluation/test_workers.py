@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,14 @@ import pytest
 from pez.errors import PezError
 from pez.evaluation import batches
 from pez.evaluation.plan_file import parse_plan
-from pez.evaluation.run import evaluate, open_pool
+from pez.evaluation.run import evaluate
 from pez.evaluation.show import Bar
 from pez.evaluation.store import COLUMNS
 from pez.evaluation.units import Batch, Task
-from pez.evaluation.workers import TRIES, Processes, retry_or_fail
+from pez.evaluation.workers import Evaluating
+from pez.workers.choose import read_workers
+from pez.workers.pool import TRIES, Queue
+from pez.workers.processes import Processes
 
 PLAN = """
 models = ["mini"]
@@ -64,7 +66,7 @@ class Killing(Bar):
 
     def pids(self) -> list[int]:
         if isinstance(self.pool, Processes):
-            return [process.pid for process in self.pool._workers.values()]
+            return [worker.process.pid for worker in self.pool._workers.values()]
         return list(self.pool.pids.values())
 
 
@@ -79,7 +81,7 @@ def check(rows: list[dict[str, Any]], alone: list[dict[str, Any]], bar: Killing)
 
 
 def test_a_process_that_is_killed_is_replaced(tmp_path: Path, alone: list[dict[str, Any]]) -> None:
-    pool = Processes(2, "cpu")
+    pool = Processes(Evaluating(), 2, "cpu")
     bar = Killing(pool)
     rows = evaluate(parse_plan(PLAN), tmp_path / "many", workers=pool, device="cpu", bar=bar)
     check(rows, alone, bar)
@@ -103,9 +105,9 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_two_ray_nodes_do_every_unit_once_when_a_worker_is_killed(
     tmp_path: Path, alone: list[dict[str, Any]], two_nodes: str
 ) -> None:
-    from pez.evaluation.cluster import Cluster
+    from pez.workers.cluster import Cluster
 
-    pool = Cluster("cpu", two_nodes)
+    pool = Cluster(Evaluating(), "cpu", two_nodes)
     assert (pool._gpus, pool._cpus, len(pool._under)) == (0, 1, 2)
     bar = Killing(pool)
     rows = evaluate(parse_plan(PLAN), tmp_path / "ray", workers=pool, device="cpu", bar=bar)
@@ -115,18 +117,21 @@ def test_two_ray_nodes_do_every_unit_once_when_a_worker_is_killed(
 
 def test_a_batch_that_kills_its_workers_is_given_up_with_a_reason() -> None:
     batch = Batch("score", "score", (), tuple(Task(k * 64, {}) for k in "ab"))
-    deaths: Counter[str] = Counter()
-    again: deque[Batch] = deque()
     told = []
+    queue = Queue(iter([batch]), Evaluating(), told.append)
     for _ in range(TRIES):
         assert not told
-        retry_or_fail(batch, deaths, again, lambda record, _: told.append(record))
-    assert len(again) == TRIES - 1
-    assert [record.key for record in told] == ["a" * 64, "b" * 64]
-    assert all("the worker died 3 times" in record.error for record in told)
+        turn = queue.take()
+        assert turn and turn.chunk is batch
+        queue.died(turn)
+    assert queue.take() is None
+    assert [record.key for record, _ in told] == ["a" * 64, "b" * 64]
+    assert all("the worker died 3 times" in record.error for record, _ in told)
 
 
 @pytest.mark.parametrize("bad", ["0", "-1", "many", "1.5", ""])
-def test_workers_are_a_number_or_ray(bad: str) -> None:
+def test_workers_are_a_number_or_ray(bad: str, tmp_path: Path) -> None:
     with pytest.raises(PezError, match="--workers takes a number"):
-        open_pool(bad)
+        read_workers(bad)
+    with pytest.raises(PezError, match="--workers takes a number"):
+        evaluate(parse_plan(PLAN), tmp_path, workers=bad)

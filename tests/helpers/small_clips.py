@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pez.errors import PezError
 from pez.models import load_model
@@ -39,6 +39,18 @@ def small_folder(folder: Path, **text: int) -> Path:
     save_file(open_clip.CLIP(**made).state_dict(), folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": made}))
     return folder
+
+
+def trained_further(folder: Path, amount: float = 1e-3) -> None:
+    """Change all weights of a folder a little, as a few steps of training do."""
+    for path in folder.rglob("*.safetensors"):
+        state = load_file(path)
+        generator = torch.Generator().manual_seed(1)
+        for name, x in state.items():
+            if x.is_floating_point():
+                noise = torch.randn(x.shape, generator=generator).to(x.dtype)
+                state[name] = x * (1 + amount * noise)
+        save_file(state, path)
 
 
 def refusal(*args: object, **kwargs: object) -> str:

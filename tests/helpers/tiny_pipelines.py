@@ -1,5 +1,6 @@
 """Real architectures with random weights, small enough to draw at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,57 @@ def save_sd(folder: Path) -> str:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return str(folder)
+
+
+def save_sd21(folder: Path) -> str:
+    """A tiny SD 2.1 with what is odd in the published one: it predicts v, and its text encoder
+    says that the end token is 2, as configurations of that time did.
+    """
+    save_sd(folder)
+    for part, odd in (
+        (
+            "scheduler/scheduler_config.json",
+            {"prediction_type": "v_prediction", "skip_prk_steps": True},
+        ),
+        ("text_encoder/config.json", {"eos_token_id": 2, "bos_token_id": 0, "hidden_act": "gelu"}),
+    ):
+        path = folder / part
+        path.write_text(json.dumps(json.loads(path.read_text()) | odd))
+    return str(folder)
+
+
+def save_flux(folder: Path, text_pieces: int, t5: Path) -> str:
+    """A tiny FLUX: CLIP's pooled feature and T5's features before a transformer. The tokenizer
+    of its T5, of ``text_pieces`` ids, lies in ``t5``.
+    """
+    torch.manual_seed(0)
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=True,
+    )
+    sizes: dict[str, Any] = {"d_model": 32, "d_ff": 37, "d_kv": 8, "num_layers": 2, "num_heads": 4}
+    tower = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=text_pieces, pad_token_id=1, **sizes)
+    )
+    pipeline = diffusers.FluxPipeline(
+        transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=_encoder(CLIPTextModel, 3),
+        tokenizer=_tokenizer(),
+        text_encoder_2=tower,
+        tokenizer_2=transformers.PreTrainedTokenizerFast.from_pretrained(t5),
     )
     pipeline.save_pretrained(folder)
     return str(folder)

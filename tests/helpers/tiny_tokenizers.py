@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import (
@@ -42,9 +43,9 @@ def gemma_tokenizer(folder: Path) -> int:
     return save_tokenizer(folder, tokenizer, names)
 
 
-def bert_tokenizer(folder: Path) -> int:
+def bert_tokenizer(folder: Path, words: Sequence[str] = WORDS) -> int:
     """Like bert-base-uncased for CLIPA: [CLS] in front, [SEP] behind, word pieces."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *LETTERS, "##s", "##ing"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *LETTERS, "##s", "##ing"]
     vocabulary = {p: i for i, p in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)  # type: ignore[assignment]

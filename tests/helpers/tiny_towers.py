@@ -36,8 +36,11 @@ def config(text: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"embed_dim": 24, "vision_cfg": dict(VISION), "text_cfg": text, **more}
 
 
-def save_model(folder: Path, model_cfg: dict[str, Any]) -> str:
+def save_model(
+    folder: Path, model_cfg: dict[str, Any], preprocess_cfg: dict[str, Any] | None = None
+) -> str:
     """Write a folder as open_clip publishes them and give its name for load_model."""
+    preprocess_cfg = preprocess_cfg or {"mean": [0.5] * 3, "std": [0.5] * 3}
     folder.mkdir(parents=True, exist_ok=True)
     whole = json.loads(json.dumps(model_cfg))
     kind = open_clip.CLIP
@@ -49,7 +52,7 @@ def save_model(folder: Path, model_cfg: dict[str, Any]) -> str:
     model = shake(kind(**whole))
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     save_file(state, folder / "open_clip_model.safetensors")
-    written = {"model_cfg": model_cfg, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    written = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(written))
     return f"local-dir:{folder}"
 

@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_clips import picture, refusal, small_folder
 
-from pez.errors import PezError
+from pez.cli import main
+from pez.errors import PezError, PezWarning
 from pez.models import load_model, model_tokens
+from pez.models.build import doubt
 from pez.models.hub import prepare_hub
 from pez.models.openclip import OpenClip
 
@@ -47,7 +49,77 @@ def test_a_known_architecture_with_a_file_of_weights(
     made = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", made)
     name = f"ViT-B-32/{folder / 'open_clip_model.safetensors'}"
-    assert load_model(name, "cpu").table.shape == (49408, 16)
+    with pytest.warns(PezWarning, match=r"ViT-B-32-quickgelu if they were trained") as said:
+        assert load_model(name, "cpu").table.shape == (49408, 16)
+    assert len(said) == 1 and str(said[0].message).startswith(f"{name}: ")
+
+
+def test_a_file_named_like_a_tag_is_read_and_not_the_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """open_clip takes ``LAION2B-S34B-B79K`` for its tag; a user who has that file means it."""
+    folder = small_folder(tmp_path)
+    made = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32-256", made)
+    state = load_file(folder / "open_clip_model.safetensors")
+    torch.save(state, tmp_path / "DataComp-S34B-B86K")
+    monkeypatch.chdir(tmp_path)
+    reader = load_model("ViT-B-32-256/DataComp-S34B-B86K", "cpu")
+    assert torch.equal(reader.table, state["token_embedding.weight"])
+
+
+def test_files_that_are_no_weights_are_refused_with_their_name(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"not weights at all")
+    said = refusal(f"ViT-B-32-256/{bad}", "cpu")
+    assert str(bad) in said and "check that the file fits" in said
+    program = tmp_path / "ViT-B-32.pt"
+    torch.jit.script(torch.nn.Linear(1, 1)).save(program)
+    said = refusal(f"ViT-B-32-256/{program}", "cpu")
+    assert str(program) in said and "TorchScript" in said
+
+
+def test_what_a_file_leaves_open_is_told() -> None:
+    assert "GELU" in doubt("ViT-L-14", "/a/file.pt")
+    assert "GELU" not in doubt("ViT-L-14-quickgelu", "/a/file.pt"), "the user has chosen"
+    assert "pictures" in doubt("ViT-B-16-SigLIP", "/a/file.npz")
+    assert "pictures" not in doubt("ViT-B-32", "/a/file.pt")
+    assert not doubt("ViT-B-32-256", "/a/file.pt"), "published in one way only"
+    assert not doubt("local-dir:/a/folder", None), "its file says all"
+
+
+def test_the_one_pair_on_which_open_clip_disagrees_with_itself_is_told() -> None:
+    found = [pair for pair in open_clip.list_pretrained() if doubt(*pair)]
+    assert found == [("roberta-ViT-B-32", "laion2b_s12b_b32k")]
+
+
+def test_a_hub_model_without_the_quickgelu_of_its_tag_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, dict] = {}
+    monkeypatch.setattr(open_clip.factory, "_get_hf_config", lambda *_, **__: {"model_cfg": said})
+    name = "hf-hub:apple/DFN2B-CLIP-ViT-B-16"
+    assert "ViT-B-16/dfn2b" in doubt(name, None)
+    said |= {"quick_gelu": True}  # type: ignore[dict-item]
+    assert not doubt(name, None)
+    assert not doubt("hf-hub:some/body", None)
+
+
+def test_the_command_line_tells_of_doubts_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_folder(tmp_path)
+    made = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", made)
+    name = f"ViT-B-32/{folder / 'open_clip_model.safetensors'}"
+    assert main(["neighbours", "cat", "--model", name, "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"pez: {name}: ") and said.count("\n") == 1
+
+
+def test_a_quickgelu_architecture_with_a_tag_trained_without_it_is_refused() -> None:
+    said = refusal("ViT-B-32-quickgelu/laion2b_s34b_b79k", "cpu")
+    assert "QuickGELU" in said and "write ViT-B-32/laion2b_s34b_b79k " in said
 
 
 def test_padding_rows_of_the_table_are_no_words(tmp_path: Path) -> None:
@@ -132,7 +204,7 @@ def test_without_a_network_the_hub_is_not_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "https://no-such-host.invalid")
+    monkeypatch.setattr(constants, "ENDPOINT", "https://no-such-host.invalid")
     monkeypatch.setenv("HF_HUB_OFFLINE", "x")
     monkeypatch.delenv("HF_HUB_OFFLINE")  # and is put back after the test
     prepare_hub()
@@ -140,6 +212,7 @@ def test_without_a_network_the_hub_is_not_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")  # names are the proxy's business
+    monkeypatch.setattr(constants, "ENDPOINT", "https://no-other-host.invalid")
     prepare_hub()
     assert not constants.HF_HUB_OFFLINE
 

@@ -202,6 +202,20 @@ def test_the_prompt_reads_back_and_scores_what_is_said(
     assert result.options["objective"] == "denoise"
 
 
+@pytest.mark.parametrize("kind", ["auto", "words", "ascii", "all"])
+def test_the_pipeline_reads_the_ids_that_were_searched(kind: str, denoiser: Denoiser) -> None:
+    ids = reader_vocabulary(denoiser, SearchOptions(vocabulary=kind)).ids
+    names, own = denoiser.tokens.full.decoder, denoiser.tokenizer.get_vocab()
+    assert len(ids) > 50
+    for row in ids[torch.randint(len(ids), (50, 6), generator=torch.manual_seed(0))].tolist():
+        text = denoiser.tokens.decode(row)
+        if kind in ("auto", "words"):
+            assert denoiser.tokens.encode(text) == row
+        read = denoiser.tokenizer(text, add_special_tokens=False)["input_ids"]
+        typed = [own.get(names[i]) for i in denoiser.tokens.encode(text)]
+        assert None in typed or read == typed
+
+
 def test_what_denoise_cannot_do_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     command = ["invert", str(tmp_path / "a.png"), "--objective"]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pez.search import nearest as room
-from pez.search.nearest import Bytes, nearest
+from pez.search.nearest import Bytes, Halves, nearest
 from pez.search.tokens import Tokens
 from pez.search.vocabulary import make_vocabulary
 
@@ -126,3 +126,27 @@ def test_a_vocabulary_in_bytes_gives_the_ids_of_one_without(
         monkeypatch.setattr(room, "LEAST", 0)
         assert fast.coarse is not None and plain.coarse is None
         assert torch.equal(fast.nearest(points), plain.nearest(points))
+
+
+@pytest.mark.parametrize("kind", [even, spiky, crowded, mixed])
+def test_halves_find_the_row_of_the_whole_product(
+    kind: Callable[[torch.Generator], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LEAST_POINTS", 1)
+    monkeypatch.setattr(room, "MOST_CLOSE", 1000)  # crowded rows are settled one by one too
+    monkeypatch.setattr(room, "MOST_PRODUCTS", 100 * 1000)  # points in several parts
+    dice = torch.Generator().manual_seed(5)
+    rows = F.normalize(kind(dice), dim=1)
+    noise = torch.randn(64, WIDTH, generator=dice)
+    points = torch.cat([noise, 5 * rows[:64], rows[:64] + 0.01 * noise, 1e4 * noise, 1e-6 * noise])
+    product = points.double() @ rows.double().T
+    first, second = product.topk(2, dim=1).values.T
+    clear = first - second > 1e-6 * points.norm(dim=1)
+    assert clear.sum() > 100, "a test on ties alone shows nothing"
+    found = Halves.made(rows).nearest(points)
+    assert torch.equal(found[clear], product.argmax(1)[clear])
+    halved = (points / points.abs().amax(1, keepdim=True)).half() @ rows.half().T
+    if kind is crowded:
+        assert not torch.equal(halved.argmax(1)[clear], product.argmax(1)[clear]), (
+            "halves alone must err somewhere, or the second pass is not tested"
+        )

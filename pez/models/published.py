@@ -1,0 +1,79 @@
+"""Models of open_clip as the hub publishes them, brought into the cache before open_clip reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pez.errors import PezError
+from pez.models.failures import FOLDER, loading_error
+from pez.models.hub import fetch_one
+
+HUB = "hf-hub:"
+CONFIG = "open_clip_config.json"
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+# whatever a tokenizer of transformers may consist of
+_WORDS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+)
+
+
+def fetch(architecture: str, pretrained: str | None) -> None:
+    """Bring the files of a ``hf-hub:`` model, or of an architecture's tag, into the cache.
+
+    open_clip would do so, but keeps to itself why a download failed and goes on to a file of
+    another name. What the hub's client raises passes through.
+    """
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if architecture.startswith(HUB):
+        repo = architecture.removeprefix(HUB)
+        fetch_one(repo, [CONFIG])
+        fetch_one(repo, WEIGHTS)
+    elif pretrained:
+        place = get_pretrained_cfg(architecture, pretrained).get("hf_hub", "")
+        repo, _, file = place.rpartition("/")
+        if repo:
+            safe = file.rpartition(".")[0] + ".safetensors"
+            fetch_one(repo, [safe, file] if file else WEIGHTS)
+
+
+def pinned(repo: str, revision: str, name: str) -> Path:
+    """The folder of a ``hf-hub:`` model as it was at ``revision``, which open_clip cannot ask
+    for. PezError if it cannot be had.
+    """
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        config = fetch_one(repo, [CONFIG], revision)
+        fetch_one(repo, WEIGHTS, revision)
+        text = json.loads(config.read_text(encoding="utf-8")).get("model_cfg", {})
+        for file in _WORDS if text.get("text_cfg", {}).get("hf_tokenizer_name") else ():
+            try:
+                fetch_one(repo, [file], revision)
+            except EntryNotFoundError:
+                continue  # no tokenizer has all of them
+    except Exception as error:  # the client and what it rests on raise dozens of kinds
+        raise failed(name, error) from error
+    return config.parent
+
+
+def failed(name: str, error: Exception) -> PezError:
+    """What to say of ``error``, raised while loading the model ``name``."""
+    file = Path(name.partition("/")[2]).expanduser()
+    local = name.startswith("local-dir:") or (not name.startswith(HUB) and file.is_file())
+    if local and "TorchScript" in str(error):  # as OpenAI published its weights
+        return PezError(
+            f"{file} is a TorchScript program, not weights alone; name a tag, such as openai."
+        )
+    check = FOLDER if name.startswith("local-dir:") else "that the file fits"
+    instead = "add --model mini for the small offline model"
+    return loading_error(name, error, instead, local=check if local else "")

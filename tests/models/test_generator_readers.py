@@ -1,0 +1,308 @@
+"""``--for``: a generator's own encoders read a prompt as the models do that are searched for it.
+
+A pipeline of diffusers reads with transformers' CLIP, its weights converted, and transformers'
+tokenizer. Here small towers with random weights are converted and both read the same texts.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import diffusers as typed_diffusers
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+import transformers as typed_transformers
+from tiny_tokenizers import SPOKEN
+from torch import Tensor
+
+from pez.models.diffusion import clip_table, read_alike
+from pez.models.generators import GENERATORS, G, H, L, misread
+from pez.models.openclip import OpenClip, wrap
+from pez.search.tokens import Tokens
+from pez.search.vocabulary import allowed_ids
+
+diffusers: Any = typed_diffusers
+transformers: Any = typed_transformers
+END, MARK = "<|endoftext|>", "!"  # what the tokenizers beside L and beside H and G pad with
+TEXTS = [
+    "",
+    "a red cat",
+    "A Photo Of CATS, it's ONE-of-a_kind; 3.5% (x) [y] @z #\N{SNOWMAN} caf\u00e9",
+    " ".join((SPOKEN.split() * 4)[:75]),
+    " ".join((SPOKEN.split() * 4)[:90]),  # cut alike
+]
+# texts that open_clip's tokenizer cleans, and those of transformers do not
+ODD = [
+    "don\N{RIGHT SINGLE QUOTATION MARK}t \N{LEFT DOUBLE QUOTATION MARK}say",
+    "\N{LATIN SMALL LIGATURE FI}ne \N{FULLWIDTH LATIN SMALL LETTER F}ull",
+    "cats &amp; dogs &amp;lt;3 &#39;s",
+    "bell\x07 and \x1b[0m",
+    "\N{GREEK CAPITAL LETTER LAMDA}\N{GREEK CAPITAL LETTER OMICRON}\N{GREEK CAPITAL LETTER SIGMA}",
+    "\N{LATIN CAPITAL LETTER D WITH SMALL LETTER Z WITH CARON}",
+    "\N{LATIN CAPITAL LETTER A WITH TILDE}\N{COPYRIGHT SIGN}cole",
+]
+
+
+def tokenizer(pad: str) -> Any:
+    """transformers' CLIP tokenizer with open_clip's byte pairs."""
+    own = open_clip.SimpleTokenizer()
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": END}
+    vocab = {names.get(word, word): i for word, i in own.encoder.items()}
+    merges = sorted(own.bpe_ranks, key=lambda pair: own.bpe_ranks[pair])
+    return transformers.CLIPTokenizer(
+        vocab=vocab, merges=merges, model_max_length=77, pad_token=pad
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> dict[str, Any]:
+    return {pad: tokenizer(pad) for pad in (END, MARK)}
+
+
+def clip(width: int, feature: int, quick: bool) -> OpenClip:
+    """A small CLIP of CLIP's vocabulary; its weights are large enough for activations to matter."""
+    torch.manual_seed(width)
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 32, "patch_size": 16}
+    text = {"vocab_size": 49408, "width": width, "heads": 4, "layers": 3}
+    model = open_clip.CLIP(feature, vision, text, quick_gelu=quick)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(0, 0.1) if p.ndim > 1 else p.add_(0.1 * torch.randn_like(p))
+    return wrap("small", model, open_clip.SimpleTokenizer(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def readers() -> dict[str, OpenClip]:
+    return {L: clip(32, 24, True), H: clip(48, 40, False), G: clip(64, 56, False)}
+
+
+def converted(reader: OpenClip, kind: str, layers: int = 3, eos: int = 49407) -> Any:
+    """The text tower as transformers' class ``kind``, with its first ``layers``."""
+    model = reader.model
+    width, feature = model.text_projection.shape
+    made = getattr(transformers, kind)(
+        transformers.CLIPTextConfig(
+            vocab_size=49408,
+            hidden_size=width,
+            intermediate_size=4 * width,
+            projection_dim=feature,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            hidden_act="quick_gelu" if is_quick(reader) else "gelu",
+            bos_token_id=0 if eos == 2 else 49406,
+            eos_token_id=eos,
+            pad_token_id=1,
+        )
+    )
+    state = {
+        "embeddings.token_embedding.weight": model.token_embedding.weight,
+        "embeddings.position_embedding.weight": model.positional_embedding,
+        "final_layer_norm.weight": model.ln_final.weight,
+        "final_layer_norm.bias": model.ln_final.bias,
+    }
+    for n, block in enumerate(model.transformer.resblocks[:layers]):
+        parts = {
+            "layer_norm1": block.ln_1,
+            "layer_norm2": block.ln_2,
+            "self_attn.out_proj": block.attn.out_proj,
+            "mlp.fc1": block.mlp.c_fc,
+            "mlp.fc2": block.mlp.c_proj,
+        }
+        here = f"encoder.layers.{n}"
+        for name, part in parts.items():
+            state |= {f"{here}.{name}.{k}": v for k, v in part.state_dict().items()}
+        for kind_of, tensor in (
+            ("weight", block.attn.in_proj_weight),
+            ("bias", block.attn.in_proj_bias),
+        ):
+            for name, rows in zip("qkv", tensor.chunk(3), strict=True):
+                state[f"{here}.self_attn.{name}_proj.{kind_of}"] = rows
+    if kind == "CLIPTextModelWithProjection":
+        state = {f"text_model.{name}": x for name, x in state.items()}
+        state["text_projection.weight"] = model.text_projection.T
+    made.load_state_dict({name: x.detach().clone() for name, x in state.items()})
+    return made.eval()
+
+
+def is_quick(reader: OpenClip) -> bool:
+    return type(reader.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+
+
+@torch.no_grad()
+def states(reader: OpenClip, ids: Tensor) -> list[Tensor]:
+    """Hidden states (b, n, w) before the first block and behind each, by open_clip's blocks."""
+    model = reader.model
+    out = [model.token_embedding(ids) + model.positional_embedding[: ids.shape[1]]]
+    for block in model.transformer.resblocks:
+        out.append(block(out[-1], attn_mask=model.attn_mask))
+    return out
+
+
+def rows(tokenizer: Any, texts: list[str]) -> Tensor:
+    """Ids (b, 77) as a pipeline has them."""
+    return tokenizer(
+        texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    )["input_ids"]
+
+
+def same(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a.detach(), b.detach(), atol=1e-5, rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------- encoders
+
+
+@pytest.mark.parametrize("eos", [2, 49407])
+def test_sd1_attends_to_the_last_states_of_l(
+    eos: int, readers: dict[str, OpenClip], tokenizers: dict[str, Any]
+) -> None:
+    reader, words = readers[L], tokenizers[END]
+    encoder = converted(reader, "CLIPTextModel", eos=eos)
+    pipe = diffusers.StableDiffusionPipeline(
+        None, encoder, words, None, None, None, None, requires_safety_checker=False
+    )
+    own, _ = pipe.encode_prompt(TEXTS, "cpu", 1, False)
+    ids = rows(words, TEXTS)
+    same(own, reader.model.ln_final(states(reader, ids)[-1]))
+    ends = (ids == 49407).int().argmax(1)
+    pooled = own[torch.arange(len(ids)), ends] @ reader.model.text_projection
+    same(F.normalize(pooled, dim=-1), reader.encode_text(TEXTS))
+    same(encoder(ids).pooler_output, own[torch.arange(len(ids)), ends])
+
+
+def test_sd2_attends_to_h_before_its_last_block(
+    readers: dict[str, OpenClip], tokenizers: dict[str, Any]
+) -> None:
+    reader, words = readers[H], tokenizers[MARK]
+    pipe = diffusers.StableDiffusionPipeline(
+        None, converted(reader, "CLIPTextModel", layers=2), words, None, None, None, None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    own, _ = pipe.encode_prompt(TEXTS, "cpu", 1, False)
+    ids = reader.tokens.inputs(TEXTS)
+    assert torch.equal(rows(words, TEXTS), ids)  # it pads as open_clip does
+    same(own, reader.model.ln_final(states(reader, ids)[-2]))
+
+
+@pytest.mark.parametrize("eos", [2, 49407])
+def test_sdxl_attends_to_both_and_is_steered_by_the_searched_feature_of_g(
+    eos: int, readers: dict[str, OpenClip], tokenizers: dict[str, Any]
+) -> None:
+    one, two = readers[L], readers[G]
+    pipe = diffusers.StableDiffusionXLPipeline(
+        None, converted(one, "CLIPTextModel", eos=eos),
+        converted(two, "CLIPTextModelWithProjection", eos=eos),
+        tokenizers[END], tokenizers[MARK], None, None, add_watermarker=False,
+    )  # fmt: skip
+    own, _, pooled, _ = pipe.encode_prompt(
+        TEXTS, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+    )
+    pairs = ((one, tokenizers[END]), (two, tokenizers[MARK]))
+    same(own, torch.cat([states(r, rows(words, TEXTS))[-2] for r, words in pairs], -1))
+    same(F.normalize(pooled, dim=-1), two.encode_text(TEXTS))
+    ids = [two.tokens.encode(text) for text in TEXTS[1:3]]
+    for text, row in zip(pooled[1:3], ids, strict=True):
+        found = two.features(two.table[torch.tensor([row])])[0]
+        same(F.normalize(text, dim=-1), found)  # by the cut forward of a search
+
+
+def test_sd3_is_steered_by_the_searched_features_of_both(
+    readers: dict[str, OpenClip], tokenizers: dict[str, Any]
+) -> None:
+    one, two = readers[L], readers[G]
+    kind = "CLIPTextModelWithProjection"
+    pipe = diffusers.StableDiffusion3Pipeline(
+        None, None, None, converted(one, kind, eos=2), tokenizers[END],
+        converted(two, kind, eos=2), tokenizers[MARK], None, None,
+    )  # fmt: skip
+    parts = [pipe._get_clip_prompt_embeds(TEXTS, device="cpu", clip_model_index=n) for n in (0, 1)]
+    pairs = ((one, tokenizers[END]), (two, tokenizers[MARK]))
+    for (own, pooled), (reader, words) in zip(parts, pairs, strict=True):
+        same(own, states(reader, rows(words, TEXTS))[-2])
+        same(F.normalize(pooled, dim=-1), reader.encode_text(TEXTS))
+
+
+def test_flux_takes_the_pooled_state_of_l_before_its_projection(
+    readers: dict[str, OpenClip], tokenizers: dict[str, Any]
+) -> None:
+    reader = readers[L]
+    pipe = diffusers.FluxPipeline(
+        None, None, converted(reader, "CLIPTextModel", eos=2), tokenizers[END], None, None, None
+    )
+    pooled = pipe._get_clip_prompt_embeds(TEXTS, device="cpu")
+    found = F.normalize(pooled @ reader.model.text_projection, dim=-1)
+    same(found, reader.encode_text(TEXTS))
+
+
+def test_the_architectures_are_those_of_the_published_encoders() -> None:
+    # width, blocks, heads and feature of text_encoder(_2)/config.json in SD 1.5, SD 2.1 (one
+    # block fewer than H) and SDXL, and whether hidden_act is quick_gelu
+    published = {
+        L: (768, 12, 12, 768, True), H: (1024, 24, 16, 1024, False), G: (1280, 32, 20, 1280, False)
+    }  # fmt: skip
+    for name, (width, blocks, heads, feature, quick) in published.items():
+        architecture, tag = name.split("/")
+        made: Any = open_clip.get_model_config(architecture)
+        text = made["text_cfg"]
+        assert (text["width"], text["layers"], text["heads"]) == (width, blocks, heads)
+        assert made["embed_dim"] == feature and text["vocab_size"] == 49408
+        assert bool(open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu")) is quick
+    assert {m for names in GENERATORS.values() for m in names} == {*published, "mini"}
+
+
+# ------------------------------------------------------------------------------- tokenizers
+
+
+@pytest.mark.parametrize("kind", ["words", "ascii", "all"])
+def test_found_prompts_have_the_same_ids_in_a_pipeline(
+    kind: str, tokens: Tokens, tokenizers: dict[str, Any]
+) -> None:
+    ids, dice = allowed_ids(tokens, kind).tolist(), random.Random(0)
+    comma = tokens.encode(",")
+    prompts = [tokens.decode(dice.choices(ids, k=16)) for _ in range(1500)]
+    prompts += [tokens.decode((comma + dice.choices(ids, k=2)) * 4) for _ in range(300)]
+    if kind == "words":
+        prompts += [tokens.decode([i]) for i in ids]
+    searched = [tokens.encode(prompt) for prompt in prompts]
+    for words in tokenizers.values():
+        assert words(prompts, add_special_tokens=False)["input_ids"] == searched
+    assert kind != "words" or searched[-len(ids) :] == [[i] for i in ids]
+
+
+def test_given_texts_come_back_in_a_form_that_a_pipeline_reads_alike(
+    tokens: Tokens, tokenizers: dict[str, Any]
+) -> None:
+    plain = tokenizers[END](ODD, add_special_tokens=False)["input_ids"]
+    assert all(a != tokens.encode(text) for a, text in zip(plain, ODD, strict=True))
+    back = [tokens.decode(tokens.encode(text)) for text in ODD]  # as a template's words are
+    back += [tokens.decode([451, *tokens.encode("cat")])]  # the byte 7, which nobody types
+    assert back[-1] == "cat"
+    typed = [tokens.encode(text) for text in back]
+    for words in tokenizers.values():
+        assert words(back, add_special_tokens=False)["input_ids"] == typed
+
+
+def test_a_mark_that_pads_is_not_chosen_and_told_where_it_is_given(
+    tokens: Tokens, tokenizers: dict[str, Any]
+) -> None:
+    assert tokens.encode("wow!") == [2781, 256]
+    assert tokenizers[END]("wow!", add_special_tokens=False)["input_ids"] == [2781, 256]
+    assert tokenizers[MARK]("wow!", add_special_tokens=False)["input_ids"] == [2781, 0]
+    for kind in ("words", "ascii", "all"):
+        assert not any(MARK in tokens.decode([i]) for i in allowed_ids(tokens, kind).tolist())
+    for name, models in GENERATORS.items():
+        told = name.startswith(("sd2", "sdxl", "sd3"))
+        assert misread(tokens, name, "wow!") is misread(tokens, " + ".join(models), "wow!") is told
+        assert not misread(tokens, name, "wow?")
+
+
+def test_a_pipelines_own_words_are_read_alike(tokens: Tokens, tokenizers: dict[str, Any]) -> None:
+    words = tokenizers[MARK]
+    table, known = clip_table(tokens, words.get_vocab(), torch.randn(49408, 4))
+    kept = read_alike(tokens, words, known)
+    left_out = set(known.tolist()) - set(kept.tolist())
+    assert left_out == {i for i in known.tolist() if MARK in tokens.decode([i])}
+    assert len(table) == tokens.size
