@@ -13,6 +13,7 @@ from typing import IO
 
 from pez.errors import PezError
 from pez.files import cache_folder
+from pez.methods import record_of
 from pez.options import SearchOptions
 from pez.result import Result
 
@@ -26,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path, options: SearchOptions, temporary: bool = False) -> None:
         self.path, self.temporary = path, temporary
-        self._history, self._options = options.history, options.record()
+        self._history, self._options = options.history, record_of(options)
         self._new = not os.path.lexists(path)
         self._file = self._open()
         self.kept = self._file is not None  # whether a later run will find what is added

@@ -127,7 +127,7 @@ class Embeddings:
             return
         from pez.methods import method_class
 
-        if not hasattr(method_class(method), "extra"):
+        if not method_class(method).finds_embeddings:
             raise PezError(
                 f"--output-embeddings: {method} finds words, no embeddings; add --method soft."
             )
