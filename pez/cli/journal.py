@@ -41,6 +41,13 @@ class Journal:
                 found["\n".join(result.targets)] = replace(result, history=history)
         return found
 
+    def older(self) -> set[str]:
+        """Targets of results by an earlier version of pez, which did not record the settings in
+        force, so that nobody can tell whether they are of these options.
+        """
+        results = filter(None, map(_parsed, self._lines()))
+        return {"\n".join(r.targets) for r in results if "settings" not in r.options}
+
     def add(self, result: Result) -> None:
         """Append one result and hand it to the disk before going on."""
         if self._file is None:
@@ -102,11 +109,8 @@ class Journal:
 
     def _read(self, line: str) -> Result | None:
         """The result in a line, if it is one of these options."""
-        try:
-            result = Result.from_json(line)
-        except (ValueError, TypeError):
-            return None  # a line cut by a kill, or another program's
-        return result if result.options == self._options else None
+        result = _parsed(line)
+        return result if result and result.options == self._options else None
 
     def _tidy(self) -> None:
         """Drop best-so-far lines of a stopped run, and those of pictures as they were before,
@@ -141,6 +145,14 @@ def journal_for(output: str, sources: Sequence[str], options: SearchOptions) -> 
     names = json.dumps([options.fingerprint(), [str(Path(s).absolute()) for s in sources]])
     name = hashlib.sha256(names.encode()).hexdigest()[:16]
     return Journal(cache_folder() / "journals" / f"{name}.jsonl", options, temporary=True)
+
+
+def _parsed(line: str) -> Result | None:
+    """The result in a line; None for one cut by a kill, or another program's."""
+    try:
+        return Result.from_json(line)
+    except (ValueError, TypeError):
+        return None
 
 
 def _is_ours(path: Path) -> bool:

@@ -52,6 +52,12 @@ def resume(
             todo.append(same[0])
     if len(todo) < len(places) and not args.quiet:
         note(f"{len(places) - len(todo)} of {len(places)} were done before.")
+    older = journal.older() & {names[n] for n in todo} if journal else set()
+    if older and not args.quiet:
+        note(
+            f"{args.output} holds results of an earlier version of pez for {len(older)} of these "
+            "inputs; they stay, and the inputs are searched again."
+        )
     bar = Bar()
     finished: set[int] = set()
     cut: set[int] = set()  # finished early, by Ctrl-C

@@ -31,9 +31,9 @@ class Method(ABC):
     usual_start: ClassVar[str] = ""  # of pez.search.init.STARTS; "" is the cheaper of two
     usual_style: ClassVar[str] = "words"  # of pez.session.styles.STYLES
 
-    # what a row costs at each step; a property where settings decide
-    forwards: ClassVar[int] = 1  # passes of the text tower, or of each of several
-    backwards: ClassVar[int] = 1  # of these, those with a gradient
+    # passes of the text tower that a row costs at each step; properties where settings decide
+    forwards: ClassVar[int] = 1  # prompts read: by default the one that is scored
+    backwards: ClassVar[int] = 0  # gradients taken
     drafts: ClassVar[int] = 0  # forward passes of the draft
 
     # what it needs beside the problem's objective, and what it gives beside ids

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from common import SMALL, ProblemMaker, jobs_for
+from common import ProblemMaker, jobs_for, small_settings
 from PIL import Image
 from torch import Tensor
 
@@ -39,9 +39,9 @@ def run(
 
 def small(name: str, passes: int = PASSES) -> tuple[Method, Budget]:
     """A method with cheap steps, and as many steps as the passes pay for."""
-    method = make_method(name, **SMALL)
+    method = make_method(name, **small_settings(name))
     steps = passes // (method.forwards + method.backwards)
-    return make_method(name, **SMALL, steps=steps), Budget(steps)
+    return make_method(name, steps=steps, **small_settings(name)), Budget(steps)
 
 
 def total(problem: Problem, name: str) -> float:
