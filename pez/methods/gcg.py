@@ -83,6 +83,11 @@ class Gcg(Method):
         return 1 + self.candidates
 
     @property
+    def draft_model(self) -> str:
+        """The draft, where one is set."""
+        return self.draft
+
+    @property
     def drafts(self) -> int:
         """Forward passes of the draft: one for each candidate."""
         return self.candidates if self.draft else 0

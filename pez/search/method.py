@@ -38,7 +38,7 @@ class Method(ABC):
 
     # what it needs beside the problem's objective, and what it gives beside ids
     reads_language: ClassVar[bool] = False  # it calls ``problem.next_words`` or ``problem.nll``
-    draft: ClassVar[str] = ""  # the model behind ``problem.draft``; a setting of those that use it
+    draft_model: ClassVar[str] = ""  # what reads ``problem.draft``; "" needs no draft
     finds_embeddings: ClassVar[bool] = False  # :meth:`extra` tells embeddings, which are no words
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

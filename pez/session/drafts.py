@@ -78,7 +78,7 @@ class Drafted:
 
 def draft_name(options: SearchOptions) -> str:
     """The draft that the method's settings name, or nothing. PezError where none can serve."""
-    name = open_method(options).draft
+    name = open_method(options).draft_model
     if name and options.objective != "match":
         raise PezError(
             f"--set draft needs --objective match, as {name} reads no noisy pictures; leave one "

@@ -141,7 +141,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_toy_method_is_told_apart_by_its_defaults() -> None:
     method = Toy()
     assert (method.name, method.usual_steps, method.usual_style) == ("toy", 500, "words")
-    assert (method.forwards, method.backwards, method.drafts, method.draft) == (1, 0, 0, "")
+    assert (method.forwards, method.backwards, method.drafts, method.draft_model) == (1, 0, 0, "")
     assert not method.reads_language and not method.finds_embeddings and method.extra({}) == {}
     with pytest.raises(TypeError, match="step"):
         type("Lame", (Method,), {"start": Toy.start})()
