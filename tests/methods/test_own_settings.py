@@ -90,6 +90,11 @@ def test_what_is_not_given_is_what_pez_methods_lists(name: str) -> None:
     assert method == own(**steps)
 
 
+def test_ph2p_steps_as_pez_does() -> None:
+    own, paper = defaults(method_class("ph2p")), defaults(method_class("pez"))
+    assert own == paper | {"delay": 4}
+
+
 # ---- what is recorded
 
 
