@@ -28,7 +28,7 @@ class Method(ABC):
 
     # where the user says nothing
     usual_steps: ClassVar[int] = 500
-    usual_start: ClassVar[str] = ""  # of pez.search.init.STARTS; "" is the cheaper of two
+    usual_start: ClassVar[str] = ""  # of STARTS; "" is pursuit where that is cheap, else random
     usual_style: ClassVar[str] = "words"  # of pez.session.styles.STYLES
 
     # passes of the text tower that a row costs at each step; properties where settings decide
