@@ -24,7 +24,7 @@ from pez.evaluation.plan_file import read_plan
 from pez.evaluation.sizing import placeholders
 from pez.evaluation.tasks import subjects
 from pez.evaluation.units import Node, Way
-from pez.session.session import open_method
+from pez.methods import open_method
 
 SPEED = 10e12  # operations a second
 WORDS, LONG = 34_277, 40

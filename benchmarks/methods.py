@@ -37,13 +37,14 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import curves, plot, quality  # noqa: E402
 from pez.api import image_items  # noqa: E402
+from pez.methods import open_method, record_of  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
 from pez.result import Result  # noqa: E402
-from pez.search.method import Method, draft_forwards  # noqa: E402
+from pez.search.method import Method  # noqa: E402
 from pez.session.drafts import with_draft  # noqa: E402
 from pez.session.runs import run  # noqa: E402
-from pez.session.session import Watch, open_method  # noqa: E402
+from pez.session.session import Watch  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
 
 def step_cost(method: Method, models: int) -> int:
     """Passes of a row and step through so many models at once, and through a draft."""
-    return models * (method.forwards + method.backwards) + draft_forwards(method)
+    return models * (method.forwards + method.backwards) + method.drafts
 
 
 def best_steps(
@@ -161,7 +162,7 @@ class Task:
 
     def key(self, truth: dict[str, list[float]]) -> str:
         """What decides the rows; other weights give true captions other scores."""
-        way = [self.way.label, self.way.models, self.way.options.record()]
+        way = [self.way.label, self.way.models, record_of(self.way.options)]
         return json.dumps([*way, self.seed, self.budgets, truth])
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pez.errors import PezError
 from pez.images import expand_sources, pixels_key, read_image
+from pez.methods import open_method
 from pez.methods.settings import as_texts
 from pez.models import Reader
 from pez.models.language import LanguageModel
@@ -24,7 +25,7 @@ from pez.search.vocabulary import unit_rows
 from pez.session.drafts import encode_images, encode_texts, with_draft
 from pez.session.language import open_language
 from pez.session.runs import run
-from pez.session.session import Item, Watch, open_method, open_reader, reader_vocabulary
+from pez.session.session import Item, Watch, open_reader, reader_vocabulary
 from pez.sources import Part, joined_key, mix_key, mix_parts, text_key
 
 Source = str | Path | Image.Image

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from os.path import expanduser, isfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +14,21 @@ from typing import Any, ClassVar
 from pez.errors import PezError
 
 MOST = 10**9  # of any count: what a tensor of indices can hold
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+# settings of methods that have a flag of their own; not given, None, leaves a method its own value
+SETTINGS = ("lr", "weight_decay", "schedule", "batch_size")
+_KINDS = {
+    tuple: "a list of texts",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "True or False",
+}
 
 
-def _option(default: Any, text: str, flag: str = "", metavar: str = "") -> Any:
-    meta = {"help": text, "flag": flag, "metavar": metavar}
+def _option(
+    default: Any, text: str, flag: str = "", metavar: str = "", kind: type | None = None
+) -> Any:
+    meta = {"help": text, "flag": flag, "metavar": metavar, "kind": kind or type(default)}
     if isinstance(default, tuple):
         return field(default_factory=lambda: default, metadata=meta)
     return field(default=default, metadata=meta)
@@ -64,13 +75,25 @@ class SearchOptions:
     restarts: int = _option(
         1, "searches of one target from different starts; the best is kept", metavar="N"
     )
-    lr: float = _option(0.1, "learning rate", metavar="X")
-    weight_decay: float = _option(0.1, "weight decay", metavar="X")
-    schedule: str = _option(
-        "constant", "learning rate over the steps: constant, cosine, linear", metavar="NAME"
+    lr: float | None = _option(
+        None, "learning rate, of methods that have one (see pez methods)", "", "X", float
     )
-    batch_size: int = _option(
-        0, "targets seen at each step when there are several; 0 is all", metavar="N"
+    weight_decay: float | None = _option(
+        None, "weight decay, of methods that have one (see pez methods)", "", "X", float
+    )
+    schedule: str | None = _option(
+        None,
+        "learning rate over the steps, of methods that have schedules (see pez methods): "
+        "constant, cosine, linear",
+        metavar="NAME",
+        kind=str,
+    )
+    batch_size: int | None = _option(
+        None,
+        "targets seen at each step when there are several, of methods that can choose (see pez "
+        "methods); 0 is all",
+        metavar="N",
+        kind=int,
     )
     vocabulary: str = _option(
         "auto",
@@ -118,24 +141,31 @@ class SearchOptions:
     def __post_init__(self) -> None:
         """Raise PezError for values of another kind and numbers that make no sense."""
         for option in fields(self):
-            _check_kind(option.name, getattr(self, option.name), option.default)
+            value = getattr(self, option.name)
+            if value is not None or option.default is not None:
+                _check_kind(option.name, value, option.metadata["kind"])
         least = {"restarts": 1}
-        for name in ("length", "steps", "restarts", "batch_size", "patience", "rows", "seed"):
+        for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
             if value < low or (value > MOST and name != "seed"):
                 bound = f"{low} or more" if value < low else f"{MOST} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
-        for name in ("lr", "weight_decay", "fluency", "seconds"):
-            if not 0 <= getattr(self, name) < math.inf:
-                told = f"0 or more, and finite, not {getattr(self, name)}"
-                raise PezError(f"{_flag(name)} must be {told}.")
+        check_numbers({"fluency": self.fluency, "seconds": self.seconds} | self.given)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those of :data:`SETTINGS` that were given, for the method."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in values.items() if value is not None}
 
     def record(self) -> dict[str, Any]:
         """Those options that decide the outcome, as plain JSON values, and what is in the
-        word lists that they name.
+        word lists that they name. What is not given of :data:`SETTINGS` is left out; what a method
+        does then is told by :func:`pez.methods.record_of`.
         """
-        skip = {"rows", "device", "history"}
+        skip = {"rows", "device", "history", *SETTINGS}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        out |= self.given
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
         digests = {path: _digest(path) for path in (self.vocabulary, *self.ban, *named)}
         if lists := {path: digest for path, digest in digests.items() if digest}:
@@ -194,6 +224,16 @@ class MixOptions(SearchOptions):
     )
 
 
+def check_numbers(values: Mapping[str, Any]) -> None:
+    """PezError for a number among options by name that is below 0, or not finite."""
+    for name, value in values.items():
+        if isinstance(value, int) and value > MOST:
+            raise PezError(f"{_flag(name)} must be {MOST} at most, not {value}.")
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            finite = ", and finite" if isinstance(value, float) else ""
+            raise PezError(f"{_flag(name)} must be 0 or more{finite}, not {value}.")
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -207,13 +247,8 @@ def _digest(path: str) -> str:
         return ""
 
 
-def _check_kind(name: str, value: Any, default: Any) -> None:
-    """PezError unless ``value`` is of its default's kind: Python callers may pass anything."""
-    if default is MISSING:
-        if not isinstance(value, tuple):
-            raise PezError(f"{_flag(name)} must be a list of texts, not {value!r}.")
-        return
-    kind = type(default)
+def _check_kind(name: str, value: Any, kind: type) -> None:
+    """PezError unless ``value`` is of its option's kind: Python callers may pass anything."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if type(value) is not kind and not (kind is float and whole):
         raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")

@@ -15,7 +15,8 @@ class Result:
     whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
     those of the winning row, ``passes`` counts text-tower passes of all its restarts, with those
     before the first step (words or a bank rated), once, though a batch shares them too; forward
-    passes of a method's draft stand apart, as ``draft``.
+    passes of a method's draft stand apart, as ``draft``. ``options`` are those of the search, with
+    the method's settings in force under ``settings``.
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for

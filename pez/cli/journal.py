@@ -14,6 +14,7 @@ from typing import IO
 
 from pez.errors import PezError
 from pez.files import cache_folder
+from pez.methods import record_of
 from pez.options import SearchOptions
 from pez.result import Result
 
@@ -34,23 +35,29 @@ class Journal:
         temporary: bool = False,
     ) -> None:
         self.path, self.temporary = path, temporary
-        self.older: dict[str, Result] = {}  # by their targets, those found with other weights
+        self.older: dict[str, Result] = {}  # by their targets, those that may be of other weights
         self._weights = cache(weights)
-        self._history, self._options = options.history, options.record()
+        self._history, self._options = options.history, record_of(options)
         self._new = not os.path.lexists(path)
         self._file = self._open()
         self.kept = self._file is not None  # whether a later run will find what is added
 
     def done(self) -> dict[str, Result]:
         """Finished results by their targets, those of these options and weights; ``older`` has
-        those that lack nothing but these weights.
+        those that lack nothing but these weights, and those of an earlier version of pez, which
+        did not record the settings in force, so that nobody can tell.
         """
         found: dict[str, Result] = {}
-        for result in map(self._read, self._lines()):
-            if result and not result.interrupted and (result.history or not self._history):
-                history = result.history if self._history else None
-                kept = found if self._same_weights(result) else self.older
-                kept["\n".join(result.targets)] = replace(result, history=history)
+        for line in self._lines():
+            result = _parsed(line)
+            if result is None or result.interrupted or (self._history and not result.history):
+                continue
+            ours = result.options == self._options
+            if not ours and "settings" in result.options:
+                continue
+            history = result.history if self._history else None
+            kept = found if ours and self._same_weights(result) else self.older
+            kept["\n".join(result.targets)] = replace(result, history=history)
         return found
 
     def add(self, result: Result) -> None:
@@ -114,11 +121,8 @@ class Journal:
 
     def _read(self, line: str) -> Result | None:
         """The result in a line, if it is one of these options."""
-        try:
-            result = Result.from_json(line)
-        except (ValueError, TypeError):
-            return None  # a line cut by a kill, or another program's
-        return result if result.options == self._options else None
+        result = _parsed(line)
+        return result if result and result.options == self._options else None
 
     def _same_weights(self, result: Result) -> bool:
         """Whether a result was found with the weights of now. Those that cannot be known without
@@ -167,6 +171,14 @@ def journal_for(
     name = hashlib.sha256(names.encode()).hexdigest()[:16]
     path = cache_folder() / "journals" / f"{name}.jsonl"
     return Journal(path, options, weights, temporary=True)
+
+
+def _parsed(line: str) -> Result | None:
+    """The result in a line; None for one cut by a kill, or another program's."""
+    try:
+        return Result.from_json(line)
+    except (ValueError, TypeError):
+        return None
 
 
 def _is_ours(path: Path) -> bool:

@@ -139,11 +139,11 @@ def _add_options(
         elif default is False:
             group.add_argument(flag, dest=field.name, action="store_true", help=text)
         else:
-            shown = f"{text} ({default})" if default not in ("", 0, 0.0) else text
+            shown = f"{text} ({default})" if default not in (None, "", 0, 0.0) else text
             group.add_argument(
                 flag,
                 dest=field.name,
-                type=length if field.name == "length" else type(default),
+                type=length if field.name == "length" else field.metadata["kind"],
                 default=default,
                 metavar=metavar,
                 help=shown,

@@ -112,8 +112,8 @@ def _unchanged(result: Result, key: Callable[[int], str | None], n: int) -> bool
 
 def _older(results: Sequence[Result], places: int) -> str:
     """Why results that are there are not given."""
-    told = all(result.weights is not None for result in results)
-    why = "with other weights" if told else "before results told the weights of their model"
+    told = all(result.weights is not None and "settings" in result.options for result in results)
+    why = "with other weights" if told else "by an earlier version of pez"
     what = f"{len(results)} of {places} were found {why}"
     return f"{what}; they are searched again, the older results stay in the file."
 
@@ -141,7 +141,7 @@ class Embeddings:
             return
         from pez.methods import method_class
 
-        if not hasattr(method_class(method), "extra"):
+        if not method_class(method).finds_embeddings:
             raise PezError(
                 f"--output-embeddings: {method} finds words, no embeddings; add --method soft."
             )

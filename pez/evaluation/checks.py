@@ -24,7 +24,7 @@ _OF_TASK |= {"sources": "mix", "weights": "mix"}
 def check(plan: Plan) -> None:
     """PezError for a plan that cannot be followed."""
     from pez.datasets import DATASETS
-    from pez.methods import METHODS
+    from pez.methods import METHODS, open_method
 
     for data in plan.data:
         if data.dataset or not data.manifest:
@@ -39,7 +39,7 @@ def check(plan: Plan) -> None:
     for method in plan.methods:
         known_name(method.name, METHODS, "methods.name")
         for size in plan.sizes(method):
-            method_options(method, ("",), size, 0, plan.dtype, plan.task.name)
+            open_method(method_options(method, ("",), size, 0, plan.dtype, plan.task.name))
     for generator in plan.generators:
         painter_options(generator)
         if generator.image_seeds and generator.pictures not in (1, len(generator.image_seeds)):

@@ -20,6 +20,7 @@ from pez.evaluation.units import (
     noise_seed,
     picture_only,
 )
+from pez.methods import record_of
 
 if TYPE_CHECKING:
     from pez.evaluation.units import Original
@@ -83,7 +84,7 @@ def _searches(
             for seed in plan.seeds:
                 size = (length, ratio)
                 options = method_options(method, model, size, seed, plan.dtype, task)
-                own = (method.label, "search", model, length, seed, options, options.record())
+                own = (method.label, "search", model, length, seed, options, record_of(options))
                 ways.append(Way(*own, ratio))
     return ways
 

@@ -61,7 +61,7 @@ def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
         if result.history:
             out["history"] = [round(step["score"], 4) for step in result.history]
         files: dict[str, bytes] = {}
-        soft = getattr(result, "embeddings", None)
+        soft = result.embeddings
         if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
             out |= {"soft": True, "search_score": round(result.soft_score, 6)}
             out |= {"tokens": len(soft[0]), "real_words": None}

@@ -79,7 +79,7 @@ class GenerateOptions:
     def __post_init__(self) -> None:
         """Raise PezError for values of another kind and numbers that make no sense."""
         for option in fields(self):
-            _check_kind(option.name, getattr(self, option.name), option.default)
+            _check_kind(option.name, getattr(self, option.name), option.metadata["kind"])
         least = {"count": 1}
         for name in ("count", "steps", "width", "height", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)

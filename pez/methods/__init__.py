@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from pez.errors import PezError
-from pez.methods.settings import read_settings
+from pez.methods.settings import defaults, in_force, read_settings
+from pez.options import SETTINGS, SearchOptions, check_numbers
 from pez.search.method import Method
 
 METHODS = {
@@ -62,10 +62,8 @@ METHODS = {
 }
 
 
-def method_class(name: str) -> Any:
-    """The dataclass of the method ``name``, its fields the method's options. PezError if
-    unknown.
-    """
+def method_class(name: str) -> type[Method]:
+    """The class of the method ``name``, its fields the method's settings. PezError if unknown."""
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, 3, 0.2) or list(METHODS)
         raise PezError(f"unknown method {name!r}; there are {', '.join(near)} (see pez methods).")
@@ -73,11 +71,56 @@ def method_class(name: str) -> Any:
     return getattr(import_module(module), symbol)
 
 
-def make_method(name: str, settings: Sequence[str] = (), **options: Any) -> Method:
-    """The method ``name`` with those of ``options`` that it has, and with ``settings``, texts
-    ``name=value`` that win over them. PezError if the method or a setting is unknown.
+def make_method(name: str, settings: Sequence[str] = (), steps: int = 0, **given: Any) -> Method:
+    """The method ``name`` with the settings ``given``, and with ``settings``, texts
+    ``name=value`` that win over them. ``steps`` are those of the search: a method with a setting
+    of that name gets them.
+
+    Raises PezError if the method is unknown, and for a setting that it does not read, with the
+    methods that do.
     """
     method = method_class(name)
-    own = {f.name for f in fields(method)}
-    shared = {k: v for k, v in options.items() if k in own}
-    return method(**shared | read_settings(method, settings))
+    known = defaults(method)
+    for setting in given:
+        if setting not in known:
+            others = _listed(methods_with(setting), "or")
+            other = f"use {others}" if others else "see pez methods"
+            raise PezError(f"the method {name} does not read {setting}; leave it out, or {other}.")
+    values = {"steps": steps} if steps and "steps" in known else {}
+    values |= given | read_settings(method, settings, _elsewhere)
+    check_numbers({setting: values[setting] for setting in SETTINGS if setting in values})
+    return method(**values)
+
+
+def methods_with(setting: str) -> list[str]:
+    """The methods that read a setting."""
+    return [name for name in METHODS if setting in defaults(method_class(name))]
+
+
+def open_method(options: SearchOptions) -> Method:
+    """The method of ``options`` with its settings. PezError as of :func:`make_method`."""
+    return make_method(options.method, options.set, steps_of(options), **options.given)
+
+
+def steps_of(options: SearchOptions) -> int:
+    """The steps of one search: those asked for, else the method's own number."""
+    return options.steps or method_class(options.method).usual_steps
+
+
+def record_of(options: SearchOptions) -> dict[str, Any]:
+    """What decides the outcome of a search, as plain JSON values: the options, and under
+    ``settings`` those of the method in force, given or its own.
+    """
+    asked = {k: v for k, v in options.record().items() if k not in SETTINGS}
+    return asked | {"settings": in_force(open_method(options))}
+
+
+def _elsewhere(setting: str) -> str:
+    """The methods that have a setting, as the end of a sentence."""
+    names = methods_with(setting)
+    return f", but {_listed(names, 'and')} {'has' if len(names) == 1 else 'have'} it" * bool(names)
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    """``a, b and c``."""
+    return f" {word} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

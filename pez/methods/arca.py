@@ -31,12 +31,13 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Arca:
+class Arca(Method):
     """The paper averages and judges 32 words at each step."""
 
     name: ClassVar[str] = "arca"
@@ -46,7 +47,7 @@ class Arca:
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
-        check_counts(self, "candidates", "average")
+        check_counts(candidates=self.candidates, average=self.average)
 
     @property
     def forwards(self) -> int:

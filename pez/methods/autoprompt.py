@@ -26,12 +26,13 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class AutoPrompt:
+class AutoPrompt(Method):
     """The paper tries 10 and 100 candidates."""
 
     name: ClassVar[str] = "autoprompt"
@@ -41,7 +42,7 @@ class AutoPrompt:
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
-        check_counts(self, "candidates")
+        check_counts(candidates=self.candidates)
 
     @property
     def forwards(self) -> int:

@@ -19,18 +19,18 @@ from pez.search.rows import Rows
 NUMBERS = 1 << 26  # of slopes in memory at once: a quarter of a gigabyte
 
 
-def check_counts(method: object, *names: str, least: int = 1) -> None:
-    """PezError unless the options ``names`` of a method are ``least`` or more."""
-    for name in names:
-        if getattr(method, name) < least:
-            raise PezError(f"--set {name} must be {least} or more, not {getattr(method, name)}.")
+def check_counts(least: int = 1, /, **counts: int) -> None:
+    """PezError unless the settings of a method, by name, are ``least`` or more."""
+    for name, count in counts.items():
+        if count < least:
+            raise PezError(f"--set {name} must be {least} or more, not {count}.")
 
 
-def check_shares(method: object, *names: str) -> None:
-    """PezError unless the options ``names`` of a method lie between 0 and 1."""
-    for name in names:
-        if not 0 <= getattr(method, name) <= 1:
-            raise PezError(f"--set {name} must lie between 0 and 1, not {getattr(method, name)}.")
+def check_shares(**shares: float) -> None:
+    """PezError unless the settings of a method, by name, lie between 0 and 1."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise PezError(f"--set {name} must lie between 0 and 1, not {share}.")
 
 
 def allowed_start(problem: Problem, rows: Rows) -> Tensor:

@@ -23,12 +23,13 @@ from pez.methods.candidates import (
     draw_words,
     judge_all,
 )
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Evolve:
+class Evolve(Method):
     """A step judges one generation."""
 
     name: ClassVar[str] = "evolve"
@@ -40,9 +41,9 @@ class Evolve:
     elite: int = 2  # best prompts that live on, with no new cost
 
     def __post_init__(self) -> None:
-        check_counts(self, "population", "tournament")
-        check_shares(self, "mutation")
-        check_counts(self, "elite", least=0)
+        check_counts(population=self.population, tournament=self.tournament)
+        check_shares(mutation=self.mutation)
+        check_counts(0, elite=self.elite)
 
     @property
     def forwards(self) -> int:

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import draw_targets
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class FluentPrompt:
+class FluentPrompt(Method):
     """With z_i ~ N(0, I) the paper's step is
 
-        e_{i+1} = Proj_E(e_i - rate * grad energy(e_i) + sqrt(2 * rate * beta_i) * z_i),
+        e_{i+1} = Proj_E(e_i - lr * grad energy(e_i) + sqrt(2 * lr * beta_i) * z_i),
 
     from one prompt of the vocabulary to the next: unlike PEZ nothing of a step that the
     projection undoes is kept. The energy is the objective's loss; the paper's, task and
@@ -40,7 +41,7 @@ class FluentPrompt:
     forwards = 1
     backwards = 1
 
-    rate: float = 3.0
+    lr: float = 3.0
     noise: float = 1.0
     last_noise: float = 1e-4
     steps: int = 1000  # over which the noise falls
@@ -68,8 +69,8 @@ class FluentPrompt:
         loss, score = problem.judge(projected, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), projected)
         unit = gradient / gradient.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-20)
-        move = (2 * self.rate * self.beta(state["age"])).sqrt() * rows.normal(*unit.shape[1:])
-        point = projected.detach() + vocabulary.scale * (move - self.rate * unit)
+        move = (2 * self.lr * self.beta(state["age"])).sqrt() * rows.normal(*unit.shape[1:])
+        point = projected.detach() + vocabulary.scale * (move - self.lr * unit)
         return ids, score.detach(), {"point": point, "age": state["age"] + 1}
 
     def beta(self, age: Tensor) -> Tensor:

@@ -15,12 +15,13 @@ from torch import Tensor
 from pez.methods import adam
 from pez.methods.candidates import draw_targets
 from pez.methods.simplex import mix, one_hot, start_places
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Gbda:
+class Gbda(Method):
     """Each free place i has logits Theta_i over the allowed words; a prompt is drawn from
     P_Theta place by place, z_i ~ Categorical(softmax(Theta_i)). The aim
 
@@ -41,7 +42,7 @@ class Gbda:
     forwards = 2  # the relaxed sample and the drawn prompt
     backwards = 1
 
-    rate: float = 0.3  # Adam's, of the logits
+    lr: float = 0.3  # Adam's, of the logits
     temperature: float = 1.0
     confidence: float = 3.0  # logit of the start's words where the others have 0
     batch_size: int = 0  # targets seen at each step; 0 means all of them
@@ -67,7 +68,7 @@ class Gbda:
             ids = vocabulary.ids[noisy.argmax(-1)]
             _, score = problem.judge(vocabulary.embed(ids).float(), rows.item)
             move, moments = adam.direction(state, gradient)
-            return ids, score, {"logits": logits.detach() - self.rate * move, **moments}
+            return ids, score, {"logits": logits.detach() - self.lr * move, **moments}
 
 
 def gumbel(rows: Rows, *shape: int) -> Tensor:

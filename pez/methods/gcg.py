@@ -41,12 +41,13 @@ from pez.methods.candidates import (
     steepest,
 )
 from pez.methods.probe import judge_probed, set_sizes
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Gcg:
+class Gcg(Method):
     """The paper draws 512 candidates among the 256 steepest words of each place. With fewer a
     step costs less, and more of them can be made.
     """
@@ -64,11 +65,13 @@ class Gcg:
     reduction: int = 8  # with a draft: at most one in so many is in the filtered set (R)
 
     def __post_init__(self) -> None:
-        check_counts(self, "candidates", "topk", "probe", "reduction")
-        check_shares(self, "momentum")
+        check_counts(
+            candidates=self.candidates, topk=self.topk, probe=self.probe, reduction=self.reduction
+        )
+        check_shares(momentum=self.momentum)
         if self.momentum == 1:
             raise PezError("--set momentum must be below 1, or no gradient ever counts.")
-        check_counts(self, "buffer", least=0)
+        check_counts(0, buffer=self.buffer)
 
     @property
     def forwards(self) -> int:
@@ -78,6 +81,11 @@ class Gcg:
         if self.draft:
             return 1 + sum(set_sizes(self.candidates, self.probe, self.reduction))
         return 1 + self.candidates
+
+    @property
+    def draft_model(self) -> str:
+        """The draft, where one is set."""
+        return self.draft
 
     @property
     def drafts(self) -> int:

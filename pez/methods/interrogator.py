@@ -15,12 +15,13 @@ from torch import Tensor
 
 from pez.methods.candidates import allowed_start, check_counts, judge_all
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Interrogator:
+class Interrogator(Method):
     """The prompt begins as ``--init``'s text (a captioner's, or your own) or empty. At the
     next free place all phrases are tried, ``candidates`` of them a step, and the best one is
     appended, until every place is taken; places not reached yet repeat what stands so far, so
@@ -40,7 +41,7 @@ class Interrogator:
     top: int = 1024  # phrases tried at a place, the best by themselves
 
     def __post_init__(self) -> None:
-        check_counts(self, "candidates", "top")
+        check_counts(candidates=self.candidates, top=self.top)
 
     @property
     def forwards(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import draw_targets
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
@@ -22,7 +23,7 @@ SCHEDULES = ("constant", "cosine", "linear")
 
 
 @dataclass(frozen=True)
-class Pez:
+class Pez(Method):
     """The paper's settings are the defaults: AdamW at 0.1 with weight decay 0.1."""
 
     name: ClassVar[str] = "pez"

@@ -21,15 +21,16 @@ from pez.methods.simplex import (
     simplex_projection,
     start_places,
 )
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Pgd:
+class Pgd(Method):
     """Algorithm 1: X~_0 is the one-hot start, rows of weights over the allowed words. Then
 
-        X~_{t+1} = Pi_entropy(Pi_simplex(X~_t - rate * G_t)),
+        X~_{t+1} = Pi_entropy(Pi_simplex(X~_t - lr * G_t)),
 
     where G_t is the running mean of the gradients of the loss at the mixtures X~_t E, its
     largest entry in a prompt brought to one, and the projections are Algorithms 2 and 3
@@ -44,7 +45,7 @@ class Pgd:
     forwards = 2  # the relaxed prompt and the one tried
     backwards = 1
 
-    rate: float = 1.0
+    lr: float = 1.0
     momentum: float = 0.9
     entropy: float = 0.4  # the largest Gini index of a place; 1 leaves it free
     batch_size: int = 0  # targets seen at each step; 0 means all of them
@@ -74,6 +75,6 @@ class Pgd:
             _, score = problem.judge(vocabulary.embed(ids).float(), rows.item)
             mean = state["mean"].lerp(gradient, 1 - self.momentum)
             move = mean / mean.abs().amax((1, 2), keepdim=True).clamp(min=1e-20)
-            moved = simplex_projection(weights - self.rate * move)
+            moved = simplex_projection(weights - self.lr * move)
             weights = entropy_projection(moved, self.entropy)
             return ids, score, {"weights": weights, "mean": mean}

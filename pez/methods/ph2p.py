@@ -12,10 +12,10 @@ The loss is meant to be that of ``--objective denoise``, at late timesteps; with
 is the same.
 
 What differs from the paper: it steps by L-BFGS (20 inner iterations, rate 0.8 in the authors'
-program), each row of a batch by itself; here the steps are Adam's, those of PEZ, so that with a
-delay of 1 it is PEZ without weight decay. The paper keeps the prompt
-whose regenerated picture a CLIP finds most like the target; here the one of the lowest loss is
-kept, which needs no second model.
+program), each row of a batch by itself; here the steps are AdamW's, those of PEZ with its
+settings, so that with a delay of 1 it is PEZ. The paper keeps the prompt whose regenerated picture
+a CLIP finds most like the target; here the one of the lowest loss is kept, which needs no second
+model.
 """
 
 from __future__ import annotations
@@ -38,20 +38,19 @@ class Ph2p(Pez):
 
     name: ClassVar[str] = "ph2p"
 
-    weight_decay: float = 0.0
     delay: int = 4  # gradients between two projections
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, "delay")
+        check_counts(delay=self.delay)
 
     @property
-    def forwards(self) -> int:  # type: ignore[override]
+    def forwards(self) -> int:
         """One for each gradient; the first one's also scores the prompt."""
         return self.delay
 
     @property
-    def backwards(self) -> int:  # type: ignore[override]
+    def backwards(self) -> int:
         """One for each gradient."""
         return self.delay
 

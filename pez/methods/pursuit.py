@@ -33,12 +33,13 @@ from pez.methods.candidates import (
     slopes,
     steepest,
 )
+from pez.search.method import Method
 from pez.search.problem import ROUNDING, Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Pursuit:
+class Pursuit(Method):
     """A step costs as many passes as nine of PEZ's, of which fifty bring it where PEZ does not
     get.
     """
@@ -55,8 +56,8 @@ class Pursuit:
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
-        check_counts(self, "candidates", "topk")
-        check_counts(self, "escape", least=0)
+        check_counts(candidates=self.candidates, topk=self.topk)
+        check_counts(0, escape=self.escape)
 
     @property
     def forwards(self) -> int:

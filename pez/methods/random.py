@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, draw_words
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Method):
     """Each step draws fresh ids from the vocabulary; the engine keeps the best."""
 
     name: ClassVar[str] = "random"

@@ -1,29 +1,38 @@
-"""Options of a method by name: what it has, and values for them from texts."""
+"""Settings of a method by name: what it has, and values for them from texts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, asdict, fields
 from typing import Any
 
 from pez.errors import PezError
 from pez.options import MOST
+from pez.search.method import Method
 
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def defaults(method: Any) -> dict[str, Any]:
-    """The options of a method's class and their defaults."""
+def defaults(method: type[Method]) -> dict[str, Any]:
+    """The settings of a method's class and their defaults."""
     return {field.name: _default(field) for field in fields(method)}
 
 
-def read_settings(method: Any, settings: Sequence[str]) -> dict[str, Any]:
-    """Values of ``name=value`` texts, each of its option's kind; the last of a name counts.
+def in_force(method: Method) -> dict[str, Any]:
+    """A method's settings as plain JSON values."""
+    values = asdict(method).items()
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
 
-    Raises PezError for a text without ``=``, an option that the method's class lacks and a
-    value of another kind.
+
+def read_settings(
+    method: type[Method], settings: Sequence[str], elsewhere: Callable[[str], str] = lambda _: ""
+) -> dict[str, Any]:
+    """Values of ``name=value`` texts, each of its setting's kind; the last of a name counts.
+
+    Raises PezError for a text without ``=``, a setting that the method's class lacks, which is
+    told with what is known of it ``elsewhere``, and a value of another kind.
     """
     known, values = defaults(method), {}
     for text in settings:
@@ -33,7 +42,9 @@ def read_settings(method: Any, settings: Sequence[str]) -> dict[str, Any]:
         name = name.strip().replace("-", "_")
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "it has none"
-            raise PezError(f"the method {method.name} has no option {name!r}; {there}.")
+            raise PezError(
+                f"the method {method.name} has no option {name!r}; {there}{elsewhere(name)}."
+            )
         values[name] = _value(name, value.strip(), known[name])
     return values
 

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from pez.methods import adam
 from pez.methods.candidates import draw_targets
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 
 @dataclass(frozen=True)
-class Soft:
+class Soft(Method):
     """v* = argmin over v of the loss of the free places' embeddings v (Gal et al. 2022,
     Equation 2, with the objective's loss in place of the denoising one), by Adam from the
     start's words. Nothing is projected during the search.
@@ -32,10 +33,11 @@ class Soft:
     """
 
     name: ClassVar[str] = "soft"
+    finds_embeddings: ClassVar[bool] = True
     forwards = 2  # the embeddings and their nearest words
     backwards = 1
 
-    rate: float = 0.3  # Adam's, in root mean squares of the allowed words' embeddings
+    lr: float = 0.3  # Adam's, in root mean squares of the allowed words' embeddings
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
@@ -62,7 +64,7 @@ class Soft:
                 ids,
                 score,
                 {
-                    "point": point - self.rate * problem.vocabulary.scale * move,
+                    "point": point - self.lr * problem.vocabulary.scale * move,
                     "soft": torch.where(better[:, None, None], point, state["soft"]),
                     "soft_score": torch.where(better, reached, state["soft_score"]),
                     **moments,

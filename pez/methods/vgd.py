@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pez.methods.candidates import allowed_start, check_counts, check_shares, judge_all
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
@@ -21,7 +22,7 @@ SCALE = 100.0  # CLIP's own: what a cosine is multiplied with before it is a log
 
 
 @dataclass(frozen=True)
-class Vgd:
+class Vgd(Method):
     """A step fills one place, from the first on. The language model continues each of the
     ``beams`` prompts begun; the ``candidates`` likeliest of all are judged, and those ``beams``
     are kept that have the highest
@@ -54,8 +55,8 @@ class Vgd:
     hints: int = 1
 
     def __post_init__(self) -> None:
-        check_counts(self, "beams", "candidates", "hints")
-        check_shares(self, "hint")
+        check_counts(beams=self.beams, candidates=self.candidates, hints=self.hints)
+        check_shares(hint=self.hint)
 
     @property
     def forwards(self) -> int:

@@ -39,7 +39,7 @@ class Denoise:
     noises: int = 4  # pairs of timestep and noise for each picture
     late: tuple[float, float] = (0.5, 0.9)  # share of the timesteps, the last being pure noise
 
-    @cached_property
+    @property
     def batch(self) -> int:
         """Prompts that may be read at once: those whose noisy pictures take 4 GB."""
         bytes_a_prompt = self.reader.bytes_per_row(0) * self.noises

@@ -45,6 +45,11 @@ class Fluent:
     scale: float
 
     @property
+    def batch(self) -> int:
+        """Prompts that may be read at once: ``match``'s."""
+        return self.match.batch
+
+    @property
     def linear(self) -> bool:
         """Of ``rate``, which is ``match``'s."""
         return self.match.linear

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,8 +37,6 @@ class Match:
     over target images).
     """
 
-    batch: ClassVar[int] = 512  # prompts that may be read at once
-
     reader: Reader
     items: list[Targets]
 
@@ -53,6 +50,11 @@ class Match:
         """Features (n, t, e) and weights (n, t) of items that share one number of targets."""
         features = torch.stack([t.features for t in self.items])
         return features, torch.stack([t.normalised() for t in self.items])
+
+    @property
+    def batch(self) -> int:
+        """Prompts that may be read at once."""
+        return 512
 
     @property
     def linear(self) -> bool:

@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from pez.search.method import Method, State, extra_of
+from pez.search.method import Method, State
 from pez.search.problem import ROUNDING, Problem
 from pez.search.rows import Job, Rows
 
@@ -33,8 +33,8 @@ class Budget:
 class Found:
     """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took.
 
-    ``extra`` holds what the method tells beside ids (:func:`pez.search.method.extra_of`), on the
-    host.
+    ``extra`` holds what the method tells beside ids (:meth:`pez.search.method.Method.extra`), on
+    the host.
     """
 
     job: Job
@@ -181,7 +181,7 @@ def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.devi
         torch.zeros(b, dtype=torch.long, device=device),
         [time.monotonic()] * b,
         [[] for _ in jobs],
-        extra_of(method, state),
+        method.extra(state),
     )
 
 
@@ -202,7 +202,7 @@ def _step(
     batch.stale = torch.where(gained, 0, batch.stale + active.long())
     batch.age = batch.age + active.long()
     batch.state = state
-    for name, new in extra_of(method, state).items():
+    for name, new in method.extra(state).items():
         moved = active.view(-1, *[1] * (new.dim() - 1))
         batch.extra[name] = torch.where(moved, new, batch.extra[name])
     if keep_history:

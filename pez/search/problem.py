@@ -26,6 +26,11 @@ class Objective(Protocol):
     """
 
     @property
+    def batch(self) -> int:
+        """Prompts that may be read at once."""
+        ...
+
+    @property
     def linear(self) -> bool:
         """Whether features may be added."""
         ...

@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.methods import method_class
-from pez.methods.settings import read_settings
+from pez.methods import open_method
 from pez.models import Reader, load_model
 from pez.models.ensemble import known_to_all
 from pez.objectives.match import Match, Targets
@@ -81,7 +80,7 @@ class Drafted:
 
 def draft_name(options: SearchOptions) -> str:
     """The draft that the method's settings name, or nothing. PezError where none can serve."""
-    name = read_settings(method_class(options.method), options.set).get("draft", "")
+    name = open_method(options).draft_model
     if name and options.objective != "match":
         raise PezError(
             f"--set draft needs --objective match, as {name} reads no noisy pictures; leave one "

@@ -20,10 +20,8 @@ from pez.search.vocabulary import make_vocabulary
 
 
 def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
-    """Whether the search itself reads a language model: by ``--fluency`` or by its method, which
-    then has ``reads_language = True``.
-    """
-    return options.fluency > 0 or getattr(method, "reads_language", False)
+    """Whether the search itself reads a language model: by ``--fluency`` or by its method."""
+    return options.fluency > 0 or method.reads_language
 
 
 def language_name(
@@ -80,7 +78,7 @@ def with_language(
             parts = vocabulary.parts
             vocabulary = make_vocabulary(vocabulary.tokens, vocabulary.table, prior.ids, parts)
         return replace(problem, vocabulary=vocabulary, language=prior)
-    if hasattr(method, "extra"):
+    if method.finds_embeddings:
         raise PezError(
             f"--fluency has no meaning for --method {method.name}, which searches embeddings "
             "that are no words; leave one away."

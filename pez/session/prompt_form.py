@@ -9,7 +9,6 @@ from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
-from pez.search.method import usual
 from pez.search.template import Template, check_length, freeze, parse_template
 from pez.session.styles import style_template, usual_style
 
@@ -49,7 +48,7 @@ def _form(options: SearchOptions, length: int) -> str:
         if options.style:
             raise PezError("--style and --template are both given; leave one away.")
         return options.template
-    own = usual_style(usual(method_class(options.method), "style"), length)
+    own = usual_style(method_class(options.method).usual_style, length)
     return style_template(options.style or own, length)
 
 

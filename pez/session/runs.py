@@ -14,7 +14,6 @@ from pez.models.language import LanguageModel
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.search.method import usual
 from pez.session.drafts import encode_texts
 from pez.session.prompt_form import starting_point
 from pez.session.session import Item, Watch, search_items
@@ -78,7 +77,7 @@ def _sweep(
     """
     best: list[Result | None] = [None] * len(items)
     if options.template.strip() == "{}":  # of one style throughout
-        own = usual(method_class(options.method), "style")
+        own = method_class(options.method).usual_style
         options = replace(options, style=options.style or own)
     going = list(range(len(items)))
     form, _ = starting_point(reader, options, LENGTHS[0])

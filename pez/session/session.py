@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from pez.errors import PezError
-from pez.methods import make_method, method_class
+from pez.methods import method_class, open_method, record_of, steps_of
 from pez.models import Reader, load_model
 from pez.models.devices import available_memory
 from pez.models.generators import DEFAULT, misread, models_for
@@ -24,7 +24,7 @@ from pez.result import Result
 from pez.search.engine import Budget, Found, Progress, Stop, search
 from pez.search.english import Note
 from pez.search.init import RATED
-from pez.search.method import Method, draft_forwards, start_forwards, usual
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Job
 from pez.search.template import Template
@@ -93,18 +93,6 @@ def _open_denoiser(options: SearchOptions) -> Reader:
     return load_denoiser(options.generator, options.device, options.dtype)
 
 
-def open_method(options: SearchOptions) -> Method:
-    """The method of ``options`` with its settings."""
-    names = ("lr", "weight_decay", "schedule", "batch_size")
-    given = {n: getattr(options, n) for n in names}
-    return make_method(options.method, options.set, **given, steps=steps_of(options))
-
-
-def steps_of(options: SearchOptions) -> int:
-    """The steps of one search: those asked for, else the method's own number."""
-    return options.steps or usual(method_class(options.method), "steps")
-
-
 def reader_vocabulary(
     reader: Reader, options: SearchOptions, note: Note | None = None
 ) -> Vocabulary:
@@ -142,7 +130,7 @@ def search_items(
     method = open_method(options)
     if init == "auto":
         words = len(vocabulary.ids)
-        init = usual(method, "start") or _start(words, template.length, steps_of(options))
+        init = method.usual_start or _start(words, template.length, steps_of(options))
         init = init if objective.linear else "random"  # there each word is dear for each item
     language = language or open_language(reader, options, method)
     problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
@@ -229,7 +217,6 @@ def _result(
     prompt, best = prompts[place], all_found[place]
     steps = sum(f.steps for f in all_found)
     reached, soft = _softest(all_found)
-    drafts = draft_forwards(method)
     return Result(
         prompt=prompt,
         ids=reader.tokens.encode(prompt)[: reader.limit],
@@ -242,11 +229,11 @@ def _result(
         seed=options.seed,
         key=item.key,
         passes={
-            "forward": start_forwards(method, problem) + steps * method.forwards,
+            "forward": method.start_forwards(problem) + steps * method.forwards,
             "backward": steps * method.backwards,
-            **({"draft": steps * drafts} if drafts else {}),
+            **({"draft": steps * method.drafts} if method.drafts else {}),
         },
-        options=options.record(),
+        options=record_of(options),
         weights=reader.weights | (language.weights if language else {}),
         history=best.history if options.history else None,
         interrupted=interrupted,

@@ -7,12 +7,14 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from pez.methods import method_class
+from pez.methods.settings import defaults
 from pez.search.problem import Problem
 from pez.search.rows import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# options that make a step of any method cheap; a method takes those that it has
+# settings that make a step of any method cheap
 SMALL: dict[str, Any] = {"candidates": 8, "topk": 16, "average": 2, "population": 8}
 
 # three pictures, pez for three steps, no drawing
@@ -43,6 +45,11 @@ def drawn(seed: int) -> Image.Image:
         colour = tuple(dice.randrange(256) for _ in range(3))
         pen.ellipse((x, y, x + dice.randrange(10, 40), y + dice.randrange(10, 40)), fill=colour)
     return picture
+
+
+def small_settings(name: str, **more: Any) -> dict[str, Any]:
+    """Those of ``SMALL`` and of ``more`` that the method ``name`` has."""
+    return {k: v for k, v in (SMALL | more).items() if k in defaults(method_class(name))}
 
 
 def jobs_for(count: int, restarts: int = 1, seed: int = 0) -> list[Job]:

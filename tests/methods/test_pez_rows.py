@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from common import SMALL, ProblemMaker, jobs_for
+from common import ProblemMaker, jobs_for, small_settings
 from pez_runs import CPU, path_of, run, scores_of
 from torch import Tensor
 
@@ -22,7 +22,7 @@ def test_a_batch_of_rows_equals_each_row_alone(
 ) -> None:
     groups = [looks[n : n + 3] for n in range(3)]
     problem = make_problem(mini, groups, template="a photo of {} and {}", init=init)
-    method = make_method(name, batch_size=2, steps=15, **SMALL)
+    method = make_method(name, steps=15, **small_settings(name, batch_size=2))
     jobs = jobs_for(3, restarts=2)
     together = run(problem, method, jobs, 10)  # rounding parts longer paths
     for job, row in zip(jobs, together, strict=True):

@@ -29,7 +29,7 @@ from pez.models import Reader
 from pez.objectives.match import Match, Targets
 from pez.options import InvertOptions
 from pez.search.engine import Budget, Found, search
-from pez.search.method import Method, draft_forwards
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 from pez.search.tokens import Tokens
@@ -205,7 +205,7 @@ def test_it_tells_what_a_step_costs_both_models(method: Gcg, drafted: Problem) -
     for _ in range(3):
         _, _, state = method.step(whole, rows, state)
     assert sum(forwards) == 3 * 3 * method.forwards < 3 * 3 * (1 + method.candidates)
-    assert sum(drafts) == 3 * 3 * draft_forwards(method) == 3 * 3 * method.candidates
+    assert sum(drafts) == 3 * 3 * method.drafts == 3 * 3 * method.candidates
 
 
 def test_a_result_counts_the_drafts_passes_apart(mini: Reader, pictures: list[Image.Image]) -> None:

@@ -111,7 +111,7 @@ def test_pgd_without_a_learning_rate_stays(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1]])
-    (found,) = run(problem, Pgd(rate=0.0), 4)
+    (found,) = run(problem, Pgd(lr=0.0), 4)
     start = problem.start_ids(Rows(jobs_for(1), CPU))[0].tolist()
     assert [step["ids"] for step in found.history] == [start] * 4
     (moved,) = run(problem, Pgd(), 4)
@@ -122,7 +122,7 @@ def test_pgd_without_an_entropy_bound_is_plain_projected_descent(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1]])
-    (found,) = run(problem, Pgd(rate=0.3, momentum=0.0, entropy=1.0), 8)
+    (found,) = run(problem, Pgd(lr=0.3, momentum=0.0, entropy=1.0), 8)
     places = start_places(problem, Rows(jobs_for(1), CPU))
     weights = one_hot(places, len(problem.vocabulary.ids))
     for step in found.history:
@@ -150,7 +150,7 @@ def test_gbda_draws_words_by_their_probability(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1]], length=1)
-    found = run(problem, Gbda(rate=0.0, confidence=5.0), 3, restarts=100)
+    found = run(problem, Gbda(lr=0.0, confidence=5.0), 3, restarts=100)
     starts = problem.start_ids(Rows(jobs_for(1, 100), CPU)).tolist()
     drawn = [step["ids"] == s for f, s in zip(found, starts, strict=True) for step in f.history]
     share = sum(drawn) / 300
@@ -163,7 +163,7 @@ def test_fluentprompt_without_noise_is_projected_gradient_descent(
     mini: Reader, looks: Tensor, make_problem: ProblemMaker
 ) -> None:
     problem = make_problem(mini, [looks[:1]])
-    (found,) = run(problem, FluentPrompt(rate=2.0, noise=1e-20, last_noise=1e-20), 8)
+    (found,) = run(problem, FluentPrompt(lr=2.0, noise=1e-20, last_noise=1e-20), 8)
     vocabulary = problem.vocabulary
     unit = vocabulary.table[vocabulary.ids].square().mean().sqrt()
     ids = problem.start_ids(Rows(jobs_for(1), CPU))

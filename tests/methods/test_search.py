@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from common import SMALL, ProblemMaker, jobs_for
+from common import ProblemMaker, jobs_for, small_settings
 from PIL import Image
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from pez.methods.gcg import Gcg
 from pez.models import Reader
 from pez.objectives.match import Match
 from pez.search.engine import Budget, Found, search
-from pez.search.method import Method, start_forwards
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Job, Rows
 
@@ -39,9 +39,9 @@ def run(
 
 def small(name: str, passes: int = PASSES) -> tuple[Method, Budget]:
     """A method with cheap steps, and as many steps as the passes pay for."""
-    method = make_method(name, **SMALL)
+    method = make_method(name, **small_settings(name))
     steps = passes // (method.forwards + method.backwards)
-    return make_method(name, **SMALL, steps=steps), Budget(steps)
+    return make_method(name, steps=steps, **small_settings(name)), Budget(steps)
 
 
 def total(problem: Problem, name: str) -> float:
@@ -138,7 +138,7 @@ def test_every_method_tells_what_its_start_costs(name: str, init: str, problem: 
     method, rows = small(name)[0], Rows(jobs_for(1), CPU)
     counted = replace(problem, objective=objective, init=init)
     method.start(counted, rows)
-    assert sum(n for n, _ in objective.seen) == start_forwards(method, counted)
+    assert sum(n for n, _ in objective.seen) == method.start_forwards(counted)
 
 
 def test_a_result_counts_the_words_rated_before_the_first_step(

@@ -180,7 +180,7 @@ def test_ph2p_beats_random_words_under_the_denoising_loss_at_equal_cost(problem:
 def test_ph2p_that_projects_at_once_is_pez(problem: Problem) -> None:
     runs = [
         search(problem, method, jobs_for(1), Budget(4), CPU, keep_history=True)[0].history
-        for method in (Ph2p(delay=1), Pez(weight_decay=0.0), Ph2p(delay=2))
+        for method in (Ph2p(delay=1), Pez(), Ph2p(delay=2))
     ]
     assert [s["ids"] for s in runs[0]] == [s["ids"] for s in runs[1]]
     assert [s["ids"] for s in runs[0]] != [s["ids"] for s in runs[2]]

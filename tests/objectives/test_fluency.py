@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from common import SMALL, ProblemMaker, jobs_for
+from common import ProblemMaker, jobs_for, small_settings
 from PIL import Image
 from torch import Tensor
 
@@ -113,7 +113,7 @@ def test_language_counts_in_a_projection_by_its_weight(
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in WORDLESS])
 def test_every_method_serves_it(name: str, problem: Problem, mini_lm: LanguageModel) -> None:
-    method = make_method(name, **SMALL, steps=3)
+    method = make_method(name, steps=3, **small_settings(name))
     fluent = with_language(problem, mini_lm, SearchOptions(fluency=WEIGHT), method)
     found = search(fluent, method, jobs_for(2), Budget(3), CPU, keep_history=True)
     for one in found:

@@ -17,6 +17,7 @@ import pez.session.word_cache
 from pez.cli import main
 from pez.cli.journal import Journal
 from pez.files import data_folder
+from pez.methods import record_of
 from pez.options import DistillOptions, InvertOptions, SearchOptions
 from pez.result import Result
 from pez.session.session import weights_now
@@ -82,7 +83,7 @@ def test_results_of_before_weights_were_told_are_searched_again(
     capsys.readouterr()
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert err.count("3 of 3 were found before results told the weights") == 1
+    assert err.count("3 of 3 were found by an earlier version of pez") == 1
     assert out.split("\n")[:-1] == [line["prompt"] for line in old]
     assert lines()[:3] == old and all(line["weights"] for line in lines()[3:])
     assert main(command) == 0
@@ -122,7 +123,7 @@ def test_weights_that_cannot_be_known_are_taken_for_the_same(tmp_path: Path) -> 
     options = SearchOptions(model=("a", "b"))
     told: dict[str, Any] = {"prompt": "cat", "ids": [1], "score": 0.5, "model": "a + b"}
     told |= {"method": "pez", "targets": ["x"], "steps": 1, "seconds": 0.1, "seed": 0}
-    result = Result(**told, options=options.record(), weights={"a": "1", "b": "2"})
+    result = Result(**told, options=record_of(options), weights={"a": "1", "b": "2"})
     path = tmp_path / "out.jsonl"
     path.write_text(result.to_json() + "\n")
     for now, same in (({"a": "1", "b": "2"}, True), ({}, True), ({"b": "2"}, True)):
