@@ -173,7 +173,7 @@ def measure_steps(reader: Any, device: torch.device, rate: float) -> dict[str, A
             problem = problem_of(reader, rows)
             here = {}
             for name in METHODS:
-                if name != "pez" and rows not in (1, 8, 256):
+                if name != "pez" and rows not in (1, 256):
                     continue
                 took = seconds(stepper(problem, name, rows), max(3, times // 4), device)
                 here[name] = {"seconds": took / rows}
