@@ -6,9 +6,8 @@ from dataclasses import fields, replace
 
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
+from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE, check_judge
 from pez.evaluation.plan import (
-    JUDGE,
-    OFFLINE_JUDGE,
     TASKS,
     MethodPlan,
     Plan,
@@ -49,6 +48,12 @@ def check(plan: Plan) -> None:
     _distinct([m.label or m.name for m in plan.methods], "methods")
     _distinct([g.label or g.name for g in plan.generators], "generators")
     _check_task(plan)
+    for judge in plan.judges:
+        check_judge(judge)
+    for reader in plan.readers:
+        own = check_judge(reader)
+        if not (own.compares_texts or own.compares_pictures_with_texts):
+            raise PezError(f"{reader} reads no texts; name it among the judges, not the readers.")
     searched = {name for model in plan.models for name in model}
     if both := [judge for judge in plan.judges if judge in searched]:
         raise PezError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pez.evaluation.judges import judge_class, judge_identity
 from pez.evaluation.plan import GeneratorPlan, MethodPlan, Plan, method_options, painter_options
 from pez.evaluation.tasks import given_text, search_spec
 from pez.evaluation.units import (
@@ -18,7 +19,6 @@ from pez.evaluation.units import (
     Unit,
     Way,
     noise_seed,
-    picture_only,
 )
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Expanding:
             (judge, r.name): Unit("reading", self._asked({"prompt": unit.key}, judge, r))
             for judge in (*plan.judges, *plan.readers)
             for r in subject.references
-            if text and not r.thing and not picture_only(judge)
+            if text and not r.thing and _reads(judge, r)
         }
         model = plan.language_model if text else ""
         own = {"prompt": unit.key, "model": self.identity(model)}
@@ -192,8 +192,7 @@ class _Expanding:
         scores = {}
         for judge in self.plan.judges:
             for r in subject.references:
-                text = r.thing or (r.texts and not r.drawn)
-                if text and picture_only(judge):
+                if not _looks(judge, r):
                     continue
                 spec = self._asked({"picture": picture.key}, judge, r)
                 spec |= {"against": {"texts": [thing]}} if r.thing else {}
@@ -203,9 +202,22 @@ class _Expanding:
 
     def _asked(self, spec: dict[str, Any], judge: str, r: Reference) -> dict[str, Any]:
         """What decides a comparison; an item's own picture is known from its prompt's unit."""
-        spec = spec | {"judge": self.identity(judge)}
+        spec = spec | {"judge": judge_identity(judge, self.identity)}
         if not r.name:
             return spec
         names = [file.rpartition("/")[2].partition(".")[0] for file in r.files]  # by content
         against: dict[str, Any] = {"texts": list(r.texts)} if r.texts else {"pictures": names}
         return spec | {"against": against | ({"least": True} if r.least else {})}
+
+
+def _looks(judge: str, r: Reference) -> bool:
+    """Whether a judge can compare pictures with a reference."""
+    own = judge_class(judge)
+    texts = r.thing or (r.texts and not r.drawn)
+    return own.compares_pictures_with_texts if texts else own.compares_pictures
+
+
+def _reads(judge: str, r: Reference) -> bool:
+    """Whether a judge can compare prompts with a reference."""
+    own = judge_class(judge)
+    return own.compares_texts if r.texts else own.compares_pictures_with_texts

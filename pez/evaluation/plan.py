@@ -28,8 +28,6 @@ TASKS = {
 }
 BASELINES = tuple(dict.fromkeys(name for names in TASKS.values() for name in names))
 RATIOS = (0.7, 0.5, 0.3, 0.1)  # of Wen et al. 2023
-JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
-OFFLINE_JUDGE = "mini-judge"
 CAPTIONER = "Salesforce/blip-image-captioning-large"
 # of a verb's options: given elsewhere in a plan, or no part of what is measured
 _TAKEN = (

@@ -230,8 +230,3 @@ def noise_seed(original: Original, image_seed: int, salt: str = "") -> int:
     """
     text = f"{original.sha256}/{image_seed}" + (f"/{salt}" if salt else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def picture_only(judge: str) -> bool:
-    """Whether a judge compares pictures alone and reads no text."""
-    return judge.partition(":")[0] in ("dino", "lpips")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pez.evaluation.judges import judge_class
 from pez.evaluation.report.rows import (
     NOT_SEARCHED,
     Row,
@@ -162,6 +163,8 @@ def _about(name: str, view: View) -> str:
         about = f"cosine of the picture and {pictures}, under the judge"
     if view.against and name == "text_score":
         about = f"cosine of the prompt and {prompts}, under the judge"
+    if name in ("similarity", "text_score"):
+        about = about.replace("cosine", judge_class(view.judge).measure, 1)
     return f"{metric.label.capitalize()}: {about}."
 
 
