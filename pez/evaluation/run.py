@@ -62,7 +62,7 @@ def evaluate(
     finally:
         pool.close()
         show.close()
-    return read_rows(store.folder)
+    return read_rows(store)
 
 
 def prepare(

@@ -19,6 +19,8 @@ from typing import Any
 from pez.errors import PezError
 
 INDEX = "index.jsonl"
+MOST_HELD = 200_000  # records in memory, of a few kilobytes each
+Stamp = tuple[int, int, int]
 COLUMNS = (
     *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
     *("seed", "prompt", "search_score", "tokens", "seconds", "forwards", "backwards"),
@@ -50,11 +52,16 @@ class Record:
 
 
 class Store:
-    """The folder of a run. Any number of processes may read while one writes."""
+    """The folder of a run. Any number of processes may read while one writes.
+
+    A record stays in memory once it was read or written, and is read again only if its file is
+    another one by then. Records are not to be changed.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
         self._parts = self.folder / ".parts"
+        self._held: dict[Path, tuple[Stamp, Record]] = {}
 
     def create(self) -> None:
         """Make the folder ready for writing. PezError if it cannot be made."""
@@ -73,8 +80,13 @@ class Store:
 
     def get(self, kind: str, key: str) -> Record | None:
         """A unit's record; None if it was not done, or its file is no record."""
+        path = self.path(kind, key)
         try:
-            return Record(**json.loads(self.path(kind, key).read_text(encoding="utf-8")))
+            now, held = _stamp(path.stat()), self._held.get(path)
+            if held and held[0] == now:
+                return held[1]
+            with path.open("rb") as file:
+                return self._hold(path, _stamp(os.fstat(file.fileno())), file.read())
         except (OSError, ValueError, TypeError):
             return None
 
@@ -83,7 +95,8 @@ class Store:
         for suffix, data in (files or {}).items():
             self._write(self.path(record.kind, record.key, suffix), data)
         text = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)
-        self._write(self.path(record.kind, record.key), text.encode(errors="backslashreplace"))
+        path, data = self.path(record.kind, record.key), text.encode(errors="backslashreplace")
+        self._hold(path, self._write(path, data), data)
 
     def put_original(self, data: bytes, sha256: str, suffix: str) -> str:
         """Keep a picture under its content's name; its path within the folder."""
@@ -106,7 +119,16 @@ class Store:
                 f"{self.folder} holds no whole {name}; give a folder that pez evaluate wrote."
             ) from None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _hold(self, path: Path, stamp: Stamp, data: bytes) -> Record:
+        """Keep a record as it is read from its file's ``data``; the oldest give way."""
+        record = Record(**json.loads(data))
+        self._held.pop(path, None)
+        if len(self._held) >= MOST_HELD:
+            del self._held[next(iter(self._held))]
+        self._held[path] = stamp, record
+        return record
+
+    def _write(self, path: Path, data: bytes) -> Stamp:
         """All or nothing: a reader never meets half a file, whatever is killed when."""
         part = self._parts / f"{path.name}.{os.getpid()}"
         try:
@@ -115,14 +137,21 @@ class Store:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+                stamp = _stamp(os.fstat(file.fileno()))  # a renamed file keeps it
             os.replace(part, path)
+            return stamp
         except OSError as error:
             raise PezError(
                 f"{path} cannot be written ({error.strerror}); free the disk."
             ) from error
 
 
-def read_rows(folder: str | Path) -> list[dict[str, Any]]:
+def _stamp(stat: os.stat_result) -> Stamp:
+    """What tells a file from the one that replaces it: inode, time of change and size."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def read_rows(folder: str | Path | Store) -> list[dict[str, Any]]:
     """The table of a run: a dict of ``COLUMNS`` for each picture and judge, in the plan's order.
 
     A judge or reader that sees no picture has rows of its own with ``generator`` "" and
@@ -133,7 +162,7 @@ def read_rows(folder: str | Path) -> list[dict[str, Any]]:
     paths of all pictures that a prompt was searched for, ``thing`` is what a picture should show.
     PezError if ``folder`` holds no run.
     """
-    store = Store(folder)
+    store = folder if isinstance(folder, Store) else Store(folder)
     return [row for line in store.lines(INDEX) for row in _rows(store, line)]
 
 

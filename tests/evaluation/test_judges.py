@@ -74,7 +74,9 @@ def test_a_new_judge_of_pictures_scores_a_plan_and_is_explained_in_the_report(
 
 def test_a_new_judge_of_texts_alone_reads_prompts_against_texts(tmp_path: Path) -> None:
     text = SMALL_PLAN.replace('["caption"]', '["long-prompt", "beginning"]')
-    text = 'task = "distill"\njudges = ["words"]\n' + text.replace("lengths = [3]", "ratios = [0.5]")
+    text = 'task = "distill"\njudges = ["words"]\n' + text.replace(
+        "lengths = [3]", "ratios = [0.5]"
+    )
     rows = evaluate(parse_plan(text), tmp_path, device="cpu")
     assert {row["judge"] for row in rows} == {"words"} and len(rows) == 9
     for row in rows:

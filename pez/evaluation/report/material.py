@@ -32,7 +32,8 @@ class Material:
 
 def read_material(folder: str | Path) -> Material:
     """Everything of a folder that ``pez evaluate`` wrote; PezError if it is none."""
-    rows, store = read_rows(folder), Store(folder)
+    store = Store(folder)
+    rows = read_rows(store)
     traces, soft = [], set()
     for line in store.lines(INDEX):
         found = store.get("prompt", line["prompt"])
