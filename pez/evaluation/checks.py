@@ -7,6 +7,8 @@ from dataclasses import fields, replace
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
 from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE, check_judge
+from pez.evaluation.kinds import all_kinds
+from pez.evaluation.kinds.kind import Kind
 from pez.evaluation.plan import (
     TASKS,
     MethodPlan,
@@ -46,6 +48,9 @@ def check(plan: Plan) -> None:
                 f"the generator {generator.name} has both pictures and image_seeds; leave one away."
             )
     _distinct([m.label or m.name for m in plan.methods], "methods")
+    for measure in plan.measures:
+        _named_kind(measure.name).check(measure.options)
+    _distinct([measure.name for measure in plan.measures], "measures")
     _distinct([g.label or g.name for g in plan.generators], "generators")
     _check_task(plan)
     for judge in plan.judges:
@@ -91,6 +96,13 @@ def _check_task(plan: Plan) -> None:
             "task.frame must hold {thing} and {}, where the thing and the prompt go, not "
             f"{task.frame!r}."
         )
+
+
+def _named_kind(name: str) -> Kind:
+    known = {kind.name: kind for kind in all_kinds() if kind.named}
+    if not known:
+        raise PezError(f"measures.name: unknown {name!r}; there are no measures to ask for.")
+    return known[known_name(name, known, "measures.name")]
 
 
 def _distinct(labels: list[str], where: str) -> None:

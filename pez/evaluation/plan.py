@@ -95,12 +95,21 @@ class GeneratorPlan:
 
 
 @dataclass(frozen=True)
+class MeasurePlan:
+    """One kind of unit that is asked for by its name (:mod:`kinds`), with its options."""
+
+    name: str = entry(text)
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole plan; an empty ``judges`` was replaced by the default judge."""
 
     data: tuple[Data, ...]
     methods: tuple[MethodPlan, ...] = ()
     generators: tuple[GeneratorPlan, ...] = ()
+    measures: tuple[MeasurePlan, ...] = ()
     task: TaskPlan = TaskPlan()
     models: tuple[tuple[str, ...], ...] = entry(many(model), ())
     seeds: tuple[int, ...] = entry(many(number(0)), (0,))

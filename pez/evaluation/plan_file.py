@@ -45,7 +45,7 @@ from typing import Any
 from pez.errors import PezError
 from pez.evaluation.checks import check, with_judge
 from pez.evaluation.entries import tables, values
-from pez.evaluation.plan import Data, GeneratorPlan, MethodPlan, Plan, TaskPlan
+from pez.evaluation.plan import Data, GeneratorPlan, MeasurePlan, MethodPlan, Plan, TaskPlan
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -69,6 +69,7 @@ def parse_plan(content: str, name: str = "the plan") -> Plan:
         "data": tuple(tables(Data, table.pop("data", None), "data")),
         "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),
         "generators": tuple(tables(GeneratorPlan, table.pop("generators", []), "generators")),
+        "measures": tuple(tables(MeasurePlan, table.pop("measures", []), "measures")),
         "task": _task(table.pop("task", {})),
     }
     plain = values(Plan, table, "", tuple(parts))

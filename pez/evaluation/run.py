@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
+from pez.evaluation.batches import Missing
 from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
+from pez.evaluation.kinds import make_kind
 from pez.evaluation.originals import draw_originals
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
-from pez.evaluation.readable import measure
 from pez.evaluation.show import Bar
-from pez.evaluation.store import INDEX, Record, Store, read_rows
+from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.table import read_rows
 from pez.evaluation.tasks import plain_subject, subjects
 from pez.evaluation.units import Batch, Node
 from pez.evaluation.workers import Pool, Processes, Serial
@@ -37,7 +38,7 @@ def evaluate(
     device: str = "auto",
     bar: Bar | None = None,
 ) -> list[dict[str, Any]]:
-    """Do what is missing of a plan and give the table's rows (:data:`store.COLUMNS`).
+    """Do what is missing of a plan and give the table's rows (:func:`table.columns`).
 
     ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
     not done again. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or a pool that
@@ -54,10 +55,10 @@ def evaluate(
         nodes = prepare(plan, store, prompts, retry, show)
         keeper = _Keeper(store, show)
         keeper.keep_given(nodes)
-        missing = Missing(plan, store, nodes, _sizes(device), retry)
+        missing = Missing(plan, store, nodes, _on_gpu(device), retry)
         for stage in missing.stages():
             if stage.missing:
-                show.stage(stage.kind, stage.missing)
+                show.stage(stage.kind.title, stage.missing)
                 pool.run(keeper.seen(stage.batches), keeper.tell, keeper.look)
     finally:
         pool.close()
@@ -160,12 +161,10 @@ class _Keeper:
         self.bar.part(part * len(batch.tasks))
 
     def _put(self, record: Record, files: dict[str, bytes]) -> None:
-        if record.kind == "prompt" and not record.error:
-            record = replace(record, out=measure(record.out["prompt"]) | record.out)
-        self.store.put(record, files)
+        self.store.put(make_kind(record.kind).kept(record), files)
 
 
-def _sizes(device: str) -> dict[str, int]:
+def _on_gpu(device: str) -> bool:
     from pez.models.devices import pick_device
 
-    return SIZES if pick_device(device).type == "cpu" else SIZES_GPU
+    return pick_device(device).type != "cpu"

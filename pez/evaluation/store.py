@@ -1,4 +1,4 @@
-"""Results of a run in a folder: one file a unit, written once and whole, and the table's rows.
+"""Results of a run in a folder: one file a unit, written once and whole.
 
 units/KIND/ab/KEY.json    what was done and what came of it; KEY begins with ab
 units/KIND/ab/KEY.png     of a picture; KEY.npy of a prompt that is no text
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,6 @@ from pez.errors import PezError
 INDEX = "index.jsonl"
 MOST_HELD = 200_000  # records in memory, of a few kilobytes each
 Stamp = tuple[int, int, int]
-COLUMNS = (
-    *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
-    *("seed", "prompt", "search_score", "tokens", "seconds", "forwards", "backwards"),
-    *("generator", "image_seed", "picture", "judge", "similarity", "text_score"),
-    *("perplexity", "real_words", "error"),
-    *("ratio", "against", "thing", "sources"),
-)
-_OF_ITEM = ("dataset", "split", "item", "source", "caption")
-_OF_WAY = ("method", "length", "search_model", "seed")
-_OF_TASK = {"ratio": None, "against": "", "sources": []}  # and what older folders mean
-_OF_PROMPT = ("prompt", "search_score", "tokens", "forwards", "backwards", "real_words")
 
 
 @dataclass(frozen=True)
@@ -149,57 +138,3 @@ class Store:
 def _stamp(stat: os.stat_result) -> Stamp:
     """What tells a file from the one that replaces it: inode, time of change and size."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
-
-def read_rows(folder: str | Path | Store) -> list[dict[str, Any]]:
-    """The table of a run: a dict of ``COLUMNS`` for each picture and judge, in the plan's order.
-
-    A judge or reader that sees no picture has rows of its own with ``generator`` "" and
-    ``image_seed``, ``picture`` and ``similarity`` None. ``source`` and ``picture`` are paths
-    within ``folder``. What is not done yet, failed or makes no sense is None; ``error`` is "" or
-    tells what failed. ``length``, ``ratio`` and ``seed`` are None where there are none. ``against``
-    names what was compared with (:data:`tasks.ABOUT`): "" is the original, ``sources`` are the
-    paths of all pictures that a prompt was searched for, ``thing`` is what a picture should show.
-    PezError if ``folder`` holds no run.
-    """
-    store = folder if isinstance(folder, Store) else Store(folder)
-    return [row for line in store.lines(INDEX) for row in _rows(store, line)]
-
-
-def _rows(store: Store, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of one prompt."""
-    found = store.get("prompt", line["prompt"])
-    language = store.get("language", line["language"]) if line["language"] else None
-    base: dict[str, Any] = dict.fromkeys(COLUMNS)
-    base |= {name: line[name] for name in (*_OF_ITEM, *_OF_WAY)}
-    base |= {name: line.get(name, usual) for name, usual in _OF_TASK.items()}
-    base |= {name: found.out.get(name) for name in _OF_PROMPT if found}
-    base |= {"generator": "", "judge": "", "thing": "", "seconds": found.seconds if found else None}
-    base |= {"perplexity": language.out.get("perplexity") if language else None}
-    readings = {judge: store.get("reading", key) for judge, key in line["readings"].items()}
-    texts = {judge: r.out.get("text_score") if r else None for judge, r in readings.items()}
-    seen = {judge for picture in line["pictures"] for judge in picture["judges"]}
-
-    def row(judge: str, records: Iterable[Record | None], **more: Any) -> dict[str, Any]:
-        errors = [r.error for r in (found, *records, readings.get(judge), language) if r]
-        told = {
-            "judge": judge,
-            "text_score": texts.get(judge),
-            "error": next(filter(None, errors), ""),
-        }
-        return base | told | more
-
-    for picture in line["pictures"]:
-        drawn = store.get("picture", picture["key"])
-        path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
-        beside = store.get("picture", picture["beside"]) if "beside" in picture else None
-        told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
-        told["thing"] = picture.get("thing", "")
-        told["picture"] = path if drawn and not drawn.error else None
-        for judge, key in picture["judges"].items() or [("", "")]:
-            score = store.get("score", key) if key else None
-            similarity = score.out.get("similarity") if score else None
-            yield row(judge, (drawn, beside, score), similarity=similarity, **told)
-    alone = [judge for judge in readings if judge not in seen]
-    for judge in alone or ([] if line["pictures"] else [""]):
-        yield row(judge, ())

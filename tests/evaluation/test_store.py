@@ -16,7 +16,8 @@ from pez.errors import PezError
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.report.material import read_material
 from pez.evaluation.run import evaluate
-from pez.evaluation.store import COLUMNS, INDEX, Record, Store, read_rows
+from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.table import COLUMNS, read_rows
 
 
 def png(colour: str) -> bytes:

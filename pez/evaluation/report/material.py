@@ -10,7 +10,8 @@ from typing import Any
 
 from pez.evaluation.report.rows import Row
 from pez.evaluation.report.summary import has_prompt
-from pez.evaluation.store import INDEX, Store, read_rows
+from pez.evaluation.store import INDEX, Store
+from pez.evaluation.table import read_rows
 
 _OF_PROMPT = ("dataset", "split", "item", "method", "length", "ratio", "search_model", "seed")
 
