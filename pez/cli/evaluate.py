@@ -60,7 +60,7 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
     from pez.evaluation.expand import expand
     from pez.evaluation.originals import drawn_before
     from pez.evaluation.sizing import placeholders, sizes, sizing_note
-    from pez.evaluation.tasks import subjects
+    from pez.evaluation.subjects import subjects
     from pez.models.identity import identities
 
     store = Store(folder)

@@ -11,7 +11,8 @@ from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind, Question
 from pez.evaluation.kinds.prompt import prompt_spec
 from pez.evaluation.kinds.ready import PICTURE, PROMPT
-from pez.evaluation.plan import GeneratorPlan, MethodPlan, Plan, method_options, painter_options
+from pez.evaluation.plan import Plan, method_options, painter_options
+from pez.evaluation.plan_entries import GeneratorPlan, MethodPlan
 from pez.evaluation.units import (
     SOFT,
     Asked,
@@ -74,7 +75,7 @@ def _ways(plan: Plan) -> list[Way]:
 def _searches(
     plan: Plan, method: MethodPlan, sizes: Sequence[tuple[int | None, float | None]]
 ) -> list[Way]:
-    ways, task = [], plan.task.name
+    ways, task = [], plan.task
     for length, ratio in sizes:
         for model in plan.models:
             if method.name == SOFT and len(model) > 1:

@@ -19,8 +19,9 @@ from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.show import Bar
 from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.subjects import subjects
 from pez.evaluation.table import read_rows
-from pez.evaluation.tasks import plain_subject, subjects
+from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Batch, Node
 from pez.evaluation.workers import Pool, Processes, Serial
 from pez.models.identity import identities
@@ -78,7 +79,7 @@ def prepare(
         known = [subject.original for subject in listed]
         found, given = read_given(file, known, store)
         new = found[len(known) :]
-        if new and plan.task.name != "invert":
+        if new and not plan.task.single:
             raise PezError(
                 f"{file} names {new[0].item!r}, which the task {plan.task.name} does not have; its "
                 f"items have names such as {known[0].item if known else ''!r}."

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pez.evaluation.plan import GeneratorPlan
+    from pez.evaluation.plan_entries import GeneratorPlan
     from pez.options import SearchOptions
 
 SOFT = "soft"  # the method whose prompts are embeddings and no text

@@ -11,7 +11,7 @@ from pez.evaluation.expand import expand
 from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import parse_plan
-from pez.evaluation.tasks import plain_subject
+from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Given, Original
 
 SMALL = """

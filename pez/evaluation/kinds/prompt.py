@@ -13,7 +13,6 @@ from pez.evaluation.packing import as_bytes
 from pez.evaluation.plan import Plan
 from pez.evaluation.readable import measure
 from pez.evaluation.store import Record
-from pez.evaluation.tasks import given_text, search_spec
 from pez.evaluation.units import Asked, Batch, Node, Subject, Task, Unit, Way
 
 
@@ -66,11 +65,11 @@ def prompt_spec(
     """What decides a prompt; None for a baseline that the subject does not have."""
     own = subject.original.identity
     if way.how == "search":
-        spec = search_spec(plan, subject, own) | {"search": way.record}
+        spec = plan.task.spec(subject, own) | {"search": way.record}
         return spec | {"models": [identity(name) for name in way.model]} | _draft(way, identity)
     if way.how == "captioner":
         return own | {"captioner": identity(plan.captioner)}
-    text = given_text(subject, way.label, way.ratio)
+    text = plan.task.text(subject, way.label, way.ratio)
     return None if text is None else own | {"text": text}
 
 

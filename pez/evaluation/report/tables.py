@@ -20,7 +20,8 @@ from pez.evaluation.report.rows import (
 )
 from pez.evaluation.report.summary import Summary, all_metrics, mean_of
 from pez.evaluation.stats import Interval
-from pez.evaluation.tasks import ABOUT
+from pez.evaluation.tasks import ORIGINAL
+from pez.evaluation.tasks import about as about_references
 
 NOTHING = "–"
 
@@ -158,7 +159,7 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
 def _about(name: str, view: View) -> str:
     """What a metric is of in a view."""
     metric, about = all_metrics()[name], all_metrics()[name].about
-    pictures, prompts = ABOUT.get(view.against, ABOUT[""])
+    pictures, prompts = about_references().get(view.against, ORIGINAL)
     if view.against and name == "similarity":
         about = f"cosine of the picture and {pictures}, under the judge"
     if view.against and name == "text_score":
