@@ -22,7 +22,7 @@ from pez.evaluation.expand import expand
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.sizing import placeholders
-from pez.evaluation.tasks import subjects
+from pez.evaluation.subjects import subjects
 from pez.evaluation.units import Node, Way
 from pez.methods import open_method
 

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import pez
-from pez.evaluation.tasks import ABOUT
+from pez.evaluation.tasks import about
 
 HERE = Path(__file__).parent
 KEYS = ("dataset", "method", "length", "ratio", "search_model", "generator", "judge", "against")
@@ -79,7 +79,7 @@ def title_of(row: dict[str, str], many: bool) -> str:
 
 def heading(figure: str, judge: str, generator: str, against: str) -> str:
     """What a table is of."""
-    pictures, prompts = ABOUT[against]
+    pictures, prompts = about()[against]
     if figure == "text_score":
         other = prompts if against else "original"
         return f"Cosine of prompt and {other} under {judge}:"

@@ -109,4 +109,4 @@ def test_imports_are_read_wherever_they_stand() -> None:
     files = imports()
     assert "search/engine.py" in files["session/session.py"]  # at the top
     assert "methods/pez.py" in files["methods/__init__.py"]  # by name in a registry
-    assert "evaluation/judges.py" in files["evaluation/work.py"]  # within a function
+    assert "evaluation/language.py" in files["evaluation/kinds/prompt.py"]  # within a function

@@ -184,10 +184,11 @@ def neighbours(args: argparse.Namespace) -> int:
 
 
 def models(args: argparse.Namespace) -> int:
-    """``pez models``: shipped models, generators, and every open_clip name."""
+    """``pez models``: shipped models, generators, every open_clip name, and other judges."""
+    from pez.evaluation.judges import judge_rows
     from pez.models.catalogue import catalogue
 
-    for row in catalogue():
+    for row in [*catalogue(), *judge_rows()]:
         if args.json:
             print(json.dumps(row))
         else:

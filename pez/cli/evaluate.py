@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from pez.evaluation.plan import JUDGE, Plan
+from pez.evaluation.judges import JUDGE, is_offline, similarity
+from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.show import Bar, summary
 from pez.evaluation.store import Store
@@ -59,7 +60,7 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
     from pez.evaluation.expand import expand
     from pez.evaluation.originals import drawn_before
     from pez.evaluation.sizing import placeholders, sizes, sizing_note
-    from pez.evaluation.tasks import subjects
+    from pez.evaluation.subjects import subjects
     from pez.models.identity import identities
 
     store = Store(folder)
@@ -72,6 +73,9 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
         if any(data.group for data in plan.data):
             told = "how many groups there are is not known, and one is counted"
         note += f"\nnothing was drawn yet: {told}."
+    judges = [judge for judge in (*plan.judges, *plan.readers) if not is_offline(judge)]
+    if judges:
+        note += f"\nnot shipped, so fetched unless cached: {', '.join(judges)}."
     if prompts or plan.prompts:
         note += "\nprompts made elsewhere are not counted."
     return note
@@ -79,8 +83,6 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
 
 def run_similarity(args: argparse.Namespace) -> int:
     """``pez similarity``."""
-    from pez.evaluation.judges import similarity
-
     value = similarity(*args.images, judge=args.judge, device=args.device)
     if args.json:
         row = {"images": args.images, "judge": args.judge or JUDGE, "similarity": value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from pez.evaluation.judges import JUDGES
 from pez.workers.choose import add_workers
 
 
@@ -29,12 +30,13 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def add_similarity(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``pez similarity``."""
+    usages = ", ".join(usage for _, usage, _ in JUDGES.values())
     parser.add_argument("images", nargs=2, metavar="IMAGE")
     parser.add_argument(
         "--judge",
         default="",
         metavar="NAME",
-        help="any model of pez models, dino, dino:ID or lpips (the paper's ViT-g-14)",
+        help=f"{usages} (the paper's ViT-g-14)",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
     parser.add_argument("--json", action="store_true", help="one JSON object")

@@ -17,7 +17,7 @@ from pez.cli.resume import note
 from pez.errors import PezError
 from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
 from pez.generation.options import GenerateOptions
-from pez.generation.pipelines import make_plan, open_painter
+from pez.generation.pipelines import make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
 from pez.workers.choose import Workers, read_workers
 
@@ -29,13 +29,13 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(GenerateOptions, args)
     workers = read_workers(args.workers)
     prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
-    plan = make_plan(options)
+    setup = make_setup(options)
     folder = Path(args.output).expanduser()
     make_folder(folder)
     work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
-    paths = [picture_path(folder, label, seed, plan.settings) for label, _, seed in work]
+    paths = [picture_path(folder, label, seed, setup.settings) for label, _, seed in work]
     ready = [
-        is_drawn(path, label, seed, plan.settings)
+        is_drawn(path, label, seed, setup.settings)
         for path, (label, _, seed) in zip(paths, work, strict=True)
     ]
     first = {path: n for n, path in reversed(list(enumerate(paths)))}  # a prompt given twice
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             elif ready[n]:
                 label, _, seed = work[shown]
                 row = {"path": str(paths[shown]), "prompt": label, "seed": seed}
-                row |= {"settings": plan.settings}
+                row |= {"settings": setup.settings}
                 line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
             else:
                 return
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         def save(place: int, picture: Image.Image) -> None:
             n = todo[place]
             label, _, seed = work[n]
-            save_picture(picture, paths[n], label, seed, plan.settings)
+            save_picture(picture, paths[n], label, seed, setup.settings)
             ready[n] = True
             bar.clear()
             show()
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     if len(first) > 1:
         columns = options.count if options.count > 1 else math.ceil(math.sqrt(len(first)))
         sheet = [(path, work[n][0], work[n][2]) for path, n in sorted(first.items(), key=_place)]
-        grid = save_grid(sheet, columns, plan.settings)
+        grid = save_grid(sheet, columns, setup.settings)
         if not args.quiet:
             note(f"all together: {grid}")
     return 0

@@ -4,7 +4,7 @@
     chosen = draw(items, 100, seed=0)
     write_manifest("run/manifest.jsonl", chosen, "coco", "test", 0)  # of pez.datasets.manifest
 
-One file for each, with one function ``load(split, path)`` that gives :class:`Item` by item.
+One file for each, with one function ``load(split, path)`` that gives :class:`Example` by item.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import chain
 
-from pez.datasets.item import Item
+from pez.datasets.item import Example
 from pez.errors import PezError
 
 DATASETS: dict[str, tuple[str, str]] = {
@@ -31,7 +31,7 @@ DATASETS: dict[str, tuple[str, str]] = {
 }
 
 
-def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Item]:
+def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Example]:
     """The items of a data set, one by one; no picture is read yet.
 
     ``split`` "" means all. ``path`` is where the data lie; "" is the hub for coco, celeba, laion
@@ -51,7 +51,7 @@ def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Item
     return chain([first], items)
 
 
-def draw(items: Iterable[Item], count: int, seed: int) -> list[Item]:
+def draw(items: Iterable[Example], count: int, seed: int) -> list[Example]:
     """``count`` items at random from a stream, or all if there are fewer; O(count) memory.
 
     Each item has a rank, a hash of seed and id, and the lowest ranks are taken in order. So

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.item import Item, cell_captions, split_names
+from pez.datasets.item import Example, cell_captions, split_names
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
 from pez.images import read_bytes
@@ -50,7 +50,7 @@ _WEARING = {
 }
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items with their attributes as booleans; the id is the picture's name (``000001.jpg``).
 
     ``path`` is a folder of the original files (also the ``.csv`` form of the two lists), or of
@@ -90,16 +90,16 @@ def _and(parts: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _from_parquet(split: str, path: str) -> Iterator[Item]:
+def _from_parquet(split: str, path: str) -> Iterator[Example]:
     for place, row, read in parquet_rows(parquet_files(HUB, split, path, LAYOUT), "image"):
         name = (row.pop("image", None) or {}).get("path") or Path(place).name
         told = cell_captions(row.pop("prompt_string", None))
         attributes = {k: v == 1 for k, v in row.items() if v in (-1, 0, 1)}  # a bool is 0 or 1
         captions = (celeba_caption(attributes), *told)
-        yield Item(Path(name).name, captions, attributes, place, read)
+        yield Example(Path(name).name, captions, attributes, place, read)
 
 
-def _from_lists(file: Path, root: Path, split: str) -> Iterator[Item]:
+def _from_lists(file: Path, root: Path, split: str) -> Iterator[Example]:
     """The original lists: a count, the names, a line of -1 and 1 for each picture."""
     parts = _partition(file, root)
     if split and not parts:
@@ -127,7 +127,7 @@ def _from_lists(file: Path, root: Path, split: str) -> Iterator[Item]:
         attributes = {n: value == "1" for n, value in zip(names, cells[1:], strict=True)}
         source = str(pictures / cells[0])
         captions = (celeba_caption(attributes),)
-        yield Item(cells[0], captions, attributes, source, partial(read_bytes, source))
+        yield Example(cells[0], captions, attributes, source, partial(read_bytes, source))
 
 
 def _partition(file: Path, root: Path) -> dict[str, Any]:

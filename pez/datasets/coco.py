@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.item import Item, cell_captions, in_split
+from pez.datasets.item import Example, cell_captions, in_split
 from pez.datasets.karpathy import karpathy_items, picture_place, read_json
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
@@ -26,7 +26,7 @@ LAYOUT = "data/train-*.parquet (or captions_val2014.json and val2014/, or datase
 _WEB = "http://images.cocodataset.org/"
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of COCO; the id is COCO's image id in all layouts.
 
     ``path`` is a caption file or a folder with one (also in ``annotations/``; Karpathy's goes
@@ -53,12 +53,12 @@ def _root(file: Path) -> Path:
     return file.parent.parent if file.parent.name == "annotations" else file.parent
 
 
-def _from_karpathy(file: Path, split: str) -> Iterator[Item]:
+def _from_karpathy(file: Path, split: str) -> Iterator[Example]:
     root = _root(file)
     return karpathy_items(file, split, (root, root / "images"), lambda name: _WEB + name)
 
 
-def _from_captions(files: list[Path], split: str) -> Iterator[Item]:
+def _from_captions(files: list[Path], split: str) -> Iterator[Example]:
     chosen = [file for file in files if in_split(file.stem, split)]
     if not chosen:
         names = ", ".join(file.name for file in files)
@@ -67,7 +67,7 @@ def _from_captions(files: list[Path], split: str) -> Iterator[Item]:
         yield from _items(file)
 
 
-def _items(file: Path) -> Iterator[Item]:
+def _items(file: Path) -> Iterator[Example]:
     """``{"images": [{"id", "file_name", "coco_url", ...}], "annotations": [{"image_id",
     "id", "caption"}]}``.
     """
@@ -84,13 +84,13 @@ def _items(file: Path) -> Iterator[Item]:
         attributes = {k: v for k, v in row.items() if k not in ("id", "file_name")}
         attributes["split"] = part
         texts, read = tuple(captions[row["id"]]), partial(read_bytes, source)
-        yield Item(str(row["id"]), texts, attributes, source, read)
+        yield Example(str(row["id"]), texts, attributes, source, read)
 
 
-def _from_parquet(split: str, path: str) -> Iterator[Item]:
+def _from_parquet(split: str, path: str) -> Iterator[Example]:
     for _, row, _ in parquet_rows(parquet_files(HUB, split, path, LAYOUT)):
         source = row.get("url") or f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
         attributes = {"split": row["split"]} if row.get("split") else {}
         read = partial(read_bytes, source)
         texts = cell_captions(row.get("sentences"))
-        yield Item(str(row.get("cocoid")), texts, attributes, source, read)
+        yield Example(str(row.get("cocoid")), texts, attributes, source, read)

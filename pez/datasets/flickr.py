@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pez.datasets.item import Item, clean
+from pez.datasets.item import Example, clean
 from pez.datasets.karpathy import karpathy_items, picture_place
 from pez.errors import PezError
 from pez.images import read_bytes
@@ -20,7 +20,7 @@ _FOLDERS = ("images", "Images", "flickr30k_images", "flickr30k-images", "Flicker
 _LAYOUT = "dataset_flickr30k.json or captions.txt (image,caption) beside images/"
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of a folder or caption file; the id is the picture's file name.
 
     Karpathy's file has the splits train, val and test; ``captions.txt`` (a csv with the columns
@@ -43,7 +43,7 @@ def load(split: str, path: str) -> Iterator[Item]:
     return _from_lines(file, folders)
 
 
-def _from_lines(file: Path, folders: list[Path]) -> Iterator[Item]:
+def _from_lines(file: Path, folders: list[Path]) -> Iterator[Example]:
     captions: dict[str, list[str]] = {}
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -57,4 +57,4 @@ def _from_lines(file: Path, folders: list[Path]) -> Iterator[Item]:
     place = picture_place(folders, list(captions), None, file)
     for name, texts in captions.items():
         source = place(name)
-        yield Item(name, clean(texts), {}, source, partial(read_bytes, source))
+        yield Example(name, clean(texts), {}, source, partial(read_bytes, source))

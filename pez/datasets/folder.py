@@ -16,14 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.item import Item, split_names, split_row, text_captions
+from pez.datasets.item import Example, split_names, split_row, text_captions
 from pez.errors import PezError
 from pez.images import find_images, natural_key, read_bytes
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of a folder: those of its metadata in their order, then the other pictures.
 
     A split is a sub-folder (``train``, or ``data/train``; ``val`` finds ``validation``). The id
@@ -103,7 +103,7 @@ def _split_folder(root: Path, split: str) -> Path:
     raise PezError(f"{root} has no folder for split {split!r}; {found}.")
 
 
-def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Item:
+def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Example:
     texts: tuple[str, ...] = ()
     if row is None:
         row = beside(_text(picture.with_suffix(".json")))
@@ -114,7 +114,7 @@ def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Item:
     except ValueError:  # metadata may name a file by its whole path
         name = picture.as_posix()
     read = partial(read_bytes, str(picture))
-    return Item(name, captions, attributes, str(picture), read, prompt)
+    return Example(name, captions, attributes, str(picture), read, prompt)
 
 
 def _text(file: Path) -> str:

@@ -22,7 +22,7 @@ _SAME_SPLIT = (
 
 
 @dataclass(frozen=True)
-class Item:
+class Example:
     """A picture that is read when asked for, never before.
 
     ``id`` is the same whenever and wherever the data set is opened, ``source`` the file path,

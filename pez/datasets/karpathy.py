@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.item import Item, cell_captions, split_names
+from pez.datasets.item import Example, cell_captions, split_names
 from pez.errors import PezError
 from pez.images import read_bytes
 
@@ -36,7 +36,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def karpathy_items(
     file: Path, split: str, folders: Sequence[Path], address: Address | None = None
-) -> Iterator[Item]:
+) -> Iterator[Example]:
     """Items of a caption file; its pictures are looked for in ``folders``.
 
     Splits are those in the file: ``train``, ``val``, ``test`` and COCO's ``restval``. The id is
@@ -61,7 +61,7 @@ def karpathy_items(
         source = place(f"{row['filepath']}/{name}" if "filepath" in row else name)
         attributes = {k: v for k, v in row.items() if k not in _INNER}
         captions, read = cell_captions(row.get("sentences")), partial(read_bytes, source)
-        yield Item(str(row.get("cocoid", name)), captions, attributes, source, read)
+        yield Example(str(row.get("cocoid", name)), captions, attributes, source, read)
 
 
 def picture_place(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from pez.datasets.item import Item, split_row
+from pez.datasets.item import Example, split_row
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.images import read_bytes
 from pez.sources import text_key
@@ -27,7 +27,7 @@ HUB = "laion/relaion2B-en-research-safe"
 LAYOUT = "its part-*.parquet files, or better use img2dataset and the data set webdataset"
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of parquet files of addresses, at ``path`` or on the hub.
 
     The id is 16 hex digits of the sha256 of address and text, and so the same in any file. A
@@ -39,4 +39,4 @@ def load(split: str, path: str) -> Iterator[Item]:
         if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
             captions, attributes, _ = split_row(cells)
             key = text_key("\n".join([source, *captions]))
-            yield Item(key, captions, attributes, source, partial(read_bytes, source))
+            yield Example(key, captions, attributes, source, partial(read_bytes, source))

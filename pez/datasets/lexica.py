@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pez.datasets.item import Item, split_row
+from pez.datasets.item import Example, split_row
 from pez.datasets.parquet import parquet_files, parquet_rows
 
 HUB = "vera365/lexica_dataset"
 LAYOUT = "data/train-*.parquet and data/test-*.parquet"
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items with their prompt, which is the one caption too; the id is Lexica's.
 
     Without an id in the file it is the file and the row.
@@ -29,4 +29,4 @@ def load(split: str, path: str) -> Iterator[Item]:
         row.pop("image", None)
         key = str(row.pop("id", None) or Path(place).name)
         captions, attributes, prompt = split_row(row)
-        yield Item(key, captions, attributes, place, read, prompt)
+        yield Example(key, captions, attributes, place, read, prompt)

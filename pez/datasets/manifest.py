@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pez.datasets import open_dataset
-from pez.datasets.item import Item
+from pez.datasets.item import Example
 from pez.errors import PezError
 
 
@@ -27,7 +27,7 @@ class Entry:
 
 
 def write_manifest(
-    path: str | Path, items: Sequence[Item], dataset: str, split: str, seed: int
+    path: str | Path, items: Sequence[Example], dataset: str, split: str, seed: int
 ) -> list[Entry]:
     """Read the picture of each item and write a line of JSON for it, all at once (atomically).
 
@@ -66,7 +66,7 @@ def read_manifest(path: str | Path) -> list[Entry]:
     return entries
 
 
-def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Item]:
+def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Example]:
     """The items of a manifest in its order, from the data set opened anew.
 
     ``path_to_data`` is the ``path`` of :func:`pez.datasets.open_dataset`. Reads the data set
@@ -97,7 +97,7 @@ def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Item]:
     return [found[entry.id] for entry in entries]
 
 
-def _digest(item: Item) -> str | None:
+def _digest(item: Example) -> str | None:
     try:
         return hashlib.sha256(item.picture()).hexdigest()
     except PezError:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.item import Item
+from pez.datasets.item import Example
 from pez.errors import PezError
 from pez.files import data_folder
 from pez.images import read_bytes
@@ -38,7 +38,7 @@ def samples(kind: str) -> list[Sample]:
     return rows
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of one of the splits ``web``, ``scenes``, ``attributes``, ``art``, or of all four.
 
     The pictures of ``art`` were drawn from their caption, which is therefore their prompt.
@@ -52,4 +52,4 @@ def load(split: str, path: str) -> Iterator[Item]:
             source = str(sample.path)
             prompt = sample.captions[0] if kind == "art" else None
             captions, read = tuple(sample.captions), partial(read_bytes, source)
-            yield Item(sample.path.stem, captions, sample.attributes, source, read, prompt)
+            yield Example(sample.path.stem, captions, sample.attributes, source, read, prompt)

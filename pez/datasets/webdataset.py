@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pez.datasets.folder import beside
-from pez.datasets.item import Item, in_split, split_row, text_captions
+from pez.datasets.item import Example, in_split, split_row, text_captions
 from pez.errors import PezError
 from pez.images import natural_key
 
@@ -22,7 +22,7 @@ _PICTURES = ("jpg", "jpeg", "png", "webp")
 _LAYOUT = "tar files of .jpg, .txt and .json, as img2dataset --output_format webdataset writes"
 
 
-def load(split: str, path: str) -> Iterator[Item]:
+def load(split: str, path: str) -> Iterator[Example]:
     """Items of a tar file, or of all those in a folder and below.
 
     A split is told from the tars' names or folders (``train-00000.tar``, ``train/00000.tar``).
@@ -72,7 +72,7 @@ def _samples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise PezError(f"{file} is damaged or no tar ({why}); make or copy it again.") from error
 
 
-def _item(file: Path, name: str, members: dict[str, Any]) -> Iterator[Item]:
+def _item(file: Path, name: str, members: dict[str, Any]) -> Iterator[Example]:
     if "picture" not in members:
         return
     captions, attributes, prompt = split_row(
@@ -80,7 +80,7 @@ def _item(file: Path, name: str, members: dict[str, Any]) -> Iterator[Item]:
     )
     member: tarfile.TarInfo = members["picture"]
     read = partial(read_member, str(file), member.name, member.offset_data, member.size)
-    yield Item(name, captions, attributes, f"{file}#{member.name}", read, prompt)
+    yield Example(name, captions, attributes, f"{file}#{member.name}", read, prompt)
 
 
 def read_member(file: str, name: str, offset: int, size: int) -> bytes:

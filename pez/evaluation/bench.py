@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from PIL import Image
+
 from pez.errors import PezError
+from pez.evaluation.packing import decode
 from pez.evaluation.store import Record
 from pez.evaluation.units import Batch, Task
 
@@ -43,6 +46,19 @@ class Report:
     def start_clock(self) -> None:
         """The model is there; its loading is no unit's time."""
         self._start = time.monotonic()
+
+    def decoded(self) -> tuple[list[Task], list[list[Image.Image]]]:
+        """The tasks whose pictures can be decoded, and these; the others are told as failed."""
+        tasks, decoded = [], []
+        for task in self._batch.tasks:
+            try:
+                pictures = [decode(data) for data in task.pictures]
+            except PezError as error:
+                self.failed(task, error)
+                continue
+            tasks.append(task)
+            decoded.append(pictures)
+        return tasks, decoded
 
     def done(
         self, task: Task, out: dict[str, Any], files: Mapping[str, bytes] | None = None

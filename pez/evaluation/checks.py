@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
-from pez.evaluation.plan import (
-    JUDGE,
-    OFFLINE_JUDGE,
-    TASKS,
-    MethodPlan,
-    Plan,
-    TaskPlan,
-    method_options,
-    painter_options,
-)
-
-_OF_TASK = {"of": "together", "things": "together", "frame": "together"}
-_OF_TASK |= {"sources": "mix", "weights": "mix"}
+from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE, check_judge
+from pez.evaluation.kinds import all_kinds
+from pez.evaluation.kinds.kind import Kind
+from pez.evaluation.plan import Plan, method_options, painter_options
+from pez.evaluation.plan_entries import MethodPlan
+from pez.evaluation.tasks import TASKS, all_baselines, task_class
 
 
 def check(plan: Plan) -> None:
@@ -29,6 +22,8 @@ def check(plan: Plan) -> None:
     for data in plan.data:
         if data.dataset or not data.manifest:
             known_name(data.dataset, DATASETS, "data.dataset")
+    for name in plan.baselines:
+        known_name(name, all_baselines(), "baselines")
     if plan.methods and not plan.models:
         raise PezError('the plan has methods but no models; write models = ["mini"].')
     needs = sorted({"random-words", "soft", "beginning"} & set(plan.baselines))
@@ -39,7 +34,7 @@ def check(plan: Plan) -> None:
     for method in plan.methods:
         known_name(method.name, METHODS, "methods.name")
         for size in plan.sizes(method):
-            open_method(method_options(method, ("",), size, 0, plan.dtype, plan.task.name))
+            open_method(method_options(method, ("",), size, 0, plan.dtype, plan.task))
     for generator in plan.generators:
         painter_options(generator)
         if generator.image_seeds and generator.pictures not in (1, len(generator.image_seeds)):
@@ -47,8 +42,17 @@ def check(plan: Plan) -> None:
                 f"the generator {generator.name} has both pictures and image_seeds; leave one away."
             )
     _distinct([m.label or m.name for m in plan.methods], "methods")
+    for measure in plan.measures:
+        _named_kind(measure.name).check(measure.options)
+    _distinct([measure.name for measure in plan.measures], "measures")
     _distinct([g.label or g.name for g in plan.generators], "generators")
     _check_task(plan)
+    for judge in plan.judges:
+        check_judge(judge)
+    for reader in plan.readers:
+        own = check_judge(reader)
+        if not (own.compares_texts or own.compares_pictures_with_texts):
+            raise PezError(f"{reader} reads no texts; name it among the judges, not the readers.")
     searched = {name for model in plan.models for name in model}
     if both := [judge for judge in plan.judges if judge in searched]:
         raise PezError(
@@ -60,32 +64,31 @@ def check(plan: Plan) -> None:
 def _check_task(plan: Plan) -> None:
     """PezError for entries that the plan's task has no use for."""
     task = plan.task
-    for own in fields(TaskPlan):
-        wanted = _OF_TASK.get(own.name, task.name)
-        if wanted != task.name and getattr(task, own.name) != own.default:
-            raise PezError(f"[task]: {own.name} is of the task {wanted}, not of {task.name}.")
     for name in plan.baselines:
-        if name not in TASKS[task.name]:
+        if name not in task.baselines:
             raise PezError(
                 f"baselines: {name} is none of the task {task.name}; there are "
-                f"{', '.join(TASKS[task.name])}."
+                f"{', '.join(task.baselines)}."
             )
     usual = MethodPlan("").lengths
     for method in plan.methods:
         wrong = "lengths" if method.lengths != usual else ""
-        wrong = wrong if task.name == "distill" else "ratios" if method.ratios else ""
+        wrong = wrong if task.by_ratio else "ratios" if method.ratios else ""
         if wrong:
             other = "ratios" if wrong == "lengths" else "lengths"
             raise PezError(f"methods.{wrong}: the task {task.name} goes by {other}.")
         if method.name == "soft" and task.things:
             raise PezError("the method soft finds no text that could be framed with things.")
-    if any(data.group for data in plan.data) and task.name != "together":
-        raise PezError(f"data.group is of the task together, not of {task.name}.")
-    if task.things and ("{}" not in task.frame or "{thing}" not in task.frame):
-        raise PezError(
-            "task.frame must hold {thing} and {}, where the thing and the prompt go, not "
-            f"{task.frame!r}."
-        )
+    if any(data.group for data in plan.data) and not task.grouped:
+        grouped = " and ".join(name for name in TASKS if task_class(name).grouped)
+        raise PezError(f"data.group is of the task {grouped}, not of {task.name}.")
+
+
+def _named_kind(name: str) -> Kind:
+    known = {kind.name: kind for kind in all_kinds() if kind.named}
+    if not known:
+        raise PezError(f"measures.name: unknown {name!r}; there are no measures to ask for.")
+    return known[known_name(name, known, "measures.name")]
 
 
 def _distinct(labels: list[str], where: str) -> None:

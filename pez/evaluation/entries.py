@@ -88,6 +88,16 @@ def option_table(value: Any, where: str) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
 
 
+def one_table(value: Any, where: str) -> dict[str, Any]:
+    """``[where]``, which stands in a plan once."""
+    listed = value if isinstance(value, list) else [value]
+    if not all(isinstance(table, dict) for table in listed):
+        raise PezError(f"{where} must be a table; write [{where}] or [[{where}]] above it.")
+    if len(listed) != 1:
+        raise PezError(f"a plan has one [{where}]; write a plan file for each.")
+    return listed[0]
+
+
 def tables(kind: type[T], value: Any, where: str) -> list[T]:
     """``[where]`` or ``[[where]]`` as dataclasses."""
     if value is None:

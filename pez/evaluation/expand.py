@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pez.evaluation.plan import GeneratorPlan, MethodPlan, Plan, method_options, painter_options
-from pez.evaluation.tasks import given_text, search_spec
+from pez.evaluation.kinds import all_kinds
+from pez.evaluation.kinds.kind import Kind, Question
+from pez.evaluation.kinds.prompt import prompt_spec
+from pez.evaluation.kinds.ready import PICTURE, PROMPT
+from pez.evaluation.plan import Plan, method_options, painter_options
+from pez.evaluation.plan_entries import GeneratorPlan, MethodPlan
 from pez.evaluation.units import (
+    SOFT,
+    Asked,
     Drawn,
     Given,
     Node,
-    Reference,
     Subject,
     Unit,
     Way,
     noise_seed,
-    picture_only,
 )
 from pez.methods import record_of
 
-if TYPE_CHECKING:
-    from pez.evaluation.units import Original
-
-SOFT = "soft"  # the method whose prompts are embeddings and no text
 BASELINE_STEPS = {"random-words": 1, SOFT: 500}
 
 Identity = Callable[[str], str]  # of a model or generator, by its content where that is at hand
@@ -44,12 +44,12 @@ def expand(
         beside = make.beside(subject)
         nodes += [beside] if beside else []
         for way in ways:
-            spec = make.prompt_spec(subject, way)
+            spec = prompt_spec(plan, identity, subject, way)
             if spec is not None:
                 nodes.append(make.node(subject, way, Unit("prompt", spec), beside))
         for one in made.get(place, ()):
             way = Way(one.method, "text", seed=one.number)
-            spec = _identity_of(subject.original) | {"text": one.prompt}
+            spec = subject.original.identity | {"text": one.prompt}
             nodes.append(make.node(subject, way, Unit("prompt", spec), beside))
     return nodes
 
@@ -76,7 +76,7 @@ def _ways(plan: Plan) -> list[Way]:
 def _searches(
     plan: Plan, method: MethodPlan, sizes: Sequence[tuple[int | None, float | None]]
 ) -> list[Way]:
-    ways, task = [], plan.task.name
+    ways, task = [], plan.task
     for length, ratio in sizes:
         for model in plan.models:
             if method.name == SOFT and len(model) > 1:
@@ -89,19 +89,17 @@ def _searches(
     return ways
 
 
-def _identity_of(original: Original) -> dict[str, Any]:
-    """An item by its content; by its name where it could not be read."""
-    if original.sha256:
-        return {"item": original.sha256}
-    return {"item": "", "name": [original.dataset, original.split, original.item]}
-
-
 @dataclass(frozen=True)
 class _Expanding:
     """What all nodes of a plan share."""
 
     plan: Plan
     identity: Identity
+
+    @cached_property
+    def kinds(self) -> list[Kind]:
+        """What may be asked of prompts and pictures."""
+        return all_kinds()
 
     @cached_property
     def draws(self) -> list[tuple[GeneratorPlan, dict[str, Any]]]:
@@ -117,65 +115,38 @@ class _Expanding:
             for generator in self.plan.generators
         ]
 
-    def prompt_spec(self, subject: Subject, way: Way) -> dict[str, Any] | None:
-        """What decides a prompt; None for a baseline that the subject does not have."""
-        own = _identity_of(subject.original)
-        if way.how == "search":
-            return (
-                search_spec(self.plan, subject, own)
-                | {
-                    "search": way.record,
-                    "models": [self.identity(name) for name in way.model],
-                }
-                | self._draft(way)
-            )
-        if way.how == "captioner":
-            return own | {"captioner": self.identity(self.plan.captioner)}
-        text = given_text(subject, way.label, way.ratio)
-        return None if text is None else own | {"text": text}
-
-    def _draft(self, way: Way) -> dict[str, str]:
-        """The method's draft, if it has one, by its content."""
-        from pez.session.drafts import draft_name
-
-        name = draft_name(way.options) if way.options else ""
-        return {"draft": self.identity(name)} if name else {}
-
     def beside(self, subject: Subject) -> Node | None:
         """The long prompt's own pictures, where others are compared with these: from other
         noise, so that it has to find its meaning in them, not its noise.
         """
         if not any(r.drawn for r in subject.references) or not self.draws:
             return None
-        unit = Unit("prompt", _identity_of(subject.original) | {"text": subject.texts[0]})
+        unit = Unit("prompt", subject.original.identity | {"text": subject.texts[0]})
         pictures = tuple(
             Drawn(picture, generator, seed, {})
             for generator, seed, picture in self._pictures(subject, unit, "beside")
         )
-        return Node(subject, Way("long-prompt", "text"), unit, pictures, {}, None, hidden=True)
+        return Node(subject, Way("long-prompt", "text"), unit, pictures, {}, hidden=True)
 
     def node(self, subject: Subject, way: Way, unit: Unit, beside: Node | None) -> Node:
         """A prompt with its pictures, and what is asked of both."""
-        plan, text = self.plan, way.options is None or way.options.method != SOFT
-        pictures = []
+        plan, pictures = self.plan, []
+        question = Question(plan, self.identity, subject, way, unit)
         for thing in plan.task.things or ("",):
             frame = plan.task.frame.replace("{thing}", thing) if thing else "{}"
             frame = thing if thing and way.label == "no-prompt" else frame
             own = self._pictures(subject, unit, thing, frame)
             for n, (generator, seed, picture) in enumerate(own):
                 rival = beside.pictures[n].unit if beside else None
-                scores = self._scores(subject, picture, thing, rival)
-                pictures.append(Drawn(picture, generator, seed, scores, thing, frame, rival))
-        readings = {
-            (judge, r.name): Unit("reading", self._asked({"prompt": unit.key}, judge, r))
-            for judge in (*plan.judges, *plan.readers)
-            for r in subject.references
-            if text and not r.thing and not picture_only(judge)
-        }
-        model = plan.language_model if text else ""
-        own = {"prompt": unit.key, "model": self.identity(model)}
-        language = Unit("language", own) if model else None
-        return Node(subject, way, unit, tuple(pictures), readings, language)
+                about = replace(question, picture=picture, thing=thing, beside=rival)
+                asked = self._asked(PICTURE, about)
+                pictures.append(Drawn(picture, generator, seed, asked, thing, frame, rival))
+        return Node(subject, way, unit, tuple(pictures), self._asked(PROMPT, question))
+
+    def _asked(self, of: str, question: Question) -> dict[str, Asked]:
+        """The units of each kind that is of prompts, or of pictures."""
+        found = {kind.name: kind.asked(question) for kind in self.kinds if kind.of == of}
+        return {name: units for name, units in found.items() if units}
 
     def _pictures(
         self, subject: Subject, unit: Unit, salt: str = "", frame: str = "{}"
@@ -186,27 +157,3 @@ class _Expanding:
                 noise = noise_seed(subject.original, seed, salt)
                 own = {"prompt": unit.key, "image_seed": seed, "noise": noise}
                 yield generator, seed, Unit("picture", spec | own | framed)
-
-    def _scores(
-        self, subject: Subject, picture: Unit, thing: str, beside: Unit | None
-    ) -> dict[tuple[str, str], Unit]:
-        scores = {}
-        for judge in self.plan.judges:
-            for r in subject.references:
-                text = r.thing or (r.texts and not r.drawn)
-                if text and picture_only(judge):
-                    continue
-                spec = self._asked({"picture": picture.key}, judge, r)
-                spec |= {"against": {"texts": [thing]}} if r.thing else {}
-                spec |= {"against": {"picture": beside.key}} if r.drawn and beside else {}
-                scores[judge, r.name] = Unit("score", spec)
-        return scores
-
-    def _asked(self, spec: dict[str, Any], judge: str, r: Reference) -> dict[str, Any]:
-        """What decides a comparison; an item's own picture is known from its prompt's unit."""
-        spec = spec | {"judge": self.identity(judge)}
-        if not r.name:
-            return spec
-        names = [file.rpartition("/")[2].partition(".")[0] for file in r.files]  # by content
-        against: dict[str, Any] = {"texts": list(r.texts)} if r.texts else {"pictures": names}
-        return spec | {"against": against | ({"least": True} if r.least else {})}

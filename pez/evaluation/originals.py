@@ -15,7 +15,7 @@ from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
 
 if TYPE_CHECKING:
-    from pez.datasets import Item
+    from pez.datasets import Example
 
 MANIFEST = "manifest.jsonl"
 Notice = Callable[[str, int, int], None]  # what is being done, how far, of how many
@@ -108,13 +108,13 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
     return out
 
 
-def _of_groups(stream: Iterable[Item], data: Data) -> list[Item]:
+def _of_groups(stream: Iterable[Example], data: Data) -> list[Example]:
     """``count`` items of each value of the attribute ``group``, groups by their names; items
     without the attribute are left out. PezError if none has it.
     """
     from pez.datasets import draw
 
-    found: dict[str, list[Item]] = {}
+    found: dict[str, list[Example]] = {}
     for item in stream:
         if name := _group_of(item, data):
             kept = found.setdefault(name, [])
@@ -126,7 +126,7 @@ def _of_groups(stream: Iterable[Item], data: Data) -> list[Item]:
     return [i for name in sorted(found) for i in draw(found[name], data.count, data.seed)]
 
 
-def _group_of(item: Item, data: Data) -> str:
+def _group_of(item: Example, data: Data) -> str:
     return str(item.attributes.get(data.group) or "") if data.group else ""
 
 
@@ -143,7 +143,7 @@ def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
     return store.folder / name, {row.id: row.seed for row in rows}
 
 
-def _keep(item: Item, data: Data, seed: int, store: Store) -> Original:
+def _keep(item: Example, data: Data, seed: int, store: Store) -> Original:
     """Read an item's picture into the store."""
     caption = item.captions[0] if item.captions else ""
     known = Original(data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed)

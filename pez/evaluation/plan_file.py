@@ -22,6 +22,10 @@ name = "mini-sd"
 pictures = 2                       # of each prompt; or image_seeds = [0, 1]
 options = { steps = 20 }           # any option of pez generate
 
+[[measures]]                       # kinds of units that go by their name alone (see kinds/)
+name = "letters"
+options = { without = "aeiou" }
+
 What prompts are searched for is a picture each, unless a task says otherwise (see tasks.py):
 
 task = "distill"                   # a shorter prompt for each item's text; ratios, not lengths
@@ -44,8 +48,11 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.evaluation.checks import check, with_judge
-from pez.evaluation.entries import tables, values
-from pez.evaluation.plan import Data, GeneratorPlan, MethodPlan, Plan, TaskPlan
+from pez.evaluation.entries import one_table, tables, values
+from pez.evaluation.plan import Plan
+from pez.evaluation.plan_entries import Data, GeneratorPlan, MeasurePlan, MethodPlan
+from pez.evaluation.tasks import read_task
+from pez.evaluation.tasks.task import SearchTask
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -69,6 +76,7 @@ def parse_plan(content: str, name: str = "the plan") -> Plan:
         "data": tuple(tables(Data, table.pop("data", None), "data")),
         "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),
         "generators": tuple(tables(GeneratorPlan, table.pop("generators", []), "generators")),
+        "measures": tuple(tables(MeasurePlan, table.pop("measures", []), "measures")),
         "task": _task(table.pop("task", {})),
     }
     plain = values(Plan, table, "", tuple(parts))
@@ -77,9 +85,6 @@ def parse_plan(content: str, name: str = "the plan") -> Plan:
     return plan if plan.judges else with_judge(plan)
 
 
-def _task(value: Any) -> TaskPlan:
+def _task(value: Any) -> SearchTask:
     """``task = NAME`` or ``[task]``."""
-    found = tables(TaskPlan, {"name": value} if isinstance(value, str) else value, "task")
-    if len(found) != 1:
-        raise PezError("a plan has one [task]; write a plan file for each.")
-    return found[0]
+    return read_task({"name": value} if isinstance(value, str) else one_table(value, "task"))

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.evaluation.batches import SIZES, SIZES_GPU, Missing
+from pez.evaluation.batches import Missing
 from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
+from pez.evaluation.kinds import make_kind
 from pez.evaluation.originals import draw_originals
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
-from pez.evaluation.readable import measure
 from pez.evaluation.show import Bar
-from pez.evaluation.store import INDEX, Record, Store, read_rows
-from pez.evaluation.tasks import plain_subject, subjects
+from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.subjects import subjects
+from pez.evaluation.table import read_rows
+from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Batch, Node
 from pez.evaluation.workers import Evaluating, Told
 from pez.models.identity import identities
@@ -39,7 +41,7 @@ def evaluate(
     device: str = "auto",
     bar: Bar | None = None,
 ) -> list[dict[str, Any]]:
-    """Do what is missing of a plan and give the table's rows (:data:`store.COLUMNS`).
+    """Do what is missing of a plan and give the table's rows (:func:`table.columns`).
 
     ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
     not done again. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or a pool that
@@ -58,15 +60,15 @@ def evaluate(
         nodes = prepare(plan, store, prompts, retry, show)
         keeper = _Keeper(store, show)
         keeper.keep_given(nodes)
-        missing = Missing(plan, store, nodes, _sizes(device), retry)
+        missing = Missing(plan, store, nodes, _on_gpu(device), retry)
         for stage in missing.stages():
             if stage.missing:
-                show.stage(stage.kind, stage.missing)
+                show.stage(stage.kind.title, stage.missing)
                 pool.run(keeper.seen(stage.batches), keeper.tell, keeper.look)
     finally:
         pool.close()
         show.close()
-    return read_rows(store.folder)
+    return read_rows(store)
 
 
 def prepare(
@@ -81,7 +83,7 @@ def prepare(
         known = [subject.original for subject in listed]
         found, given = read_given(file, known, store)
         new = found[len(known) :]
-        if new and plan.task.name != "invert":
+        if new and not plan.task.single:
             raise PezError(
                 f"{file} names {new[0].item!r}, which the task {plan.task.name} does not have; its "
                 f"items have names such as {known[0].item if known else ''!r}."
@@ -145,12 +147,10 @@ class _Keeper:
         self.bar.part(part * len(batch.tasks))
 
     def _put(self, record: Record, files: dict[str, bytes]) -> None:
-        if record.kind == "prompt" and not record.error:
-            record = replace(record, out=measure(record.out["prompt"]) | record.out)
-        self.store.put(record, files)
+        self.store.put(make_kind(record.kind).kept(record), files)
 
 
-def _sizes(device: str) -> dict[str, int]:
+def _on_gpu(device: str) -> bool:
     from pez.models.devices import pick_device
 
-    return SIZES if pick_device(device).type == "cpu" else SIZES_GPU
+    return pick_device(device).type != "cpu"

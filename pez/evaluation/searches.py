@@ -1,4 +1,4 @@
-"""Searches of a plan's subjects by the functions that the verbs are made of."""
+"""Searches of a plan's subjects by their task."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pez.api import distill, image_items, mix_item
 from pez.errors import PezError
 from pez.evaluation.bench import Report
+from pez.evaluation.tasks import task_class
 from pez.evaluation.units import Task
 from pez.models import Reader
-from pez.options import DistillOptions, SearchOptions
-from pez.session.runs import run
-from pez.session.session import Item, Watch
+from pez.options import SearchOptions
+from pez.session.session import Watch
 
 
 def searchable(
@@ -40,21 +39,6 @@ def search_all(
     watch: Watch,
 ) -> None:
     """A prompt for each task, told to ``watch`` by its place."""
-    if isinstance(options, DistillOptions):
-        texts = [task.texts[0] for task in tasks]
-        distill(texts, reader=reader, options=options, watch=watch)
-        return
-    kind = tasks[0].spec.get("task", "invert") if tasks else ""
-    items: list[Item] = []
-    if kind == "invert":
-        items = image_items(reader, [own[0] for own in pictures])
-    elif kind == "together":
-        items = [image_items(reader, own, together=True)[0] for own in pictures]
-    elif kind == "mix":
-        for task, own in zip(tasks, pictures, strict=True):
-            parts = zip(task.texts or own, task.spec["weights"], strict=True)
-            listed = [
-                (what, weight, f"{n + 1}={weight:g}") for n, (what, weight) in enumerate(parts)
-            ]
-            items.append(mix_item(reader, listed))
-    run(reader, items, options, watch)
+    if tasks:
+        kind = task_class(tasks[0].spec.get("task", "invert"))
+        kind.search(reader, tasks, pictures, options, watch)

@@ -6,14 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-NAMES = {
-    "prompt": "prompts",
-    "picture": "pictures",
-    "score": "scores of pictures",
-    "reading": "scores of prompts",
-    "language": "perplexities",
-}
-
 
 class Bar:
     """A progress bar on stderr for each stage; without a terminal a line for each."""
@@ -28,14 +20,14 @@ class Bar:
             share = f" {_done}/{_total}" if _total else ""
             print(f"\r\033[Kpez: {text}{share}", end="", file=sys.stderr, flush=True)
 
-    def stage(self, kind: str, missing: int) -> None:
-        """A stage begins that has ``missing`` units to do."""
+    def stage(self, title: str, missing: int) -> None:
+        """A stage begins that has ``missing`` units of one kind to do."""
         self.close()
         self._done = 0
         if self._quiet:
             return
         if not sys.stderr.isatty():
-            print(f"pez: {NAMES[kind]}: {missing} to do", file=sys.stderr)
+            print(f"pez: {title}: {missing} to do", file=sys.stderr)
             return
         from tqdm import tqdm
 

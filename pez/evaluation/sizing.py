@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pez.evaluation.kinds import KINDS, all_kinds
 from pez.evaluation.plan import Plan
-from pez.evaluation.show import NAMES
 from pez.evaluation.store import Store
 from pez.evaluation.units import Node, Original
 
@@ -42,7 +42,7 @@ def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
                 way = (node.way.label, node.way.length) if unit.kind == "prompt" else ""
                 groups.setdefault((unit.kind, str(way)), []).append(unit.key)
     out = []
-    for kind in NAMES:
+    for kind in KINDS:
         count = done = failed = 0
         total = measured = an_item = 0.0
         for (own, _), keys in groups.items():
@@ -64,12 +64,12 @@ def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
 
 def sizing_note(listed: Sequence[Size]) -> str:
     """Units by kind, and the time for ``MANY`` items on one such worker."""
-    lines = []
+    lines, names = [], {kind.name: kind.title for kind in all_kinds()}
     for size in listed:
         pace = f", {size.seconds_a_unit:.3f} s a unit" if size.seconds_a_unit else ""
         failed = f", {size.failed} failed" if size.failed else ""
-        lines.append(f"{NAMES[size.kind]}: {size.units} units, {size.done} done{failed}{pace}")
-    unknown = [NAMES[s.kind] for s in listed if s.units and not s.seconds_an_item]
+        lines.append(f"{names[size.kind]}: {size.units} units, {size.done} done{failed}{pace}")
+    unknown = [names[s.kind] for s in listed if s.units and not s.seconds_an_item]
     each = sum(size.seconds_an_item for size in listed)
     if each:
         hours = each * MANY / 3600

@@ -1,4 +1,4 @@
-"""Results of a run in a folder: one file a unit, written once and whole, and the table's rows.
+"""Results of a run in a folder: one file a unit, written once and whole.
 
 units/KIND/ab/KEY.json    what was done and what came of it; KEY begins with ab
 units/KIND/ab/KEY.png     of a picture; KEY.npy of a prompt that is no text
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,8 @@ from typing import Any
 from pez.errors import PezError
 
 INDEX = "index.jsonl"
-COLUMNS = (
-    *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
-    *("seed", "prompt", "search_score", "tokens", "seconds", "forwards", "backwards"),
-    *("generator", "image_seed", "picture", "judge", "similarity", "text_score"),
-    *("perplexity", "real_words", "error"),
-    *("ratio", "against", "thing", "sources"),
-)
-_OF_ITEM = ("dataset", "split", "item", "source", "caption")
-_OF_WAY = ("method", "length", "search_model", "seed")
-_OF_TASK = {"ratio": None, "against": "", "sources": []}  # and what older folders mean
-_OF_PROMPT = ("prompt", "search_score", "tokens", "forwards", "backwards", "real_words")
+MOST_HELD = 200_000  # records in memory, of a few kilobytes each
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -50,11 +41,16 @@ class Record:
 
 
 class Store:
-    """The folder of a run. Any number of processes may read while one writes."""
+    """The folder of a run. Any number of processes may read while one writes.
+
+    A record stays in memory once it was read or written, and is read again only if its file is
+    another one by then. Records are not to be changed.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
         self._parts = self.folder / ".parts"
+        self._held: dict[Path, tuple[Stamp, Record]] = {}
 
     def create(self) -> None:
         """Make the folder ready for writing. PezError if it cannot be made."""
@@ -73,8 +69,13 @@ class Store:
 
     def get(self, kind: str, key: str) -> Record | None:
         """A unit's record; None if it was not done, or its file is no record."""
+        path = self.path(kind, key)
         try:
-            return Record(**json.loads(self.path(kind, key).read_text(encoding="utf-8")))
+            now, held = _stamp(path.stat()), self._held.get(path)
+            if held and held[0] == now:
+                return held[1]
+            with path.open("rb") as file:
+                return self._hold(path, _stamp(os.fstat(file.fileno())), file.read())
         except (OSError, ValueError, TypeError):
             return None
 
@@ -83,7 +84,8 @@ class Store:
         for suffix, data in (files or {}).items():
             self._write(self.path(record.kind, record.key, suffix), data)
         text = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False)
-        self._write(self.path(record.kind, record.key), text.encode(errors="backslashreplace"))
+        path, data = self.path(record.kind, record.key), text.encode(errors="backslashreplace")
+        self._hold(path, self._write(path, data), data)
 
     def put_original(self, data: bytes, sha256: str, suffix: str) -> str:
         """Keep a picture under its content's name; its path within the folder."""
@@ -106,7 +108,16 @@ class Store:
                 f"{self.folder} holds no whole {name}; give a folder that pez evaluate wrote."
             ) from None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _hold(self, path: Path, stamp: Stamp, data: bytes) -> Record:
+        """Keep a record as it is read from its file's ``data``; the oldest give way."""
+        record = Record(**json.loads(data))
+        self._held.pop(path, None)
+        if len(self._held) >= MOST_HELD:
+            del self._held[next(iter(self._held))]
+        self._held[path] = stamp, record
+        return record
+
+    def _write(self, path: Path, data: bytes) -> Stamp:
         """All or nothing: a reader never meets half a file, whatever is killed when."""
         part = self._parts / f"{path.name}.{os.getpid()}"
         try:
@@ -115,62 +126,15 @@ class Store:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+                stamp = _stamp(os.fstat(file.fileno()))  # a renamed file keeps it
             os.replace(part, path)
+            return stamp
         except OSError as error:
             raise PezError(
                 f"{path} cannot be written ({error.strerror}); free the disk."
             ) from error
 
 
-def read_rows(folder: str | Path) -> list[dict[str, Any]]:
-    """The table of a run: a dict of ``COLUMNS`` for each picture and judge, in the plan's order.
-
-    A judge or reader that sees no picture has rows of its own with ``generator`` "" and
-    ``image_seed``, ``picture`` and ``similarity`` None. ``source`` and ``picture`` are paths
-    within ``folder``. What is not done yet, failed or makes no sense is None; ``error`` is "" or
-    tells what failed. ``length``, ``ratio`` and ``seed`` are None where there are none. ``against``
-    names what was compared with (:data:`tasks.ABOUT`): "" is the original, ``sources`` are the
-    paths of all pictures that a prompt was searched for, ``thing`` is what a picture should show.
-    PezError if ``folder`` holds no run.
-    """
-    store = Store(folder)
-    return [row for line in store.lines(INDEX) for row in _rows(store, line)]
-
-
-def _rows(store: Store, line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of one prompt."""
-    found = store.get("prompt", line["prompt"])
-    language = store.get("language", line["language"]) if line["language"] else None
-    base: dict[str, Any] = dict.fromkeys(COLUMNS)
-    base |= {name: line[name] for name in (*_OF_ITEM, *_OF_WAY)}
-    base |= {name: line.get(name, usual) for name, usual in _OF_TASK.items()}
-    base |= {name: found.out.get(name) for name in _OF_PROMPT if found}
-    base |= {"generator": "", "judge": "", "thing": "", "seconds": found.seconds if found else None}
-    base |= {"perplexity": language.out.get("perplexity") if language else None}
-    readings = {judge: store.get("reading", key) for judge, key in line["readings"].items()}
-    texts = {judge: r.out.get("text_score") if r else None for judge, r in readings.items()}
-    seen = {judge for picture in line["pictures"] for judge in picture["judges"]}
-
-    def row(judge: str, records: Iterable[Record | None], **more: Any) -> dict[str, Any]:
-        errors = [r.error for r in (found, *records, readings.get(judge), language) if r]
-        told = {
-            "judge": judge,
-            "text_score": texts.get(judge),
-            "error": next(filter(None, errors), ""),
-        }
-        return base | told | more
-
-    for picture in line["pictures"]:
-        drawn = store.get("picture", picture["key"])
-        path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
-        beside = store.get("picture", picture["beside"]) if "beside" in picture else None
-        told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
-        told["thing"] = picture.get("thing", "")
-        told["picture"] = path if drawn and not drawn.error else None
-        for judge, key in picture["judges"].items() or [("", "")]:
-            score = store.get("score", key) if key else None
-            similarity = score.out.get("similarity") if score else None
-            yield row(judge, (drawn, beside, score), similarity=similarity, **told)
-    alone = [judge for judge in readings if judge not in seen]
-    for judge in alone or ([] if line["pictures"] else [""]):
-        yield row(judge, ())
+def _stamp(stat: os.stat_result) -> Stamp:
+    """What tells a file from the one that replaces it: inode, time of change and size."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,10 +1,7 @@
 """What a plan asks for, as units: each is named by a hash of all that decides its outcome.
 
-subject x method x length x model x seed  -> prompt    (a subject is an item, see tasks.py)
-prompt x generator x image seed           -> picture   (and x thing, where things are drawn)
-picture x judge x reference               -> score     (the two pictures compared)
-prompt x judge or reader x reference      -> reading   (the prompt compared with the original)
-prompt x language model                   -> language  (perplexity)
+A subject (an item, see tasks.py) and a way make a prompt, a prompt and a generator pictures;
+what is asked of either is up to the kinds of units (kinds/).
 """
 
 from __future__ import annotations
@@ -17,9 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pez.evaluation.plan import GeneratorPlan
+    from pez.evaluation.plan_entries import GeneratorPlan
     from pez.options import SearchOptions
 
+SOFT = "soft"  # the method whose prompts are embeddings and no text
 VERSION = 1  # of what a unit's outcome means; a new one does everything again
 
 
@@ -53,6 +51,13 @@ class Original:
     seed: int
     error: str = ""
     group: str = ""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The item by its content; by its name where it could not be read."""
+        if self.sha256:
+            return {"item": self.sha256}
+        return {"item": "", "name": [self.dataset, self.split, self.item]}
 
 
 @dataclass(frozen=True)
@@ -112,36 +117,59 @@ class Way:
     record: dict[str, Any] = field(default_factory=dict, hash=False)  # of ``options``
     ratio: float | None = None
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the prompts are texts, not embeddings."""
+        return self.options is None or self.options.method != SOFT
+
+
+# units of one kind asked of a prompt or picture, by who does them (a judge, or "" for the only
+# one) and the name of the reference they compare with
+Asked = dict[tuple[str, str], Unit]
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and the scores
-    asked of it, by judge and reference. ``beside`` is the picture it is compared with where
-    that is drawn, too.
+    """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and what is asked
+    of it, by kind. ``beside`` is the picture it is compared with where that is drawn, too.
     """
 
     unit: Unit
     generator: GeneratorPlan
     image_seed: int
-    scores: dict[tuple[str, str], Unit]
+    asked: dict[str, Asked]
     thing: str = ""
     frame: str = "{}"
     beside: Unit | None = None
 
+    @property
+    def scores(self) -> Asked:
+        """Comparisons with references."""
+        return self.asked.get("score", {})
+
 
 @dataclass(frozen=True)
 class Node:
-    """A prompt and everything asked of it. One that is ``hidden`` is only drawn, for others to
-    be compared with, and stands in no table.
+    """A prompt and everything asked of it, by kind. One that is ``hidden`` is only drawn, for
+    others to be compared with, and stands in no table.
     """
 
     subject: Subject
     way: Way
     unit: Unit
     pictures: tuple[Drawn, ...]
-    readings: dict[tuple[str, str], Unit]
-    language: Unit | None
+    asked: dict[str, Asked]
     hidden: bool = False
+
+    @property
+    def readings(self) -> Asked:
+        """Comparisons of the prompt with references."""
+        return self.asked.get("reading", {})
+
+    @property
+    def language(self) -> Unit | None:
+        """The prompt read by a language model."""
+        return self.asked.get("language", {}).get(("", ""))
 
     def lines(self) -> Iterator[str]:
         """The prompt's lines in the index: one for each reference it is compared with."""
@@ -157,6 +185,7 @@ class Node:
         for reference in self.subject.references:
             name = reference.name
             row |= {"against": name, "readings": _of(self.readings, name)}
+            row |= _others(self.asked, name)
             row["pictures"] = [
                 {
                     "generator": p.generator.label or p.generator.name,
@@ -166,6 +195,7 @@ class Node:
                     "judges": _of(p.scores, name),
                 }
                 | ({"beside": p.beside.key} if p.beside else {})
+                | _others(p.asked, name)
                 for p in self.pictures
             ]
             yield json.dumps(row, ensure_ascii=False) + "\n"
@@ -175,10 +205,8 @@ class Node:
         yield self.unit
         for picture in self.pictures:
             yield picture.unit
-            yield from picture.scores.values()
-        yield from self.readings.values()
-        if self.language:
-            yield self.language
+            yield from (unit for own in picture.asked.values() for unit in own.values())
+        yield from (unit for own in self.asked.values() for unit in own.values())
 
 
 @dataclass(frozen=True)
@@ -199,8 +227,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """Units of one kind that need the same model. ``how`` is a name in ``work.WORK``, ``options``
-    what opens the model or runs the search.
+    """Units of one kind that need the same model. ``options`` are what opens the model or runs
+    the search, ``how`` is which work it is where the kind has several.
     """
 
     kind: str
@@ -224,14 +252,19 @@ def _of(units: dict[tuple[str, str], Unit], reference: str) -> dict[str, str]:
     return {judge: unit.key for (judge, name), unit in units.items() if name == reference}
 
 
+def _others(asked: dict[str, Asked], reference: str) -> dict[str, Any]:
+    """Units of kinds that have no entry of their own in the index; those that compare with no
+    reference stand in every line.
+    """
+    own = ("score", "reading", "language")
+    others = {kind: units for kind, units in asked.items() if kind not in own}
+    named = {kind: _of(units, "") | _of(units, reference) for kind, units in others.items()}
+    return {"asked": named} if named else {}
+
+
 def noise_seed(original: Original, image_seed: int, salt: str = "") -> int:
     """The generator's seed: the same for all prompts of an item, so that methods are compared
     in pairs, and another for each item, so that no one noise decides a whole table.
     """
     text = f"{original.sha256}/{image_seed}" + (f"/{salt}" if salt else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def picture_only(judge: str) -> bool:
-    """Whether a judge compares pictures alone and reads no text."""
-    return judge.partition(":")[0] in ("dino", "lpips")

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from pez.generation.options import GenerateOptions as GenerateOptions
 
 if TYPE_CHECKING:
-    from pez.generation.drawing import Picture as Picture
+    from pez.generation.drawing import Drawing as Drawing
     from pez.generation.drawing import generate as generate
     from pez.generation.painter import Painter as Painter
     from pez.generation.pipelines import open_painter as open_painter
 
 # loaded when first used: the command line needs only the options
 _LATER = {
+    "Drawing": "pez.generation.drawing",
     "Painter": "pez.generation.painter",
-    "Picture": "pez.generation.drawing",
     "generate": "pez.generation.drawing",
     "open_painter": "pez.generation.pipelines",
 }
-__all__ = ["GenerateOptions", "Painter", "Picture", "generate", "open_painter"]
+__all__ = ["Drawing", "GenerateOptions", "Painter", "generate", "open_painter"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ Prompt = str | Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Drawing:
     """A drawn picture with its prompt ("" for a soft one), seed and settings."""
 
     image: Image.Image
@@ -33,7 +33,7 @@ def generate(
     progress: Progress | None = None,
     options: GenerateOptions | None = None,
     **settings: Any,
-) -> list[Picture]:
+) -> list[Drawing]:
     """``options.count`` pictures of each prompt, prompt by prompt.
 
     A prompt is a text or a soft prompt, token embeddings (k, w) of the generator's text
@@ -47,6 +47,6 @@ def generate(
     pairs = [(prompt, seed) for prompt in listed for seed in options.seeds]
     images = painter.paint([p for p, _ in pairs], [s for _, s in pairs], progress=progress)
     return [
-        Picture(image, prompt if isinstance(prompt, str) else "", seed, painter.settings)
+        Drawing(image, prompt if isinstance(prompt, str) else "", seed, painter.settings)
         for image, (prompt, seed) in zip(images, pairs, strict=True)
     ]

@@ -22,7 +22,7 @@ from pez.models.pipelines import load_pipeline
 
 
 @dataclass(frozen=True)
-class Plan:
+class Setup:
     """What will be drawn with, known before anything is loaded.
 
     ``options`` have the generator's own numbers where none were given; ``settings`` record
@@ -34,7 +34,7 @@ class Plan:
     settings: dict[str, Any]
 
 
-def make_plan(options: GenerateOptions) -> Plan:
+def make_setup(options: GenerateOptions) -> Setup:
     """The generator of ``options`` and its numbers. PezError for unknown names."""
     generator = find_generator(options.generator)
     own = options
@@ -50,7 +50,7 @@ def make_plan(options: GenerateOptions) -> Plan:
     settings["generator"] = generator.name
     folder = generator.folder
     settings["weights"] = weights_digest(folder) if folder else generator.source
-    return Plan(generator, own, settings)
+    return Setup(generator, own, settings)
 
 
 def open_painter(options: GenerateOptions) -> Painter:
@@ -58,9 +58,9 @@ def open_painter(options: GenerateOptions) -> Painter:
 
     Raises PezError for what is unknown, broken or neither cached nor to be had.
     """
-    plan = make_plan(options)
-    device, options = pick_device(options.device), plan.options
-    pipe = _load(plan, device)
+    setup = make_setup(options)
+    device, options = pick_device(options.device), setup.options
+    pipe = _load(setup, device)
     if options.scheduler:
         set_scheduler(pipe, options.scheduler)
     add_loras(pipe, options.lora)
@@ -74,35 +74,35 @@ def open_painter(options: GenerateOptions) -> Painter:
     else:
         pipe.to(device)
     encoding = Encoding(pipe, options.negative, options.template, options.literal)
-    pictures = _pictures(pipe, plan, device)
-    return Painter(plan.generator.name, pipe, options, encoding, plan.settings, pictures, words)
+    pictures = _pictures(pipe, setup, device)
+    return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, words)
 
 
-def _load(plan: Plan, device: torch.device) -> Any:
+def _load(setup: Setup, device: torch.device) -> Any:
     """The pipeline for what is drawn from: a text alone, a picture, a masked one, a control."""
-    options = plan.options
+    options = setup.options
     task = "text" if not options.image else "inpaint" if options.mask else "image"
     control = ""
     if options.control:
-        control = control_model(plan.generator.name, options.control_kind, options.control_model)
-    pipe = load_pipeline(plan.generator.source, device, options.dtype, task, control)
+        control = control_model(setup.generator.name, options.control_kind, options.control_model)
+    pipe = load_pipeline(setup.generator.source, device, options.dtype, task, control)
     unet = getattr(pipe, "unet", None)
     if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
         raise PezError(
-            f"{plan.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
+            f"{setup.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
             "latent channels; take sd15, sdxl or the like."
         )
     return pipe
 
 
-def _pictures(pipe: Any, plan: Plan, device: torch.device) -> dict[str, Image.Image]:
+def _pictures(pipe: Any, setup: Setup, device: torch.device) -> dict[str, Image.Image]:
     """The pictures a drawing starts from and keeps to, all of one size: image, mask, control."""
-    options = plan.options
+    options = setup.options
     named = {"image": options.image, "mask": options.mask, "control": options.control}
     found = {name: read_image(path) for name, path in named.items() if path}
     if not found:
         return {}
-    size = _size(pipe, plan, next(iter(found.values())))
+    size = _size(pipe, setup, next(iter(found.values())))
     found = {
         name: picture.resize(size, Image.Resampling.LANCZOS) for name, picture in found.items()
     }
@@ -114,9 +114,9 @@ def _pictures(pipe: Any, plan: Plan, device: torch.device) -> dict[str, Image.Im
     return found
 
 
-def _size(pipe: Any, plan: Plan, picture: Image.Image) -> tuple[int, int]:
+def _size(pipe: Any, setup: Setup, picture: Image.Image) -> tuple[int, int]:
     """Width and height: those asked for, else the picture's shape at the generator's area."""
-    options, side = plan.options, plan.generator.size
+    options, side = setup.options, setup.generator.size
     down = len(pipe.unet.config.down_block_types) if getattr(pipe, "unet", None) else 2
     unit = pipe.vae_scale_factor * 2 ** (down - 1)
     if options.width and options.height:

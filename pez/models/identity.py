@@ -71,7 +71,7 @@ def _folder(name: str) -> Path | None:
     from pez.files import data_folder
 
     shipped = [data_folder() / room / name for room in ("models", "generators", "language")]
-    bare = name.partition(":")[2] if name.partition(":")[0] in ("local-dir", "dino") else name
+    bare = name.removeprefix("local-dir:")
     for folder in (*shipped, Path(bare).expanduser()):
         if bare and folder.is_dir():
             return folder

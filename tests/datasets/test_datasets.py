@@ -13,14 +13,14 @@ from common import ROOT
 from dataset_files import png, put
 
 from pez.cli import main
-from pez.datasets import DATASETS, Item, draw, open_dataset
+from pez.datasets import DATASETS, Example, draw, open_dataset
 from pez.datasets.item import in_split
 from pez.datasets.manifest import from_manifest, read_manifest, write_manifest
 from pez.errors import PezError
 
 
-def plain(key: str, data: bytes = b"") -> Item:
-    return Item(key, (), {}, key, partial(bytes, data))
+def plain(key: str, data: bytes = b"") -> Example:
+    return Example(key, (), {}, key, partial(bytes, data))
 
 
 def test_samples_have_four_splits_with_captions_and_pictures() -> None:

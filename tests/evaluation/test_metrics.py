@@ -17,7 +17,10 @@ from PIL import Image
 import pez
 from pez.cli import main
 from pez.errors import PezError
-from pez.evaluation.judges import ClipJudge, Dino, Lpips, open_dino, open_judge
+from pez.evaluation.judges import open_judge
+from pez.evaluation.judges.clip import ClipJudge
+from pez.evaluation.judges.dino import Dino
+from pez.evaluation.judges.lpips import Lpips
 from pez.evaluation.language import open_captioner
 from pez.evaluation.readable import english, measure, real_words
 from pez.models import Reader
@@ -89,7 +92,7 @@ def test_lpips_is_one_less_the_distance(pictures: list[Image.Image]) -> None:
 
 @pytest.mark.parametrize(
     ("load", "name"),
-    [(open_dino, "/nowhere"), (open_captioner, "/nowhere"), (open_judge, "lpips:x")],
+    [(open_judge, "dino:/nowhere"), (open_captioner, "/nowhere"), (open_judge, "lpips:x")],
 )
 def test_what_cannot_be_had_is_told_in_one_sentence(load: Any, name: str) -> None:
     with pytest.raises(PezError, match=r"x'; there are|neither a folder here nor an id"):

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from pez.errors import PezError
 from pez.evaluation.expand import expand
-from pez.evaluation.plan import JUDGE, OFFLINE_JUDGE, Plan
+from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE
+from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import parse_plan
-from pez.evaluation.tasks import plain_subject
+from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Given, Original
 
 SMALL = """

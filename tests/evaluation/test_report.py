@@ -18,7 +18,7 @@ from pez.evaluation.report.gallery import make_gallery
 from pez.evaluation.report.pictures import load_picture
 from pez.evaluation.report.rows import is_small
 from pez.evaluation.stats import bootstrap_mean
-from pez.evaluation.store import read_rows
+from pez.evaluation.table import read_rows
 
 HOSTILE = '<script>alert("x")</script> </script><img src=x onerror=alert(1)> & 50% of {{ 7*7 }}'
 FAILED = "the <b>picture</b> is damaged; copy it again."

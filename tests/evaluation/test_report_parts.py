@@ -16,7 +16,7 @@ from pez.evaluation.report.latex import escape
 from pez.evaluation.report.rows import Setting, View, settings
 from pez.evaluation.report.summary import parse_baseline, summarise
 from pez.evaluation.report.tables import heats, written
-from pez.evaluation.store import read_rows
+from pez.evaluation.table import read_rows
 
 
 def test_transfer_matrix_has_a_line_for_each_searched_model(tmp_path: Path) -> None:

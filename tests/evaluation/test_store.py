@@ -6,12 +6,18 @@ import json
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from common import SMALL_PLAN
 from PIL import Image
 
 from pez.errors import PezError
-from pez.evaluation.store import COLUMNS, INDEX, Record, Store, read_rows
+from pez.evaluation.plan_file import parse_plan
+from pez.evaluation.report.material import read_material
+from pez.evaluation.run import evaluate
+from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.table import COLUMNS, read_rows
 
 
 def png(colour: str) -> bytes:
@@ -113,3 +119,66 @@ def test_a_kill_while_writing_leaves_the_unit_undone(
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PezError, match="holds no whole index"):
         read_rows(tmp_path)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The units' files that are opened for reading, as it goes on."""
+    found: list[str] = []
+    real = Path.open
+
+    def opened(self: Path, mode: str = "r", *args: Any, **more: Any) -> Any:
+        if "units" in self.parts and self.suffix == ".json" and "r" in mode:
+            found.append(self.stem)
+        return real(self, mode, *args, **more)
+
+    monkeypatch.setattr(Path, "open", opened)
+    return found
+
+
+def test_a_run_reads_no_record_that_it_wrote_and_each_other_one_once(
+    tmp_path: Path, reads: list[str]
+) -> None:
+    plan = parse_plan(SMALL_PLAN.replace("count = 3", "count = 2"))
+    first = evaluate(plan, tmp_path, device="cpu")
+    units = [f.stem for f in tmp_path.glob("units/*/*/*.json")]
+    assert len(units) == 1 + 4 + 4 and reads == []  # a draw, prompts and their readings
+    assert evaluate(plan, tmp_path, device="cpu") == first
+    assert sorted(reads) == sorted(units)
+    reads.clear()
+    read_material(tmp_path)
+    assert sorted(reads) == sorted(f.stem for f in tmp_path.glob("units/[!d]*/*/*.json"))
+
+
+def test_what_another_process_writes_is_seen(tmp_path: Path, reads: list[str]) -> None:
+    mine, other = Store(tmp_path), Store(tmp_path)
+    mine.create()
+    assert mine.get("prompt", "ab") is None
+    record = Record("prompt", "ab", {"a": [1]}, error="no memory")
+    other.put(record)
+    assert mine.get("prompt", "ab") == mine.get("prompt", "ab") == record
+    assert reads == ["ab"]
+    better = Record("prompt", "ab", {"a": [1]}, {"prompt": "a cat"})
+    other.put(better)
+    assert mine.get("prompt", "ab") == better == other.get("prompt", "ab")
+    other.path("prompt", "ab").unlink()
+    assert mine.get("prompt", "ab") is None is other.get("prompt", "ab")
+
+
+def test_memory_is_bounded(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pez.evaluation.store.MOST_HELD", 2)
+    store = Store(tmp_path)
+    store.create()
+    for key in ("a1", "b2", "c3"):
+        store.put(Record("score", key, {}))
+    assert all(store.get("score", key) for key in ("b2", "c3")) and reads == []
+    assert store.get("score", "a1") and reads == ["a1"]
+
+
+def test_a_record_comes_back_as_it_lies_on_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.create()
+    store.put(Record("prompt", "ab", {"sizes": (1, 2)}, {"prompt": "\ud800"}))
+    assert store.get("prompt", "ab") == Store(tmp_path).get("prompt", "ab")

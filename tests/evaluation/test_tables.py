@@ -11,10 +11,10 @@ import pytest
 from common import SMALL_PLAN as PLAN
 
 from pez.evaluation.expand import expand
-from pez.evaluation.plan import JUDGE
+from pez.evaluation.judges import JUDGE
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.sizing import placeholders
-from pez.evaluation.tasks import subjects
+from pez.evaluation.subjects import subjects
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"

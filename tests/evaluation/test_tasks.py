@@ -15,7 +15,9 @@ from pez.evaluation.expand import expand
 from pez.evaluation.plan import RATIOS
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
-from pez.evaluation.tasks import plain_subject, subjects
+from pez.evaluation.subjects import subjects
+from pez.evaluation.tasks import TASKS
+from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Original
 from pez.files import data_folder
 from pez.models import Reader
@@ -263,3 +265,24 @@ def test_an_item_without_a_text_is_told_and_stops_nothing() -> None:
 def test_a_task_that_cannot_be_is_named(text: str, message: str) -> None:
     with pytest.raises(PezError, match=message):
         parse_plan(text)
+
+
+def test_a_new_task_is_one_file_and_one_line(
+    tmp_path: Path, judge: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS, "pairs", "toy_tasks:Pairs")
+    text = PLAN.replace("SIZES", "lengths = [2]").replace("count = 2", "count = 4")
+    text = 'baselines = ["shouted"]\n' + text + '[task]\nname = "pairs"\nevery = 2\n'
+    rows = evaluate(parse_plan(text), tmp_path, device="cpu")
+    assert [r["error"] for r in rows] == [""] * 4 and {r["method"] for r in rows} == {
+        "shouted",
+        "pez",
+    }
+    for row in rows:
+        one, two = judge.encode_text([row["prompt"], row["caption"]])
+        assert row["text_score"] == pytest.approx(float(one @ two), abs=1e-4)
+        assert (row["prompt"] == row["caption"].upper()) == (row["method"] == "shouted")
+    page = pez.report(tmp_path).page.read_text(encoding="utf-8")
+    assert "cosine of the prompt and the caption, under the judge" in page
+    with pytest.raises(PezError, match="every is of the task pairs, not of mix"):
+        parse_plan(text.replace('"pairs"', '"mix"'))

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pez.errors import PezError
-from pez.evaluation import batches
+from pez.evaluation.kinds import make_kind
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
 from pez.evaluation.show import Bar
-from pez.evaluation.store import COLUMNS
+from pez.evaluation.table import COLUMNS
 from pez.evaluation.units import Batch, Task
 from pez.evaluation.workers import Evaluating
 from pez.workers.choose import read_workers
@@ -41,7 +41,7 @@ SAME = [name for name in COLUMNS if name != "seconds"]
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few units make several batches."""
     for kind in ("prompt", "reading"):
-        monkeypatch.setitem(batches.SIZES, kind, 1)
+        monkeypatch.setattr(type(make_kind(kind)), "size", 1)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 

@@ -17,7 +17,7 @@ from pez.errors import PezError
 from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.additions import SCHEDULERS, set_scheduler
 from pez.generation.encoding import Encoded, Encoding
-from pez.generation.pipelines import make_plan
+from pez.generation.pipelines import make_setup
 from pez.models import Reader
 from pez.models.names import KNOWN, find_generator, weights_digest
 
@@ -225,8 +225,8 @@ def test_names_lead_to_generators_and_wrong_ones_are_explained(tmp_path: Path) -
         find_generator(str(tmp_path))
     (tmp_path / "model_index.json").write_text("{}")
     (tmp_path / "pez.json").write_text('{"steps": 7, "guidance": 3.5, "size": 64}')
-    plan = make_plan(GenerateOptions(generator=str(tmp_path), guidance=2.0))
-    assert (plan.options.steps, plan.options.guidance, plan.options.width) == (7, 2.0, 64)
+    setup = make_setup(GenerateOptions(generator=str(tmp_path), guidance=2.0))
+    assert (setup.options.steps, setup.options.guidance, setup.options.width) == (7, 2.0, 64)
     digest = weights_digest(tmp_path)
     (tmp_path / "unet.safetensors").write_bytes(b"trained")
     assert weights_digest(tmp_path) != digest

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from common import drawn
 
-from pez.datasets import Item, open_dataset
+from pez.datasets import Example, open_dataset
 
 # a column of pictures as the hub has it
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -39,7 +39,7 @@ def tar(path: Path, members: dict[str, bytes | str], mode: str = "w") -> Path:
     return path
 
 
-def items(name: str, path: Path | str = "", split: str = "") -> list[Item]:
+def items(name: str, path: Path | str = "", split: str = "") -> list[Example]:
     return list(open_dataset(name, split=split, path=str(path)))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from pez.evaluation import batches
+from pez.evaluation.kinds import make_kind
 from pez.evaluation.plan import painter_options
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.readable import measure
@@ -94,6 +94,6 @@ def main(plan: Path, calm: Path, killed: Path, threads: int) -> tuple[int, int]:
 
 if __name__ == "__main__":
     for name, size in {"prompt": 2, "picture": 2, "score": 3, "reading": 3}.items():
-        batches.SIZES[name] = size
+        type(make_kind(name)).size = size
     where = [Path(name) for name in sys.argv[1:4]]
     print(*main(where[0], where[1], where[2], int(sys.argv[4])))

@@ -75,7 +75,7 @@ def algorithm_1(
     schedule_of = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
     path, scores = [], []
     for _ in range(steps):
-        cosine = torch.zeros(len(start), len(allowed))
+        cosine = torch.zeros(len(start), len(allowed), dtype=tables[0].dtype)
         for point, table in zip(points, tables, strict=True):
             cosine += F.normalize(point.detach(), dim=-1) @ F.normalize(table[allowed], dim=-1).T
         ids = allowed[cosine.argmax(-1)]  # P' = Proj_E(P)

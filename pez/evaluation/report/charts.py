@@ -21,7 +21,7 @@ from pez.evaluation.report.rows import (
     settings,
     unique,
 )
-from pez.evaluation.report.summary import METRICS, Summary
+from pez.evaluation.report.summary import Summary, all_metrics
 from pez.evaluation.report.tables import view_title
 
 LINES = 6  # colours and dashes that can be told apart
@@ -94,7 +94,7 @@ def length_charts(summaries: Iterable[Summary]) -> list[Chart]:
                         tuple(f.high for f in figures),
                     )
                 )
-        label = METRICS[mine[0].headline].label
+        label = all_metrics()[mine[0].headline].label
         title = f"{dataset}, {view_title(mine[0].view)}"
         ratios = any(s.setting.ratio is not None for s in mine)
         across = "length as a share of the long prompt's" if ratios else "length in tokens"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pez.evaluation.report.summary import METRICS, Summary
+from pez.evaluation.report.summary import METRICS, Summary, all_metrics
 from pez.evaluation.stats import Interval
 
 COLUMNS = (
@@ -18,6 +18,12 @@ COLUMNS = (
     *("baseline", "difference_of", "difference", "difference_low", "difference_high"),
     *("difference_items", "ratio", "against"),
 )
+
+
+def columns() -> tuple[str, ...]:
+    """``COLUMNS``, and behind them those of the kinds of units that have others."""
+    own = [f"{metric}{end}" for metric in all_metrics() for end in ("", "_low", "_high")]
+    return tuple(dict.fromkeys((*COLUMNS, *own)))
 
 
 def records(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
@@ -30,12 +36,12 @@ def _record(s: Summary) -> dict[str, Any]:
     row |= {"generator": s.view.generator, "judge": s.view.judge, "items": s.items}
     row["against"] = s.view.against
     row |= {"prompts": s.prompts, "failed_rows": s.failed, "small_models": s.small}
-    for metric in METRICS:
+    for metric in all_metrics():
         row |= _ends(metric, s.figures.get(metric))
     row |= {"baseline": s.baseline, "difference_of": s.headline if s.difference else ""}
     row |= _ends("difference", s.difference)
     row["difference_items"] = s.difference.items if s.difference else None
-    return {name: row[name] for name in COLUMNS}
+    return {name: row[name] for name in columns()}
 
 
 def _ends(name: str, figure: Interval | None) -> dict[str, float | None]:
@@ -49,7 +55,7 @@ def _ends(name: str, figure: Interval | None) -> dict[str, float | None]:
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """The records as CSV with a head line."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(file, columns(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
@@ -73,6 +79,6 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> bool:
             return pyarrow.bool_()
         return pyarrow.int64() if name in counts else pyarrow.float64()
 
-    schema = pyarrow.schema([(name, kind(name)) for name in COLUMNS])
+    schema = pyarrow.schema([(name, kind(name)) for name in columns()])
     parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), path)
     return True

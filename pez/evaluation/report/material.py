@@ -10,7 +10,8 @@ from typing import Any
 
 from pez.evaluation.report.rows import Row
 from pez.evaluation.report.summary import has_prompt
-from pez.evaluation.store import INDEX, Store, read_rows
+from pez.evaluation.store import INDEX, Store
+from pez.evaluation.table import read_rows
 
 _OF_PROMPT = ("dataset", "split", "item", "method", "length", "ratio", "search_model", "seed")
 
@@ -32,7 +33,8 @@ class Material:
 
 def read_material(folder: str | Path) -> Material:
     """Everything of a folder that ``pez evaluate`` wrote; PezError if it is none."""
-    rows, store = read_rows(folder), Store(folder)
+    store = Store(folder)
+    rows = read_rows(store)
     traces, soft = [], set()
     for line in store.lines(INDEX):
         found = store.get("prompt", line["prompt"])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pez.evaluation.plan import BASELINES
+from pez.evaluation.tasks import all_baselines
 
 Row = dict[str, Any]
 NOT_SEARCHED = ""  # the search model of baselines that need none
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
     @property
     def baseline(self) -> bool:
         """Whether it is one to compare methods with."""
-        return not self.search_model or self.method in BASELINES
+        return not self.search_model or self.method in all_baselines()
 
     def name(self, with_model: bool = False) -> str:
         """As people read it, such as ``pez, 8 tokens, mini``."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pez.errors import PezError
+from pez.evaluation.kinds import all_kinds
+from pez.evaluation.metric import Metric
 from pez.evaluation.report.rows import (
     NOT_SEARCHED,
     Row,
@@ -28,18 +30,6 @@ from pez.evaluation.stats import Interval, bootstrap_mean, paired_difference
 
 # shown as the baseline where none is asked for: the first of these that a store holds
 BASELINES = ("caption", "long-prompt", "group-name", "joined", "no-prompt", "random-words")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One column of figures. ``better`` is 1 where more is better, -1 where less is."""
-
-    label: str
-    about: str
-    digits: int = 3
-    better: int = 0
-    counts: str = "prompt"  # once for each prompt, "reading" (by a judge) or "picture"
-    geometric: bool = False
 
 
 METRICS = {
@@ -68,6 +58,11 @@ METRICS = {
     "seconds": Metric("seconds", "of search for a prompt", 2, better=-1),
     "passes": Metric("passes", "forward and backward passes of the text tower for a prompt", 0),
 }
+
+
+def all_metrics() -> dict[str, Metric]:
+    """``METRICS``, and behind them those of the kinds of units that have others."""
+    return METRICS | {name: m for kind in all_kinds() for name, m in kind.metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def summarise(rows: Sequence[Row], baseline: str = "", seed: int = 0) -> list[Su
                 mine = seen_in(groups[setting], view)
                 figures = {
                     metric: figure
-                    for metric in METRICS
+                    for metric in all_metrics()
                     if (figure := prompts[name, setting].get(metric) or mean_of(mine, metric, seed))
                 }
                 rival = _rival(setting, list(groups), asked)
@@ -185,7 +180,7 @@ def seen_in(rows: Iterable[Row], view: View) -> list[Row]:
 
 def prompt_figures(rows: Sequence[Row], seed: int = 0) -> dict[str, Interval]:
     """Intervals that belong to prompts, each prompt counted once however many pictures it has."""
-    own = [name for name, metric in METRICS.items() if metric.counts == "prompt"]
+    own = [name for name, metric in all_metrics().items() if metric.counts == "prompt"]
     figures = {name: mean_of(rows, name, seed) for name in own}
     return {name: figure for name, figure in figures.items() if figure}
 
@@ -216,7 +211,7 @@ def mean_of(rows: Iterable[Row], metric: str, seed: int = 0) -> Interval | None:
     were drawn from it.
     """
     pairs = _pairs(rows, metric)
-    geometric = METRICS[metric].geometric
+    geometric = all_metrics()[metric].geometric
     if geometric:
         pairs = [(math.log(value), item) for value, item in pairs if value > 0]
     if not pairs:
@@ -242,9 +237,9 @@ def _columns(pairs: Iterable[tuple[float, Any]]) -> tuple[list[float], list[Any]
 def _once(rows: Iterable[Row], metric: str) -> list[Row]:
     """The rows that have the metric, one for each thing it belongs to."""
     known = [row for row in rows if value_of(row, metric) is not None]
-    if METRICS[metric].counts == "picture":
+    if all_metrics()[metric].counts == "picture":
         return known
-    judged = METRICS[metric].counts == "reading"
+    judged = all_metrics()[metric].counts == "reading"
     keys = [(setting_of(row), _prompt_key(row), judged and row.get("judge")) for row in known]
     return list(dict(zip(reversed(keys), reversed(known), strict=True)).values())[::-1]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pez.evaluation.judges import judge_class
 from pez.evaluation.report.rows import (
     NOT_SEARCHED,
     Row,
@@ -17,9 +18,10 @@ from pez.evaluation.report.rows import (
     unique,
     view_of,
 )
-from pez.evaluation.report.summary import METRICS, Summary, mean_of
+from pez.evaluation.report.summary import Summary, all_metrics, mean_of
 from pez.evaluation.stats import Interval
-from pez.evaluation.tasks import ABOUT
+from pez.evaluation.tasks import ORIGINAL
+from pez.evaluation.tasks import about as about_references
 
 NOTHING = "–"
 
@@ -98,7 +100,7 @@ def view_title(view: View) -> str:
 
 def _overview(mine: Sequence[Summary]) -> Table:
     """Settings × data sets: the headline metric."""
-    view, metric = mine[0].view, METRICS[mine[0].headline]
+    view, metric = mine[0].view, all_metrics()[mine[0].headline]
     sets = unique(s.dataset for s in mine)
     lines = _lines(mine, lambda s: figure_cell(s.figures.get(s.headline), metric.digits), sets)
     notes = [_about(mine[0].headline, view), _INTERVAL]
@@ -114,7 +116,7 @@ def _overview(mine: Sequence[Summary]) -> Table:
 
 def _differences(mine: Sequence[Summary]) -> Table | None:
     """Settings × data sets: the paired difference from the baseline; None without one."""
-    metric = METRICS[mine[0].headline]
+    metric = all_metrics()[mine[0].headline]
     kept = [s for s in mine if any(o.difference for o in mine if o.setting == s.setting)]
     if not kept:
         return None
@@ -136,18 +138,18 @@ def _differences(mine: Sequence[Summary]) -> Table | None:
 def _details(mine: Sequence[Summary], dataset: str) -> Table:
     """Settings × metrics on one data set."""
     here = [s for s in mine if s.dataset == dataset]
-    shown = [name for name in METRICS if any(name in s.figures for s in here)]
+    shown = [name for name in all_metrics() if any(name in s.figures for s in here)]
     failed = any(s.failed for s in here)
     many = _many(here)
     lines, before = [], False
     for s in here:
-        cells = [figure_cell(s.figures.get(n), METRICS[n].digits) for n in shown]
+        cells = [figure_cell(s.figures.get(n), all_metrics()[n].digits) for n in shown]
         cells += [Cell(str(s.items)), Cell(str(s.prompts))]
         cells += [Cell(str(s.failed))] if failed else []
         rule = bool(lines) and before and not s.setting.baseline
         lines.append(Line(s.setting.name(many), tuple(cells), rule))
         before = s.setting.baseline
-    head = (_FIRST, *(METRICS[n].label for n in shown), "items", "prompts")
+    head = (_FIRST, *(all_metrics()[n].label for n in shown), "items", "prompts")
     head += ("failed rows",) if failed else ()
     notes = [_about(n, mine[0].view) for n in shown]
     title = f"{dataset}, all figures, {view_title(mine[0].view)}"
@@ -156,12 +158,14 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
 
 def _about(name: str, view: View) -> str:
     """What a metric is of in a view."""
-    metric, about = METRICS[name], METRICS[name].about
-    pictures, prompts = ABOUT.get(view.against, ABOUT[""])
+    metric, about = all_metrics()[name], all_metrics()[name].about
+    pictures, prompts = about_references().get(view.against, ORIGINAL)
     if view.against and name == "similarity":
         about = f"cosine of the picture and {pictures}, under the judge"
     if view.against and name == "text_score":
         about = f"cosine of the prompt and {prompts}, under the judge"
+    if name in ("similarity", "text_score"):
+        about = about.replace("cosine", judge_class(view.judge).measure, 1)
     return f"{metric.label.capitalize()}: {about}."
 
 
@@ -274,7 +278,7 @@ def _heats(rows: Sequence[Row], metric: str, view: View, seed: int) -> Iterable[
             for s in lines
         )
         names = tuple(s.search_model or f"{s.name()}, not searched" for s in lines)
-        title = f"{METRICS[metric].label.capitalize()} of {own.name()}"
+        title = f"{all_metrics()[metric].label.capitalize()} of {own.name()}"
         title += f", {view_title(view)}" if any(view) else ""
         searched = tuple(tuple(judge in s.models for judge in judges) for s in lines)
         small = any(map(is_small, (*models, *judges, view.generator)))

@@ -1,0 +1,35 @@
+"""Kinds of units: name -> module:symbol, in the order in which they are done.
+
+One file for each, with one class (:mod:`kind` says what it declares). A kind that is not built
+into a plan is asked for by its name::
+
+    [[measures]]
+    name = "letters"
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pez.evaluation.kinds.kind import Kind
+
+KINDS = {
+    "prompt": "pez.evaluation.kinds.prompt:PromptKind",
+    "picture": "pez.evaluation.kinds.picture:PictureKind",
+    "score": "pez.evaluation.kinds.score:ScoreKind",
+    "reading": "pez.evaluation.kinds.reading:ReadingKind",
+    "language": "pez.evaluation.kinds.language:LanguageKind",
+}
+
+
+def make_kind(name: str) -> Kind:
+    """The kind called ``name``."""
+    module, symbol = KINDS[name].split(":")
+    return getattr(import_module(module), symbol)(name)
+
+
+def all_kinds() -> list[Kind]:
+    """All kinds in their order."""
+    return [make_kind(name) for name in KINDS]

@@ -1,0 +1,58 @@
+"""The tables of a plan: [data], [[methods]], [[generators]] and [[measures]]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pez.evaluation.entries import above_zero, entry, many, number, option_table, text
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set: its splits, where it lies, how many items of each split are drawn.
+
+    With ``group``, an attribute of the items, so many are drawn of each of its values. With
+    ``manifest`` the items are those of an earlier run.
+    """
+
+    dataset: str = entry(text, "")
+    split: tuple[str, ...] = entry(many(text), ("",))
+    path: str = entry(text, "")
+    count: int = entry(number(1), 100)
+    seed: int = entry(number(0), 0)
+    manifest: str = entry(text, "")
+    group: str = entry(text, "")
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """One way to search, at each of its ``lengths`` (tokens), or ``ratios`` where prompts are
+    distilled (shares of the long one's tokens); ``label`` names it in tables.
+    """
+
+    name: str = entry(text)
+    lengths: tuple[int, ...] = entry(many(number(1)), (16,))
+    steps: int = entry(number(0), 0)  # 0 is the method's own number
+    label: str = entry(text, "")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
+    ratios: tuple[float, ...] = entry(many(above_zero(1)), ())
+
+
+@dataclass(frozen=True)
+class GeneratorPlan:
+    """One generator and how many pictures of a prompt it draws, from which seeds."""
+
+    name: str = entry(text)
+    pictures: int = entry(number(1), 1)
+    image_seeds: tuple[int, ...] = entry(many(number(0)), ())
+    label: str = entry(text, "")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
+
+
+@dataclass(frozen=True)
+class MeasurePlan:
+    """One kind of unit that is asked for by its name (:mod:`kinds`), with its options."""
+
+    name: str = entry(text)
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})

@@ -1,0 +1,134 @@
+"""What a task declares: a class of its own for each, its fields the entries of ``[task]``.
+
+@dataclass(frozen=True)
+class Captions(SearchTask):
+    baselines = ("caption",)
+
+    def subjects(self, originals):
+        for original in originals:
+            yield Subject(original, (Reference("caption", texts=(original.caption,)),), ...)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pez.evaluation.units import Original, Reference, Subject, Task
+from pez.options import InvertOptions, SearchOptions
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pez.models import Reader
+    from pez.session.session import Item, Watch
+
+Pictures = Sequence[list["Image.Image"]]
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What prompts are searched for.
+
+    ``baselines`` are the prompts its own are measured beside, ``options`` those of the verb that
+    searches, of which it sets ``settings`` itself. ``about`` says of each reference what pictures
+    and what prompts are compared with. It goes by ratios to a long prompt's length where
+    ``by_ratio``, takes items by the group of [data] where ``grouped``, and its subjects are
+    single pictures, to which others may be added, where ``single``. ``things`` are drawn with
+    each prompt, put into ``frame``.
+    """
+
+    name: str = "invert"
+
+    baselines: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[type[SearchOptions]] = InvertOptions
+    settings: ClassVar[Mapping[str, Any]] = {}
+    about: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    by_ratio: ClassVar[bool] = False
+    grouped: ClassVar[bool] = False
+    single: ClassVar[bool] = False
+    things = ()
+    frame = "{}"
+
+    @property
+    def takes(self) -> int:
+        """How many items one prompt takes."""
+        return 1
+
+    @property
+    def by_text(self) -> bool:
+        """Whether the search is for texts, not for pictures."""
+        return False
+
+    def check(self) -> None:
+        """PezError for entries that are right alone and wrong together."""
+
+    def subjects(self, originals: Sequence[Original]) -> Iterator[Subject]:
+        """The subjects of items, in their order."""
+        raise NotImplementedError
+
+    def spec(self, subject: Subject, identity: dict[str, Any]) -> dict[str, Any]:
+        """What a search is for; ``identity`` is the subject's pictures by their content. Its
+        "task" is this task's name, so that whoever does it knows.
+        """
+        return {"task": self.name} | ({"texts": list(subject.texts)} if self.by_text else identity)
+
+    def text(self, subject: Subject, label: str, ratio: float | None) -> str | None:
+        """The text of a baseline that needs no search; None where the subject has none."""
+        original = subject.original
+        if label in ("caption", "original"):
+            return (original.caption if label == "caption" else original.prompt) or None
+        return ""
+
+    @classmethod
+    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
+        """What the engine searches for, for units of this task and their pictures."""
+        raise NotImplementedError
+
+    @classmethod
+    def search(
+        cls,
+        reader: Reader,
+        tasks: Sequence[Task],
+        pictures: Pictures,
+        options: SearchOptions,
+        watch: Watch,
+    ) -> None:
+        """A prompt for each unit, told to ``watch`` by its place."""
+        from pez.session.runs import run
+
+        run(reader, cls.items(reader, tasks, pictures), options, watch)
+
+
+def plain_subject(original: Original) -> Subject:
+    """One picture, compared with itself."""
+    return Subject(original, (Reference("", (original.file,)),), (original.file,))
+
+
+def by_group(
+    originals: Sequence[Original],
+) -> Iterator[tuple[tuple[str, str, str], list[Original]]]:
+    """Items by data set, split and group, in the order in which these first come."""
+    places: dict[tuple[str, str, str], int] = {}
+    for o in originals:
+        places.setdefault((o.dataset, o.split, o.group), len(places))
+    listed = sorted(originals, key=lambda o: places[o.dataset, o.split, o.group])
+    for where, items in groupby(listed, lambda o: (o.dataset, o.split, o.group)):
+        yield where, list(items)
+
+
+def joined(items: Sequence[Original], name: str, caption: str) -> Original:
+    """Several items as one; what is wrong with one of them is wrong with all."""
+    error = next((f"{o.item}: {o.error}" for o in items if o.error), "")
+    sha256 = "" if error else hash_of([o.sha256 for o in items])
+    return replace(
+        items[0], item=name, caption=caption, prompt="", sha256=sha256, file="", error=error
+    )
+
+
+def hash_of(parts: Sequence[str]) -> str:
+    """64 hex digits of texts in their order."""
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
