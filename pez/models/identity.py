@@ -31,6 +31,11 @@ def identity(name: str) -> str:
     return f"{name}@{found}" if found else _built(name)
 
 
+def is_local(name: str) -> bool:
+    """Whether the files of a model are shipped or in the user's own folders."""
+    return bool(_local_hash(name))
+
+
 def _built(name: str) -> str:
     """``name``, marked where its tag alone says QuickGELU: results from when such models were
     built with GELU do not count as theirs.

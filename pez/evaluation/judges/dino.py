@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pez.evaluation.judges.judge import Judge, cosines
 from pez.models.hub import open_pretrained
-from pez.models.identity import identity
+from pez.models.identity import is_local
 
 DINO = "facebook/dinov2-small"
 
@@ -40,7 +40,7 @@ class Dino(Judge):
     def offline(cls, weights: str) -> bool:
         """Those in a folder."""
         own = weights or DINO
-        return identity(own) != own
+        return is_local(own)
 
     def similarities(
         self, originals: Sequence[Image.Image], pictures: Sequence[Image.Image]
