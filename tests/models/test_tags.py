@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -63,6 +64,33 @@ def test_a_file_of_weights_has_the_activation_that_its_architecture_names(hub: T
     with pytest.warns(PezWarning, match="ViT-B-32-quickgelu"):
         assert activations(load("ViT-B-32", file).model) == {nn.GELU}
     assert activations(load("ViT-B-32-quickgelu", file).model) == {QuickGELU}  # and no warning
+
+
+def mapped(model: nn.Module) -> set[str]:
+    """The files whose pages hold weights; "" for memory of the model's own."""
+    spans = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, _, rest = line.partition(" ")
+        first, last = (int(number, 16) for number in span.split("-"))
+        spans.append((first, last, rest.split()[-1] if "/" in rest else ""))
+    places = [p.data_ptr() for p in model.parameters()]
+    return {file for first, last, file in spans if any(first <= p < last for p in places)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells")
+def test_weights_of_the_hubs_cache_are_read_in_place_and_those_of_the_users_copied(
+    hub: TinyHub,
+) -> None:
+    """A user may write a file anew while its model is searched; the cache's never change."""
+    tag = open_clip.list_pretrained_tags_by_model("ViT-B-32")[-1]
+    published = hub.publish("ViT-B-32", tag)
+    cached, copied = load("ViT-B-32", tag).model, build_model("ViT-B-32", str(published))
+    named = dict(copied.named_parameters())
+    for name, weight in cached.named_parameters():
+        assert torch.equal(weight, named[name])
+    assert mapped(cached) == {str(published.resolve())}
+    assert mapped(copied) == {""}
+    published.unlink()
 
 
 def test_a_hub_model_is_built_as_its_own_file_says(hub: TinyHub) -> None:
