@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 MOST_POSITIONS = 4096  # of a batch; with more the GPU is busy and a graph brings nothing
 MOST_SHAPES = 8  # recorded for one model; each holds the activations of its batch
+MOST_MEMORY = 8  # no more are recorded once they hold this part of the GPU's memory: an eighth
 WORTH = 3  # passes of one shape before it is recorded
 
 Read = Callable[[Tensor], Tensor]  # embeddings (b, l, w) -> features (b, e)
@@ -32,6 +33,8 @@ class Graphs:
     read: Read
     seen: Counter = field(default_factory=Counter)
     made: dict[Any, _Graph] = field(default_factory=dict)
+    held: int = 0  # bytes
+    full: bool = False
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts (b, l, w); differentiable."""
@@ -42,13 +45,26 @@ class Graphs:
         key = (*embeddings.shape, embeddings.dtype, slopes)
         if key not in self.made:
             self.seen[key] += 1
-            if self.seen[key] < WORTH or len(self.made) >= MOST_SHAPES:
+            if self.seen[key] < WORTH or self.full or not self._record(key, embeddings, slopes):
                 return self.read(embeddings)
-            self.made[key] = _Graph.record(self.read, embeddings, slopes)
         graph = self.made[key]
         if slopes:
             return _Replayed.apply(embeddings, graph)  # type: ignore[return-value]
         return graph.forward(embeddings.detach())
+
+    def _record(self, key: Any, embeddings: Tensor, slopes: bool) -> bool:
+        """Record one more shape; whether there was room for it."""
+        before = torch.cuda.memory_reserved(embeddings.device)
+        try:
+            self.made[key] = _Graph.record(self.read, embeddings, slopes)
+        except torch.cuda.OutOfMemoryError:
+            self.full = True
+            torch.cuda.empty_cache()
+            return False
+        self.held += torch.cuda.memory_reserved(embeddings.device) - before
+        total = torch.cuda.get_device_properties(embeddings.device).total_memory
+        self.full = len(self.made) >= MOST_SHAPES or self.held > total // MOST_MEMORY
+        return True
 
 
 @dataclass(eq=False)
