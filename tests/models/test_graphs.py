@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pez.models.graphs import MOST_SHAPES, WORTH, Graphs
+from pez.models.graphs import MOST_SHAPES, WORTH, Graphs, _Graph
 from pez.models.halves import in_half
 from pez.models.openclip import OpenClip
 
@@ -104,3 +105,25 @@ def test_float16_keeps_small_gradients_and_rows_apart(
     # a neighbour a million times as large changes nothing
     apart = through(torch.float16, torch.tensor([size, 1e6 * size]))
     assert torch.equal(apart[0], half[0])
+
+
+def test_without_room_no_more_is_recorded(
+    read: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU answers is imitated here: to fill a real one would disturb who shares it."""
+    graphs, x = Graphs(read), torch.zeros(1, 5, 32)
+    reserved = iter((0, 600, 600, 1300))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: next(reserved))
+    size = SimpleNamespace(total_memory=8 * 1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: size)
+    monkeypatch.setattr(_Graph, "record", lambda *_: object())
+    assert graphs._record("one", x, True) and not graphs.full
+    assert graphs._record("two", x, True) and graphs.full, "more than an eighth is held"
+
+    def no_room(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(_Graph, "record", no_room)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 0)
+    other = Graphs(read)
+    assert not other._record("one", x, True) and other.full and not other.made
