@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 from common import ROOT, ProblemMaker, drawn
+from huggingface_hub import constants
 from open_clip.model import set_model_preprocess_cfg
 from PIL import Image
 from tiny_towers import CAUSAL, WHOLE, load, save_model
@@ -34,8 +35,9 @@ pytest.register_assert_rewrite("picture_files", "small_clips")
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two threads at most, and a cache folder that no other session shares."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    """Two threads at most in all, and a cache folder that no other session shares."""
+    shared = "PYTEST_XDIST_WORKER" in os.environ  # a process beside others
+    torch.set_num_threads(1 if shared else min(2, torch.get_num_threads()))
     before = os.environ.get("PEZ_CACHE")
     os.environ["PEZ_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
@@ -43,6 +45,16 @@ def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["PEZ_CACHE"]
     else:
         os.environ["PEZ_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def hub_as_before() -> Iterator[None]:
+    """A test that found no network leaves the next one to look for itself."""
+    offline, said = constants.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")
+    yield
+    constants.HF_HUB_OFFLINE = offline
+    if said is None:
+        os.environ.pop("HF_HUB_OFFLINE", None)
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def test_a_pursuit_without_escape_never_goes_back(problem: Problem) -> None:
 
 def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -> None:
     """With all exchanges tried at every step, one that never goes back stays where it stands."""
-    rows = Rows(jobs_for(4), CPU)
+    rows = Rows(jobs_for(2), CPU)
     plain, leaving = Pursuit(ALL, ALL, escape=0), Pursuit(ALL, ALL, escape=1)
     state = plain.start(problem, rows)
     for _ in range(12):
@@ -136,9 +136,9 @@ def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -
     again, same, state = leaving.step(problem, rows, state)
     assert again.tolist() == optimum.tolist() and same.tolist() == score.tolist()
     assert ((state["ids"] != optimum).sum(1) == 1).all()  # one exchange away
-    assert state["stuck"].tolist() == [0] * 4
-    found = search(problem, leaving, jobs_for(4), Budget(16), CPU)
-    stayed = search(problem, plain, jobs_for(4), Budget(16), CPU)
+    assert state["stuck"].tolist() == [0] * 2
+    found = search(problem, leaving, jobs_for(2), Budget(16), CPU)
+    stayed = search(problem, plain, jobs_for(2), Budget(16), CPU)
     pairs = list(zip(found, stayed, strict=True))
     assert all(a.score >= b.score - 1e-6 for a, b in pairs)
 
