@@ -22,9 +22,9 @@ name = "mini-sd"
 pictures = 2                       # of each prompt; or image_seeds = [0, 1]
 options = { steps = 20 }           # any option of pez generate
 
-[[measures]]                       # kinds of units that go by their name alone (see kinds/)
-name = "letters"
-options = { without = "aeiou" }
+[[measures]]                       # a further kind of units, by its name in KINDS (see kinds/)
+name = "..."
+options = {}                       # those that the kind has
 
 What prompts are searched for is a picture each, unless a task says otherwise (see tasks.py):
 

@@ -11,9 +11,12 @@ from common import SMALL_PLAN
 import pez
 from pez.cli import main
 from pez.errors import PezError
+from pez.evaluation.expand import expand
 from pez.evaluation.judges import JUDGES, is_offline, judge_class, judge_identity, open_judge
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
+from pez.evaluation.sizing import placeholders
+from pez.evaluation.subjects import subjects
 from pez.files import data_folder
 from pez.models.identity import identity
 
@@ -83,6 +86,31 @@ def test_a_new_judge_of_texts_alone_reads_prompts_against_texts(tmp_path: Path) 
         mine, long = (set(row[name].split()) for name in ("prompt", "caption"))
         assert row["text_score"] == pytest.approx(len(mine & long) / len(mine | long), abs=1e-5)
         assert (row["text_score"] == 1) == (row["method"] == "long-prompt")
+
+
+@pytest.mark.parametrize(
+    ("task", "scores", "readings"),
+    [
+        ("invert", {"colours", "mini-judge"}, {"mini-judge"}),
+        ("distill", {"colours", "mini-judge"}, {"mini-judge", "words"}),  # drawn from the text
+        ("mix of texts", {"mini-judge"}, {"mini-judge", "words"}),
+    ],
+)
+def test_judges_are_asked_only_what_they_compare(
+    task: str, scores: set[str], readings: set[str]
+) -> None:
+    text = 'judges = ["colours", "words", "mini-judge"]\n' + SMALL_PLAN + PAINT
+    text = text.replace('baselines = ["caption"]\n', "")
+    if task == "distill":
+        text = text.replace("lengths = [3]", "")
+    text += '[task]\nname = "' + task.partition(" ")[0] + '"\n'
+    text += 'sources = "texts"\n' if task.startswith("mix") else ""
+    plan = parse_plan(text)
+    nodes = [n for n in expand(plan, subjects(plan, placeholders(plan)), str) if not n.hidden]
+    assert nodes
+    for node in nodes:
+        assert {judge for judge, _ in node.readings} == readings
+        assert {judge for drawn in node.pictures for judge, _ in drawn.scores} == scores
 
 
 @pytest.mark.parametrize(
