@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pez.cli.inputs import read_options, read_texts
 from pez.cli.pictures import Pictures
 from pez.cli.resume import note, resume
 from pez.cli.spread import search_spread
+from pez.errors import PezError
 from pez.images import expand_sources
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.session.items import Failed
@@ -40,7 +42,7 @@ def invert(args: argparse.Namespace) -> int:
 
     def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         if _spread(workers, todo, watch, options.together):
-            search_spread(workers, options, [sources[n] for n in todo], watch, failed)
+            search_spread(workers, options, [sources[n] for n in todo], watch, _by_text(failed))
             return
         chosen = [groups[n] for n in todo]
         watch = replace(watch, failed=failed if len(names) > 1 else None)
@@ -58,7 +60,7 @@ def distill(args: argparse.Namespace) -> int:
     def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         chosen = [texts[n] for n in todo]
         if _spread(workers, todo, watch):
-            search_spread(workers, options, chosen, watch, failed)
+            search_spread(workers, options, chosen, watch, _by_text(failed))
             return
         distill_texts(chosen, options=options, watch=watch, warn=note)
 
@@ -74,6 +76,11 @@ def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = Fa
     if watch.note:
         watch.note("--workers has nothing to share out: one prompt is searched, in this process.")
     return False
+
+
+def _by_text(failed: Failed) -> Callable[[int, str], None]:
+    """``failed`` for those who have the reason as a text."""
+    return lambda place, why: failed(place, PezError(why))
 
 
 def mix(args: argparse.Namespace) -> int:

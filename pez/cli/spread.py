@@ -12,7 +12,6 @@ from pez.errors import PezError
 from pez.images import decode_image, read_bytes, read_image
 from pez.options import DistillOptions, InvertOptions
 from pez.search.engine import Progress
-from pez.session.items import Failed
 from pez.session.session import Session, Watch
 from pez.sources import Source, is_web
 from pez.workers.choose import Workers, open_pool
@@ -93,7 +92,7 @@ def search_spread(
     options: InvertOptions | DistillOptions,
     names: Sequence[str],
     watch: Watch,
-    failed: Failed,
+    failed: Callable[[int, str], None],
 ) -> None:
     """A prompt for each of ``names``, which must differ, told to ``watch`` as in one process;
     ``failed`` is told the place and the reason where there is none.
@@ -111,7 +110,7 @@ def search_spread(
 
     share = Share(
         done=watch.result or (lambda _n, _result: None),
-        failed=lambda place, why: failed(place, PezError(why)),
+        failed=failed,
         note=watch.note or (lambda _text: None),
         progress=progress if watch.progress else None,
     )
