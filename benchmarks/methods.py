@@ -36,15 +36,13 @@ from torch import Tensor
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import curves, plot, quality  # noqa: E402
-from pez.api import image_items  # noqa: E402
+from pez.api import search_pictures  # noqa: E402
 from pez.methods import open_method, record_of  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
 from pez.result import Result  # noqa: E402
 from pez.search.method import Method  # noqa: E402
-from pez.session.drafts import with_draft  # noqa: E402
-from pez.session.runs import run  # noqa: E402
-from pez.session.session import Watch  # noqa: E402
+from pez.session.session import Session, Watch  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,13 @@ def best_steps(
 
 def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -> dict[str, Any]:
     """One batch: each item's scores and prompts of all steps, and what was spent by their end."""
-    reader = with_draft(reader, way.options)
-    items = image_items(reader, pictures)
-    options = replace(way.options, seed=seed, rows=len(items), device="cpu")
+    options = replace(way.options, seed=seed, rows=len(pictures), device="cpu")
     clock: list[float] = []
     watch = Watch(progress=lambda *_: clock.append(time.perf_counter()))
+    session = Session.of(reader, options)
     begin = time.perf_counter()
-    results = [r for r in run(reader, items, options, watch) if isinstance(r, Result)]
+    found = search_pictures(session, [[picture] for picture in pictures], watch)
+    results = [r for r in found if isinstance(r, Result)]
     method = open_method(options)
     start = results[0].passes["forward"] - options.steps * method.forwards
     cost = step_cost(method, len(way.models))
@@ -144,7 +142,7 @@ def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -
         "results": results,
         "passes": [cost * (n + 1) for n in range(options.steps)],
         "alone": [len(way.models) * start + cost * (n + 1) for n in range(options.steps)],
-        "seconds": [(stamp - begin) / len(items) for stamp in clock],
+        "seconds": [(stamp - begin) / len(pictures) for stamp in clock],
     }
 
 

@@ -1,9 +1,8 @@
-"""The verbs: each builds its targets, calls the search and returns results."""
+"""The verbs, and the searches behind them: the one path for Python, command line and harness."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -11,24 +10,18 @@ import torch
 from PIL import Image
 
 from pez.errors import PezError
-from pez.images import expand_sources, pixels_key, read_image
-from pez.methods import open_method
+from pez.images import expand_sources, read_image
 from pez.methods.settings import as_texts
 from pez.models import Reader
-from pez.models.language import LanguageModel
-from pez.objectives.match import Targets
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
-from pez.search.engine import Stop
 from pez.search.template import check_length
 from pez.search.vocabulary import unit_rows
-from pez.session.drafts import encode_images, encode_texts, with_draft
-from pez.session.language import open_language
+from pez.session.items import Read, mix_item, picture_items, text_items
 from pez.session.runs import run
-from pez.session.session import Item, Watch, open_reader, reader_vocabulary
-from pez.sources import Part, joined_key, mix_key, mix_parts, text_key
+from pez.session.session import Session, Watch, open_reader, reader_vocabulary
+from pez.sources import Part, Source, mix_parts
 
-Source = str | Path | Image.Image
 Warn = Callable[[str], None]
 O = TypeVar("O", bound=SearchOptions)  # noqa: E741
 
@@ -58,56 +51,35 @@ def invert(
         sources += [source] if drawn else expand_sources([str(source)])
     if options.together and not sources:
         raise PezError("there is no picture; give at least one.")
-    own = reader is None  # a caller's model stays whole
-    reader = open_reader(options) if reader is None else with_draft(reader, options)
-    items = image_items(reader, sources, options.together)
-    if own:
-        reader.free_vision()
-    results = _whole(run(reader, items, options, watch))
+    groups = [sources] if options.together else [[source] for source in sources]
+    results = _whole(search_pictures(_session(reader, options), groups, watch, free=reader is None))
     return results[0] if options.together or (single and len(sources) == 1) else results
 
 
-def image_items(
-    reader: Reader,
-    sources: Sequence[Source],
-    together: bool = False,
-    failed: Callable[[Source, PezError], None] | None = None,
-    stop: Stop | None = None,
-    chunk: int = 64,
-    read: Callable[[Source], Image.Image] = read_image,
-) -> list[Item]:
-    """Items of pictures, ``chunk`` of them in memory at once; no more once ``stop`` is asked.
+def search_pictures(
+    session: Session,
+    groups: Sequence[Sequence[Source]],
+    watch: Watch | None = None,
+    *,
+    read: Read = read_image,
+    free: bool = False,
+) -> list[Result | None]:
+    """A prompt for each group of pictures: one picture, or with ``together`` any number of them.
 
-    A picture that cannot be read raises PezError, or is left out and reported if ``failed``
-    is given.
+    None where a stop came too early, and for what cannot be read if ``watch.failed`` is there to
+    be told; else that raises PezError. ``free`` lets go of what reads pictures once all are read.
     """
-    names, keys, parts = [], [], []
-    for start in range(0, len(sources), chunk):
-        if stop and stop.asked:
-            break
-        pictures = []
-        for source in sources[start : start + chunk]:
-            try:
-                picture = read(source)
-            except PezError as error:
-                if failed is None:
-                    raise
-                failed(source, error)
-                continue
-            pictures.append(picture)
-            names.append("image" if isinstance(source, Image.Image) else str(source))
-            keys.append(pixels_key(picture))
-        if pictures:
-            parts.append(encode_images(reader, pictures))
-    if not parts:
-        return []
-    features = torch.cat(parts)
-    if together:
-        weights = torch.ones(len(features), device=features.device)
-        return [Item(Targets(features, weights), names, joined_key(keys))]
-    one = torch.ones(1, device=features.device)
-    rows = zip(features, names, keys, strict=True)
-    return [Item(Targets(f[None], one), [name], key) for f, name, key in rows]
+    watch, options = watch or Watch(), session.options
+    assert isinstance(options, InvertOptions)
+    found = picture_items(session.reader, groups, options.together, watch.failed, watch.stop, read)
+    if free:
+        session.reader.free_vision()
+    places = list(found)
+    results: list[Result | None] = [None] * len(groups)
+    said = run(session, list(found.values()), watch.at(places))
+    for place, result in zip(places, said, strict=True):
+        results[place] = result
+    return results
 
 
 def distill(
@@ -126,43 +98,30 @@ def distill(
     """
     options = options or _options(DistillOptions, settings)
     listed = [texts] if isinstance(texts, str) else list(texts)
-    if reader is None:
-        reader = open_reader(options)
-        reader.free_vision()  # a caller's model stays whole
-    else:
-        reader = with_draft(reader, options)
-    language = open_language(reader, options, open_method(options))
-    whole = _whole(shorten(reader, listed, options, watch, warn, language))
-    return whole[0] if isinstance(texts, str) else whole
+    session = _session(reader, options)
+    if reader is None:  # a caller's model stays whole
+        session.reader.free_vision()
+    results = _whole(search_texts(session, listed, watch, warn))
+    return results[0] if isinstance(texts, str) else results
 
 
-def shorten(
-    reader: Reader,
+def search_texts(
+    session: Session,
     texts: Sequence[str],
-    options: DistillOptions,
     watch: Watch | None = None,
     warn: Warn | None = None,
-    language: LanguageModel | None = None,
 ) -> list[Result | None]:
-    """:func:`distill` with models that are open; None where a stop came too early."""
-    lengths = [_short_length(reader, text, options, warn) for text in texts]
-    features = encode_texts(reader, texts) if texts else torch.zeros(0)
-    one = torch.ones(1, device=features.device)
-    items = [
-        Item(Targets(f[None], one), [t], text_key(t)) for f, t in zip(features, texts, strict=True)
-    ]
+    """A shorter prompt for each text; None where a stop came too early. PezError for an empty
+    text.
+    """
+    watch, options = watch or Watch(), session.options
+    assert isinstance(options, DistillOptions)
+    lengths = [_short_length(session.reader, text, options, warn) for text in texts]
+    items = text_items(session.reader, texts)
     results: list[Result | None] = [None] * len(items)
-    outer = watch or Watch()
     for length in sorted(set(lengths)):  # rows of a batch have one length
         places = [n for n, own in enumerate(lengths) if own == length]
-
-        def tell(n: int, result: Result, places: list[int] = places) -> None:
-            if outer.result:
-                outer.result(places[n], result)
-
-        told = outer.note if length == min(lengths) else None  # once, not for each length
-        inner = replace(outer, result=tell, note=told)
-        found = run(reader, [items[n] for n in places], options, inner, length, language)
+        found = run(session, [items[n] for n in places], watch.at(places), length)
         for n, result in zip(places, found, strict=True):
             results[n] = result
     return results
@@ -199,23 +158,24 @@ def mix(
     else:
         image, text, negative = options.image, options.text, options.negative
     parts = mix_parts(image, text, negative)
-    own = reader is None  # a caller's model stays whole
-    reader = open_reader(options) if reader is None else with_draft(reader, options)
-    item = mix_item(reader, parts)
-    if own:
-        reader.free_vision()
-    return _whole(run(reader, [item], options, watch))[0]
+    session = _session(reader, options)
+    return _whole(search_mixes(session, [parts], watch, free=reader is None))[0]
 
 
-def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
-    """One item of pictures and texts with their weights."""
-    features = [
-        encode_texts(reader, [what]) if isinstance(what, str) else encode_images(reader, [what])
-        for what, _, _ in parts
-    ]
-    weights = torch.tensor([weight for _, weight, _ in parts], device=features[0].device)
-    names = [name for _, _, name in parts]
-    return Item(Targets(torch.cat(features), weights), names, mix_key(parts))
+def search_mixes(
+    session: Session,
+    mixes: Sequence[Sequence[Part]],
+    watch: Watch | None = None,
+    *,
+    free: bool = False,
+) -> list[Result | None]:
+    """A prompt for each mix of pictures and texts; None where a stop came too early. ``free`` as
+    for :func:`search_pictures`.
+    """
+    items = [mix_item(session.reader, parts) for parts in mixes]
+    if free:
+        session.reader.free_vision()
+    return run(session, items, watch)
 
 
 @overload
@@ -269,6 +229,11 @@ def neighbours(
         (int(vocabulary.ids[n]), reader.tokens.decode([int(vocabulary.ids[n])]), float(c))
         for c, n in zip(best.values, best.indices, strict=True)
     ]
+
+
+def _session(reader: Reader | None, options: SearchOptions) -> Session:
+    """With the caller's model, else those that the options name."""
+    return Session.open(options) if reader is None else Session.of(reader, options)
 
 
 def _options(kind: type[O], settings: dict[str, Any]) -> O:

@@ -23,6 +23,7 @@ from pez.errors import PezError
 MAX_PIXELS = 80_000_000
 MAX_DOWNLOAD = 64_000_000
 TIMEOUT = 30.0
+ORIENTATION = 0x0112  # EXIF tag
 _is_web = re.compile("https?://", re.IGNORECASE).match
 # Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
 # have so weak a signature that files of other kinds pass for them.
@@ -125,7 +126,7 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
 
 def pixels_key(image: Image.Image) -> str:
     """16 hex digits that tell a picture by its size and RGB pixels, and so seed its search."""
-    rgb = read_image(image)
+    rgb = image if _is_plain(image) else read_image(image)
     return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
 
 
@@ -206,6 +207,17 @@ def _decode(image: Image.Image) -> Image.Image:
     straight = image.convert("LA") if image.mode == "La" else image  # La converts only to LA
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, straight.convert("RGBA")).convert("RGB")
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether a picture is as :func:`read_image` leaves it, with nothing to decode any more."""
+    if type(image) is not Image.Image or image.mode != "RGB":  # or a file yet to be decoded
+        return False
+    try:
+        upright = image.getexif().get(ORIENTATION, 1) == 1
+    except Exception:  # damaged EXIF
+        return False
+    return upright and not image.has_transparency_data
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from PIL import Image
 from pez.errors import PezError
 from pez.images import pixels_key, read_image
 
+Source = str | Path | Image.Image  # a picture: a path, an address or the picture itself
 Part = tuple[str | Image.Image, float, str]  # a text or picture, its weight, its name
 
 

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from pez.api import distill as distill_texts
-from pez.api import image_items
-from pez.api import mix as mix_targets
 from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
+from pez.api import search_mixes, search_pictures
 from pez.cli.inputs import read_options, read_texts
+from pez.cli.pictures import Pictures
 from pez.cli.resume import note, resume
 from pez.cli.spread import search_spread
 from pez.errors import PezError
-from pez.images import expand_sources, pixels_key, read_image
+from pez.images import expand_sources
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
-from pez.result import Result
-from pez.session.runs import run
-from pez.session.session import Watch, open_reader
-from pez.sources import is_web, joined_key, mix_key, mix_parts, text_key
+from pez.session.items import Failed
+from pez.session.session import Session, Watch, open_reader
+from pez.sources import Source, mix_key, mix_parts, text_key
 from pez.workers.choose import Workers, read_workers
 
 
@@ -35,41 +34,21 @@ def invert(args: argparse.Namespace) -> int:
     workers = read_workers(args.workers)
     sources = expand_sources(args.sources)
     names = ["\n".join(sources)] if options.together else sources
+    groups: list[list[Source]] = [[*sources]] if options.together else [[s] for s in sources]
+    pictures = Pictures()
 
-    def key(n: int) -> str | None:
-        mine = sources if options.together else [sources[n]]
-        if any(is_web(source) for source in mine):
-            return None
-        keys = [pixels_key(read_image(source)) for source in mine]
-        return joined_key(keys) if options.together else keys[0]
+    def same(n: int, key: str) -> bool:
+        return pictures.same(groups[n], key, options.together)
 
-    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+    def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         if _spread(workers, todo, watch, options.together):
-            search_spread(workers, options, [sources[n] for n in todo], watch, _said(failed))
+            search_spread(workers, options, [sources[n] for n in todo], watch, _by_text(failed))
             return
-        reader = open_reader(options)
-        if options.together:
-            items = image_items(reader, sources, True, stop=watch.stop)
-            reader.free_vision()
-            run(reader, items, options, watch)
-            return
-        chosen = {sources[n]: place for place, n in enumerate(todo)}
+        chosen = [groups[n] for n in todo]
+        watch = replace(watch, failed=failed if len(names) > 1 else None)
+        search_pictures(Session.open(options), chosen, watch, read=pictures.read, free=True)
 
-        def left_out(source: Any, error: PezError) -> None:
-            note(str(error))
-            failed(chosen[source])
-
-        tell = left_out if len(sources) > 1 else None
-        items = image_items(reader, list(chosen), False, tell, watch.stop)
-        reader.free_vision()
-
-        def on_result(n: int, result: Result) -> None:  # pictures that failed are no items
-            if watch.result:
-                watch.result(chosen[items[n].names[0]], result)
-
-        run(reader, items, options, replace(watch, result=on_result))
-
-    return resume(args, options, names, key, work)
+    return resume(args, options, names, same, work)
 
 
 def distill(args: argparse.Namespace) -> int:
@@ -78,13 +57,14 @@ def distill(args: argparse.Namespace) -> int:
     workers = read_workers(args.workers)
     texts = read_texts(args.text)
 
-    def work(todo: list[int], watch: Watch, failed: Callable[[int], None]) -> None:
+    def work(todo: list[int], watch: Watch, failed: Failed) -> None:
+        chosen = [texts[n] for n in todo]
         if _spread(workers, todo, watch):
-            search_spread(workers, options, [texts[n] for n in todo], watch, _said(failed))
+            search_spread(workers, options, chosen, watch, _by_text(failed))
             return
-        distill_texts([texts[n] for n in todo], options=options, watch=watch, warn=note)
+        distill_texts(chosen, options=options, watch=watch, warn=note)
 
-    return resume(args, options, texts, lambda n: text_key(texts[n]), work)
+    return resume(args, options, texts, lambda n, key: key == text_key(texts[n]), work)
 
 
 def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = False) -> bool:
@@ -98,14 +78,9 @@ def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = Fa
     return False
 
 
-def _said(failed: Callable[[int], None]) -> Callable[[int, str], None]:
-    """``failed``, with a line that tells why."""
-
-    def tell(place: int, why: str) -> None:
-        note(why)
-        failed(place)
-
-    return tell
+def _by_text(failed: Failed) -> Callable[[int, str], None]:
+    """``failed`` for those who have the reason as a text."""
+    return lambda place, why: failed(place, PezError(why))
 
 
 def mix(args: argparse.Namespace) -> int:
@@ -113,11 +88,11 @@ def mix(args: argparse.Namespace) -> int:
     options = read_options(MixOptions, args)
     parts = mix_parts(options.image, options.text, options.negative)
 
-    def work(_todo: list[int], watch: Watch, _failed: Callable[[int], None]) -> None:
-        mix_targets(options=options, watch=watch)
+    def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
+        search_mixes(Session.open(options), [parts], watch, free=True)
 
     names = ["\n".join(name for _, _, name in parts)]
-    return resume(args, options, names, lambda _: mix_key(parts), work)
+    return resume(args, options, names, lambda _, key: key == mix_key(parts), work)
 
 
 def score(args: argparse.Namespace) -> int:

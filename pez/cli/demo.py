@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from pez.api import invert, score
+from pez.cli.interrupt import on_interrupt
 from pez.cli.show import Bar
 from pez.datasets.samples import Sample, samples
 from pez.errors import PezError
@@ -38,7 +39,7 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     reader = open_reader(options)
     bar = Bar(lines=6)
     watch = Watch(progress=bar)
-    with watch.stop.on_interrupt():
+    with on_interrupt(watch.stop):
         result = invert(sample.path, reader=reader, options=options, watch=watch)
     bar.close()
     assert isinstance(result, Result)

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pez.cli.interrupt import on_interrupt
 from pez.cli.journal import journal_for
 from pez.cli.show import Bar, InOrder, summary
 from pez.errors import PezError
 from pez.options import SearchOptions
 from pez.result import Result
 from pez.session.embeddings import save_embeddings
+from pez.session.items import Failed
 from pez.session.session import Watch, weights_now
 
 
@@ -26,14 +28,15 @@ def resume(
     args: argparse.Namespace,
     options: SearchOptions,
     names: Sequence[str],
-    key: Callable[[int], str | None],
-    work: Callable[[list[int], Watch, Callable[[int], None]], None],
+    same: Callable[[int, str], bool],
+    work: Callable[[list[int], Watch, Failed], None],
 ) -> int:
     """Run ``work`` on those inputs that the journal does not hold yet, printing in order.
 
-    ``key`` gives the identity of an input by content, None if that would take a download.
-    ``work`` gets the places still to do, a Watch and what to call for an input that cannot
-    be read; both count among those places. An input given twice is searched once.
+    ``same`` tells whether an input is, by content, what had a key before; it is asked of those
+    alone that the journal holds. ``work`` gets the places still to do, a Watch and what to call
+    for an input that cannot be read; both count among those places. An input given twice is
+    searched once.
     """
     places: dict[str, list[int]] = {}
     for n, name in enumerate(names):
@@ -46,13 +49,13 @@ def resume(
     order = InOrder(args.json)
     todo: list[int] = []
     known = journal.done() if journal else {}
-    for name, same in places.items():
+    for name, alike in places.items():
         done = name in known and soft.has(known[name])
-        if done and _unchanged(known[name], key, same[0]):
-            for n in same:
+        if done and _unchanged(known[name], same, alike[0]):
+            for n in alike:
                 order.add(n, known[name])
         else:
-            todo.append(same[0])
+            todo.append(alike[0])
     if len(todo) < len(places) and not args.quiet:
         note(f"{len(places) - len(todo)} of {len(places)} were done before.")
     older = [journal.older[names[n]] for n in todo if names[n] in journal.older] if journal else []
@@ -76,14 +79,15 @@ def resume(
             bar.close()
             note(summary(result))
 
-    def on_failure(place: int) -> None:
+    def on_failure(place: int, why: PezError) -> None:
+        note(str(why))
         bad.add(todo[place])
         for n in places[names[todo[place]]]:
             order.add(n, None)
 
     watch = Watch(progress=None if args.quiet else bar, result=on_result, note=note)
     try:
-        with watch.stop.on_interrupt():
+        with on_interrupt(watch.stop):
             if todo:
                 work(todo, watch, on_failure)
     except PezError:
@@ -102,10 +106,10 @@ def resume(
     return 2 if bad else 0
 
 
-def _unchanged(result: Result, key: Callable[[int], str | None], n: int) -> bool:
+def _unchanged(result: Result, same: Callable[[int, str], bool], n: int) -> bool:
     """Whether a stored result is of what its input holds today."""
     try:
-        return key(n) in (result.key, None)
+        return same(n, result.key)
     except PezError:
         return False  # to be told when it is searched
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from PIL import Image
 
-from pez.api import image_items, shorten
+from pez.api import search_pictures, search_texts
 from pez.errors import PezError
 from pez.images import decode_image, read_bytes, read_image
-from pez.models import Reader
-from pez.models.language import LanguageModel
 from pez.options import DistillOptions, InvertOptions
-from pez.result import Result
 from pez.search.engine import Progress
-from pez.session.language import open_language
-from pez.session.runs import run
-from pez.session.session import Watch, open_method, open_reader
-from pez.sources import is_web
+from pez.session.session import Session, Watch
+from pez.sources import Source, is_web
 from pez.workers.choose import Workers, open_pool
 from pez.workers.pool import Stopped, Tell
 from pez.workers.share import LOST, Far, Outcome, Share, cut
@@ -46,59 +40,46 @@ class Searching:
 
     options: InvertOptions | DistillOptions
 
-    def open(self, device: str) -> tuple[Reader, LanguageModel | None]:
+    def open(self, device: str) -> Session:
         """Load the models. PezError if they cannot be had."""
-        options = replace(self.options, device=device)
-        reader = open_reader(options)
-        if isinstance(options, DistillOptions):
-            reader.free_vision()
-        return reader, open_language(reader, options, open_method(options))
+        session = Session.open(replace(self.options, device=device))
+        if isinstance(self.options, DistillOptions):
+            session.reader.free_vision()
+        _ = session.language  # one that cannot be had is told before the first chunk
+        return session
 
     def do(
         self,
-        held: tuple[Reader, LanguageModel | None],
+        held: Session,
         chunk: Sequence[Wanted],
         tell: Tell,
         look: Callable[[Far], None],
         stopped: Stopped,
     ) -> None:
         """Search for all of a chunk at once; after a stop tell the best so far."""
-        reader, language = held
-        places = {one.name: one.place for one in chunk}
         files = {one.name: one.data for one in chunk}
 
         def progress(now: Progress, prompt: str) -> None:
             watch.stop.asked = watch.stop.asked or stopped()
             look(Far(now.steps / max(now.total, 1), (now.score, prompt)))
 
-        def found(_n: int, result: Result) -> None:
-            tell(Outcome(places[result.targets[0]], result))
+        def read(source: Source) -> Image.Image:
+            watch.stop.asked = watch.stop.asked or stopped()
+            data = files[str(source)]
+            return decode_image(data, str(source)) if data else read_image(source)
 
         watch = Watch(
-            progress=progress, result=found, note=lambda text: tell(Outcome(said=text, once=True))
+            progress=progress,
+            result=lambda n, result: tell(Outcome(chunk[n].place, result)),
+            note=lambda text: tell(Outcome(said=text, once=True)),
+            failed=lambda n, error: tell(Outcome(chunk[n].place, said=str(error))),
         )
         watch.stop.asked = stopped()
         if isinstance(self.options, DistillOptions):
-            shorten(
-                reader,
-                [one.name for one in chunk],
-                self.options,
-                watch,
-                lambda text: tell(Outcome(said=text)),
-                language,
-            )
-            return
-
-        def read(source: Any) -> Image.Image:
-            data = files[source]
-            return decode_image(data, source) if data else read_image(source)
-
-        def failed(source: Any, error: PezError) -> None:
-            tell(Outcome(places[source], said=str(error)))
-
-        items = image_items(reader, list(places), False, failed, watch.stop, read=read)
-        watch.stop.asked = watch.stop.asked or stopped()
-        run(reader, items, self.options, watch, language=language)
+            texts = [one.name for one in chunk]
+            search_texts(held, texts, watch, lambda text: tell(Outcome(said=text)))
+        else:
+            search_pictures(held, [[one.name] for one in chunk], watch, read=read)
 
     def lost(self, chunk: Sequence[Wanted]) -> Iterator[Outcome]:
         """Nothing was found for any of them."""

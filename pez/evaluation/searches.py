@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -12,7 +13,7 @@ from pez.evaluation.tasks import task_class
 from pez.evaluation.units import Task
 from pez.models import Reader
 from pez.options import SearchOptions
-from pez.session.session import Watch
+from pez.session.session import Session, Watch
 
 
 def searchable(
@@ -32,13 +33,23 @@ def searchable(
 
 
 def search_all(
-    reader: Reader,
-    tasks: Sequence[Task],
-    pictures: Sequence[list[Image.Image]],
-    options: SearchOptions,
-    watch: Watch,
+    session: Session, tasks: Sequence[Task], pictures: Sequence[list[Image.Image]], watch: Watch
 ) -> None:
     """A prompt for each task, told to ``watch`` by its place."""
     if tasks:
         kind = task_class(tasks[0].spec.get("task", "invert"))
-        kind.search(reader, tasks, pictures, options, watch)
+        kind.search(session, tasks, pictures, watch)
+
+
+@dataclass(eq=False)
+class Searched:
+    """Models that are searched, with the session of the options that were asked for last."""
+
+    reader: Reader
+    _session: Session | None = None
+
+    def session(self, options: SearchOptions) -> Session:
+        """The session of ``options``, made anew if others were asked for last."""
+        if self._session is None or self._session.options != options:
+            self._session = Session.of(self.reader, options)
+        return self._session

@@ -107,12 +107,12 @@ def steps_of(options: SearchOptions) -> int:
     return options.steps or method_class(options.method).usual_steps
 
 
-def record_of(options: SearchOptions) -> dict[str, Any]:
+def record_of(options: SearchOptions, method: Method | None = None) -> dict[str, Any]:
     """What decides the outcome of a search, as plain JSON values: the options, and under
-    ``settings`` those of the method in force, given or its own.
+    ``settings`` those of their ``method`` in force, given or its own.
     """
     asked = {k: v for k, v in options.record().items() if k not in SETTINGS}
-    return asked | {"settings": in_force(open_method(options))}
+    return asked | {"settings": in_force(method or open_method(options))}
 
 
 def _elsewhere(setting: str) -> str:

@@ -32,7 +32,7 @@ class Fluent:
     mean negative log-likelihood of the prompt's words under the language model, in nats.
 
     It reads embeddings whose first ``width`` columns are ``match``'s and whose others are the
-    language model's, ``scale`` times as long as they are there (:func:`make_fluent`).
+    language model's, ``scale`` times as long as they are there (:func:`fluent_words`).
     With one table E for input and output, log p(word | before) = h . e - logsumexp(E h): so the
     gradient tells of each word both as what is said and as what the next ones follow. ``rate``
     and ``text_scores`` are ``match``'s alone.
@@ -103,11 +103,9 @@ class Fluent:
         return _embeddings(self.language).float()
 
 
-def make_fluent(
-    match: Objective, vocabulary: Vocabulary, prior: Prior, weight: float
-) -> tuple[Fluent, Vocabulary]:
-    """``match`` with a fluency term, and ``vocabulary`` with the ids that ``prior`` reads, each
-    embedding followed by the language model's, in the mean as long so that steps fit both.
+def fluent_words(vocabulary: Vocabulary, prior: Prior, weight: float) -> tuple[Vocabulary, float]:
+    """``vocabulary`` with the ids that ``prior`` reads, each embedding followed by the language
+    model's, and the scale that makes that in the mean as long, so that steps fit both.
 
     In a projection the language model counts by its ``weight`` in the loss. Raises PezError if
     it has not one table for input and output.
@@ -124,8 +122,7 @@ def make_fluent(
     table = torch.cat([vocabulary.table, scale * beside], 1)
     parts = (*vocabulary.parts, own.shape[1])
     shares = (*[1.0] * len(vocabulary.parts), weight / EQUAL)
-    joined = make_vocabulary(vocabulary.tokens, table, ids, parts, shares)
-    return Fluent(match, language, weight, vocabulary.table.shape[1], scale), joined
+    return make_vocabulary(vocabulary.tokens, table, ids, parts, shares), scale
 
 
 def _size(rows: Tensor) -> Tensor:

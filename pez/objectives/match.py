@@ -27,6 +27,13 @@ class Targets:
             raise PezError("there is nothing to match: give at least one target of weight above 0.")
         return self.weights / total
 
+    def opposite(self, found: Tensor) -> Targets:
+        """What a prompt with the features ``found`` (e,) says and these do not show: a prompt of
+        high score here matches found - targets.
+        """
+        features = torch.cat([found[None], self.features])
+        return Targets(features, torch.cat([torch.ones_like(self.weights[:1]), -self.normalised()]))
+
 
 @dataclass(frozen=True, eq=False)
 class Match:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 
 import torch
 from torch import Tensor
@@ -64,23 +60,6 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
 
-    @contextmanager
-    def on_interrupt(self) -> Iterator[Stop]:
-        """The first Ctrl-C asks to stop, a second one leaves at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self  # a web page or node stops by ``asked``
-            return
-
-        def first(_number: int, _frame: FrameType | None) -> None:
-            self.asked = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        before = signal.signal(signal.SIGINT, first)
-        try:
-            yield self
-        finally:
-            signal.signal(signal.SIGINT, before)
-
 
 @dataclass(eq=False)
 class _Batch:
@@ -108,13 +87,14 @@ def search(
     keep_history: bool = False,
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    on_found: Callable[[Found], None] | None = None,
+    on_found: Callable[[list[Found]], None] | None = None,
 ) -> list[Found]:
     """Search all jobs, ``width`` rows at a time (0 lets memory decide); one Found a job.
 
     A finished row leaves and the next job takes its place. If memory runs out the batch is
     halved and its rows begin again, which changes nothing: a row's draws are its own. When
     the user stops, rows under search give their best so far and waiting jobs give nothing.
+    ``on_found`` gets the rows that end together, so that they can be scored together.
     """
     stop = stop or Stop()
     waiting = list(reversed(jobs))
@@ -124,11 +104,10 @@ def search(
     batch: _Batch | None = None
     clock = 0
 
-    def finish(done: Sequence[Found]) -> None:
-        for one in done:
-            found.append(one)
-            if on_found:
-                on_found(one)
+    def finish(done: list[Found]) -> None:
+        found.extend(done)
+        if on_found:
+            on_found(done)
 
     while waiting or batch:
         if stop.asked and (batch is None or bool((batch.age > 0).all())):
@@ -159,12 +138,12 @@ def search(
             if on_progress:
                 on_progress(_progress(problem, batch, budget, found, len(waiting)))
             if ended:
-                finish([_take(problem, batch, r, now) for r in ended])
+                finish(_take(problem, batch, ended, now))
                 keep = [r for r in range(len(batch.rows)) if r not in set(ended)]
                 batch = _select(batch, keep) if keep else None
     if batch:
         now = time.monotonic()
-        finish([_take(problem, batch, r, now) for r in range(len(batch.rows))])
+        finish(_take(problem, batch, range(len(batch.rows)), now))
     return found
 
 
@@ -224,18 +203,34 @@ def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
     return [r for r, d in enumerate(out) if d]
 
 
-def _take(problem: Problem, batch: _Batch, row: int, now: float) -> Found:
-    """The best of one row, brought to the host."""
-    ids = problem.template.fill(batch.best[row : row + 1])[0].tolist()
-    steps = int(batch.age[row])
-    history = [
-        {"step": n, "ids": problem.template.fill(i[None])[0].tolist(), "score": float(s)}
-        for n, (i, s) in enumerate(batch.history[row][:steps])
+def _take(problem: Problem, batch: _Batch, rows: Sequence[int], now: float) -> list[Found]:
+    """The best of some rows, brought to the host together: a look at the device costs time."""
+    index = torch.tensor(rows, device=batch.age.device)
+    ids = problem.template.fill(batch.best[index]).tolist()
+    scores, ages = batch.score[index].tolist(), batch.age[index].tolist()
+    extra = {name: value[index].cpu() for name, value in batch.extra.items()}
+    return [
+        Found(
+            batch.rows.jobs[row],
+            ids[n],
+            scores[n],
+            ages[n],
+            now - batch.since[row],
+            _history(problem, batch.history[row][: ages[n]]),
+            {name: value[n] for name, value in extra.items()},
+        )
+        for n, row in enumerate(rows)
     ]
-    seconds = now - batch.since[row]
-    extra = {name: value[row].cpu() for name, value in batch.extra.items()}
-    score = float(batch.score[row])
-    return Found(batch.rows.jobs[row], ids, score, steps, seconds, history, extra)
+
+
+def _history(problem: Problem, steps: list[tuple[Tensor, Tensor]]) -> list[dict]:
+    """One row's ids and score at each step."""
+    if not steps:
+        return []
+    ids = problem.template.fill(torch.stack([tried for tried, _ in steps])).tolist()
+    scores = torch.stack([score for _, score in steps]).tolist()
+    pairs = zip(ids, scores, strict=True)
+    return [{"step": n, "ids": whole, "score": score} for n, (whole, score) in enumerate(pairs)]
 
 
 def _select(batch: _Batch, keep: list[int]) -> _Batch:

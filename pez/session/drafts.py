@@ -1,16 +1,15 @@
 """The draft of a search: a cheaper model that sorts candidates for the one that is searched.
 
 Methods that take one have an option ``draft`` (:mod:`pez.methods.probe`). The draft has to read
-the targets too: :func:`encode_images` and :func:`encode_texts` put what it makes of them behind
-the model's own features, and :func:`draft_problem` takes them apart again.
+the targets too: an item holds its goal once for the model and once for the draft
+(:mod:`pez.session.items`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -20,9 +19,10 @@ from pez.models import Reader, load_model
 from pez.models.ensemble import known_to_all
 from pez.objectives.match import Match, Targets
 from pez.options import SearchOptions
+from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.tokens import Tokens
-from pez.search.vocabulary import make_vocabulary
+from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 
 @dataclass(eq=False)
@@ -78,9 +78,11 @@ class Drafted:
         return self.reader.bytes_per_row(length) + self.draft.bytes_per_row(length)
 
 
-def draft_name(options: SearchOptions) -> str:
-    """The draft that the method's settings name, or nothing. PezError where none can serve."""
-    name = open_method(options).draft_model
+def draft_name(options: SearchOptions, method: Method | None = None) -> str:
+    """The draft that the settings of the options' ``method`` name, or nothing. PezError where
+    none can serve.
+    """
+    name = (method or open_method(options)).draft_model
     if name and options.objective != "match":
         raise PezError(
             f"--set draft needs --objective match, as {name} reads no noisy pictures; leave one "
@@ -89,11 +91,11 @@ def draft_name(options: SearchOptions) -> str:
     return name
 
 
-def with_draft(reader: Reader, options: SearchOptions) -> Reader:
-    """``reader`` with the draft of ``options``, on its device; as it is if that is there already
-    or none is named. PezError for an unknown draft and for one of another tokenizer.
+def with_draft(reader: Reader, options: SearchOptions, method: Method | None = None) -> Reader:
+    """``reader`` with the draft of the options' ``method``, on its device; as it is if that is
+    there already or none is named. PezError for an unknown draft and for one of another tokenizer.
     """
-    name = draft_name(options)
+    name = draft_name(options, method)
     own = reader.reader if isinstance(reader, Drafted) else reader
     if not name:
         return own
@@ -102,57 +104,32 @@ def with_draft(reader: Reader, options: SearchOptions) -> Reader:
     return Drafted.join(own, load_model(name, str(own.table.device), options.dtype))
 
 
-def encode_images(reader: Reader, images: Sequence[Image.Image]) -> Tensor:
-    """Features (n, e) of pictures as targets, or (n, e + d) where the reader has a draft."""
+def read_by_both(
+    reader: Reader, encode: Callable[[Reader], Tensor]
+) -> tuple[Tensor, Tensor | None]:
+    """What the model makes of something, and what its draft makes of it, if it has one."""
     if isinstance(reader, Drafted):
-        both = (reader.reader, reader.draft)
-        return torch.cat([one.encode_images(images) for one in both], 1)
-    return reader.encode_images(images)
+        return encode(reader.reader), encode(reader.draft)
+    return encode(reader), None
 
 
-def encode_texts(reader: Reader, texts: Sequence[str]) -> Tensor:
-    """Features (n, e) of texts as targets, or (n, e + d) where the reader has a draft."""
-    if isinstance(reader, Drafted):
-        return torch.cat([one.encode_text(texts) for one in (reader.reader, reader.draft)], 1)
-    return reader.encode_text(texts)
-
-
-def own_targets(reader: Reader, targets: Sequence[Targets]) -> list[Targets]:
-    """What the searched model itself made of targets: features (t, e)."""
-    if not isinstance(reader, Drafted):
-        return list(targets)
-    return [replace(t, features=t.features[:, : _width(reader.reader)]) for t in targets]
+def draft_words(reader: Drafted, vocabulary: Vocabulary) -> Vocabulary:
+    """The words of ``vocabulary`` with the draft's embeddings."""
+    draft = reader.draft
+    return make_vocabulary(vocabulary.tokens, draft.table, vocabulary.ids, draft.parts)
 
 
 def draft_problem(
-    reader: Reader, targets: Sequence[Targets], problem: Problem, options: SearchOptions
-) -> Problem | None:
-    """The same search as the draft reads it, for methods that ask for one; None without a draft.
-
-    PezError if the draft was not there when the targets were read.
+    reader: Drafted, goals: Sequence[Targets | None], problem: Problem, words: Vocabulary
+) -> Problem:
+    """The same search as the draft reads it, with its own ``words`` (:func:`draft_words`) and the
+    ``goals`` of the items as it reads them. PezError if there are items that it has not read.
     """
-    name = draft_name(options)
-    if not name:
-        return None
-    if not isinstance(reader, Drafted):
+    known = [goal for goal in goals if goal is not None]
+    if len(known) < len(goals):
         raise PezError(
-            f"the draft {name} has not read the targets; open the model with "
-            "pez.session.drafts.with_draft."
+            f"the draft {reader.draft.name} has not read the targets; make the items with "
+            "pez.session.items and a model that has the draft (pez.session.drafts.with_draft)."
         )
-    skip = _width(reader.reader)
-    whole = skip + _width(reader.draft)
-    if any(t.features.shape[1] != whole for t in targets):
-        raise PezError(
-            f"the draft {name} has not read the targets; encode them with "
-            "pez.session.drafts.encode_images."
-        )
-    draft, own = reader.draft, problem.vocabulary
-    vocabulary = make_vocabulary(own.tokens, draft.table, own.ids, draft.parts)
-    objective = Match(draft, [replace(t, features=t.features[:, skip:]) for t in targets])
-    return Problem(vocabulary, problem.template, objective, problem.init, objective.batch)
-
-
-@torch.no_grad()
-def _width(reader: Reader) -> int:
-    """Of a reader's features."""
-    return reader.features(reader.table[:1, None].float()).shape[1]
+    objective = Match(reader.draft, known)
+    return Problem(words, problem.template, objective, problem.init, objective.batch)

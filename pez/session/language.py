@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -16,7 +16,7 @@ from pez.models.prior import Prior
 from pez.options import SearchOptions
 from pez.search.method import Method
 from pez.search.problem import Problem
-from pez.search.vocabulary import make_vocabulary
+from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 
 def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
@@ -41,61 +41,89 @@ def open_language(reader: Reader, options: SearchOptions, method: Method) -> Lan
     return open_language_model(name, str(reader.table.device)) if name else None
 
 
-def with_language(
-    problem: Problem,
-    language: LanguageModel | None,
-    options: SearchOptions,
-    method: Method,
-    note: Callable[[str], None] | None = None,
-) -> Problem:
-    """The problem with what ``language`` says of prompts, where the search reads it.
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Words that may be chosen as a language model reads them: those that are one token of it.
 
-    Words that are not one token of it can then not be chosen; ``note`` is told how many are
-    left. Raises PezError if none are, and for prompts longer than it reads.
+    ``vocabulary`` has these alone. With fluency their embeddings are followed by the language
+    model's, ``scale`` times as long as they are there.
     """
-    if language is None or not is_needed(options, method):
-        return problem
-    vocabulary, template = problem.vocabulary, problem.template
-    held = torch.ones(template.length, dtype=torch.bool)
-    held[template.free.cpu()] = False
-    fixed = template.fixed.cpu()[held].tolist()
-    prior = Prior.of(language, vocabulary.tokens, vocabulary.ids, fixed)
-    most = language.limit
-    size = len(language.start) + template.slots
-    size += int((prior.pieces[torch.tensor(fixed, dtype=torch.long)] >= 0).sum())
-    if most and size > most:
-        raise PezError(
-            f"{language.name} reads at most {most} tokens, not {size}; choose a smaller --length "
-            "or another --language-model."
-        )
-    if note and len(prior.ids) < len(vocabulary.ids):
-        note(
-            f"{len(prior.ids):,} of {len(vocabulary.ids):,} words are one token of "
-            f"{language.name}; only these are searched."
-        )
-    if not options.fluency:
-        if len(prior.ids) < len(vocabulary.ids):
-            parts = vocabulary.parts
-            vocabulary = make_vocabulary(vocabulary.tokens, vocabulary.table, prior.ids, parts)
-        return replace(problem, vocabulary=vocabulary, language=prior)
-    if method.finds_embeddings:
-        raise PezError(
-            f"--fluency has no meaning for --method {method.name}, which searches embeddings "
-            "that are no words; leave one away."
-        )
-    from pez.objectives.fluency import make_fluent
 
-    objective, vocabulary = make_fluent(problem.objective, vocabulary, prior, options.fluency)
-    return replace(problem, vocabulary=vocabulary, objective=objective, language=prior)
+    prior: Prior
+    vocabulary: Vocabulary
+    scale: float = 0.0
 
 
-def memory(language: LanguageModel | None, length: int) -> int:
-    """A rough bound of the bytes that a row of ``length`` words takes in the language model: its
-    logits, their softmax and the gradient of both.
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """A vocabulary as ``language`` reads it, made once for all searches that fix the same words
+    in their templates; ``fluency`` is the weight of the language model in the loss.
     """
-    if language is None:
-        return 0
-    return 16 * (length + 1) * language.model.get_output_embeddings().weight.shape[0]
+
+    language: LanguageModel
+    vocabulary: Vocabulary
+    fluency: float = 0.0
+    _made: dict[frozenset[int], Words] = field(default_factory=dict)
+
+    def join(self, problem: Problem, method: Method) -> Problem:
+        """The problem with what the language model says of prompts. PezError for prompts longer
+        than it reads, if it reads none of the words, and for fluency that ``method`` cannot use.
+        """
+        if self.fluency and method.finds_embeddings:
+            raise PezError(
+                f"--fluency has no meaning for --method {method.name}, which searches embeddings "
+                "that are no words; leave one away."
+            )
+        template, objective = problem.template, problem.objective
+        held = torch.ones(template.length, dtype=torch.bool)
+        held[template.free.cpu()] = False
+        fixed = template.fixed.cpu()[held].tolist()
+        words = self._words(fixed)
+        self._check_room(words.prior, template.slots, fixed)
+        if self.fluency:
+            from pez.objectives.fluency import Fluent
+
+            width = self.vocabulary.table.shape[1]
+            objective = Fluent(objective, self.language, self.fluency, width, words.scale)
+        return replace(
+            problem, vocabulary=words.vocabulary, objective=objective, language=words.prior
+        )
+
+    def remark(self, problem: Problem) -> str:
+        """How many words are left to search in ``problem``; nothing if all are."""
+        left, whole = len(problem.vocabulary.ids), len(self.vocabulary.ids)
+        if left == whole:
+            return ""
+        name = self.language.name
+        return f"{left:,} of {whole:,} words are one token of {name}; only these are searched."
+
+    def _words(self, fixed: Sequence[int]) -> Words:
+        """What is made of the words, beside ``fixed`` ones of a template."""
+        key = frozenset(fixed)
+        if key not in self._made:
+            prior = Prior.of(self.language, self.vocabulary.tokens, self.vocabulary.ids, fixed)
+            self._made[key] = self._restricted(prior)
+        return self._made[key]
+
+    def _restricted(self, prior: Prior) -> Words:
+        own = self.vocabulary
+        if self.fluency:
+            from pez.objectives.fluency import fluent_words
+
+            return Words(prior, *fluent_words(own, prior, self.fluency))
+        if len(prior.ids) < len(own.ids):
+            own = make_vocabulary(own.tokens, own.table, prior.ids, own.parts)
+        return Words(prior, own)
+
+    def _check_room(self, prior: Prior, slots: int, fixed: Sequence[int]) -> None:
+        """PezError for prompts longer than the language model reads."""
+        most, size = self.language.limit, len(self.language.start) + slots
+        size += int((prior.pieces[torch.tensor(fixed, dtype=torch.long)] >= 0).sum())
+        if most and size > most:
+            raise PezError(
+                f"{self.language.name} reads at most {most} tokens, not {size}; choose a smaller "
+                "--length or another --language-model."
+            )
 
 
 def surprises(perplexities: Sequence[float | None]) -> list[float]:

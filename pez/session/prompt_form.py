@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from pez.errors import PezError
@@ -11,6 +13,14 @@ from pez.options import SearchOptions
 from pez.search.init import STARTS
 from pez.search.template import Template, check_length, freeze, parse_template
 from pez.session.styles import style_template, usual_style
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Prompts of one length: their template, and where to start, as the options say."""
+
+    template: Template
+    init: str | torch.Tensor
 
 
 def starting_point(
@@ -65,3 +75,10 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
     if not ids:
         raise PezError("--init is empty; give a text, ids, random or words.")
     return ids
+
+
+def usual_start(words: int, length: int, steps: int) -> str:
+    """``pursuit`` where scoring every word (three positions, forward) costs less than one search
+    (forward and backward), else the paper's ``random``.
+    """
+    return "pursuit" if 3 * words <= 2 * steps * (length + 2) else "random"

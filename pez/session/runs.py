@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from pez.errors import PezError
-from pez.methods import method_class
-from pez.models import Reader
-from pez.models.language import LanguageModel
-from pez.objectives.match import Targets
-from pez.options import SearchOptions
 from pez.result import Result
-from pez.session.drafts import encode_texts
-from pez.session.prompt_form import starting_point
-from pez.session.session import Item, Watch, search_items
+from pez.session.drafts import read_by_both
+from pez.session.items import Item
+from pez.session.session import Session, Watch, search_items
 
 MORE = 0.005  # of the score: what a longer prompt must bring to be worth its words
 LENGTHS = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 71)  # pairs of word and comma
@@ -24,27 +17,25 @@ CHUNK = 32  # items that wait for each other's negative prompts
 
 
 def run(
-    reader: Reader,
+    session: Session,
     items: Sequence[Item],
-    options: SearchOptions,
     watch: Watch | None = None,
     length: int | None = None,
-    language: LanguageModel | None = None,
 ) -> list[Result | None]:
     """:func:`pez.session.session.search_items`, at every length that is worth it with
     ``--length auto`` (0) and once more for what must not be seen with ``--also-negative``.
     """
-    watch = watch or Watch()
+    watch, options = watch or Watch(), session.options
     if not options.also_negative:
-        return _search(reader, items, options, watch, length, language)
+        return _search(session, items, watch, length)
     if options.objective != "match":
         raise PezError("--also-negative needs --objective match; leave one away.")
     results: list[Result | None] = []
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]
         quiet = replace(watch, result=None)
-        found = _search(reader, some, options, quiet, length, language)
-        both = _with_negatives(reader, some, found, options, quiet, length, language)
+        found = _search(session, some, quiet, length)
+        both = _with_negatives(session, some, found, quiet, length)
         for n, result in enumerate(both, start):
             if result and watch.result:
                 watch.result(n, result)
@@ -53,38 +44,27 @@ def run(
 
 
 def _search(
-    reader: Reader,
-    items: Sequence[Item],
-    options: SearchOptions,
-    watch: Watch,
-    length: int | None,
-    language: LanguageModel | None,
+    session: Session, items: Sequence[Item], watch: Watch, length: int | None
 ) -> list[Result | None]:
-    if length or options.length:
-        return search_items(reader, items, options, watch, length, language)
-    return _sweep(reader, items, options, watch, language)
+    if length or session.options.length:
+        return search_items(session, items, watch, length)
+    return _sweep(session, items, watch)
 
 
-def _sweep(
-    reader: Reader,
-    items: Sequence[Item],
-    options: SearchOptions,
-    watch: Watch,
-    language: LanguageModel | None,
-) -> list[Result | None]:
+def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result | None]:
     """Each item at longer and longer lengths until the score rises by less than MORE; the prompt
     before that is given, with the cost of all of them.
     """
     best: list[Result | None] = [None] * len(items)
+    options, style = session.options, ""
     if options.template.strip() == "{}":  # of one style throughout
-        own = method_class(options.method).usual_style
-        options = replace(options, style=options.style or own)
+        style = options.style or session.method.usual_style
     going = list(range(len(items)))
-    form, _ = starting_point(reader, options, LENGTHS[0])
-    fixed = form.length - LENGTHS[0]  # words of the template or to keep, beside those searched
-    for length in (n for n in LENGTHS if n + fixed <= reader.limit):
-        quiet = replace(watch, result=None, note=watch.note if length == LENGTHS[0] else None)
-        found = search_items(reader, [items[n] for n in going], options, quiet, length, language)
+    shortest = session.form(LENGTHS[0], style).template
+    fixed = shortest.length - LENGTHS[0]  # words of the template or to keep, beside those searched
+    quiet = replace(watch, result=None)
+    for length in (n for n in LENGTHS if n + fixed <= session.reader.limit):
+        found = search_items(session, [items[n] for n in going], quiet, length, style)
         left = []
         for n, result in zip(going, found, strict=True):
             before = best[n]
@@ -123,13 +103,11 @@ def _with_cost(kept: Result, other: Result | None) -> Result:
 
 
 def _with_negatives(
-    reader: Reader,
+    session: Session,
     items: Sequence[Item],
     results: Sequence[Result | None],
-    options: SearchOptions,
     watch: Watch,
     length: int | None,
-    language: LanguageModel | None,
 ) -> list[Result | None]:
     """Results with what their prompts say and their targets do not show: the prompt whose
     features match found - target, which is what guidance should lead away from.
@@ -138,14 +116,12 @@ def _with_negatives(
     if not places or watch.stop.asked:
         return list(results)
     prompts = [results[n].prompt for n in places]  # type: ignore[union-attr]
-    found = encode_texts(reader, prompts)
+    own, draft = read_by_both(session.reader, lambda one: one.encode_text(prompts))
     opposite = []
-    for row, n in zip(found, places, strict=True):
-        targets = items[n].targets
-        features = torch.cat([row[None], targets.features])
-        weights = torch.cat([torch.ones_like(targets.weights[:1]), -targets.normalised()])
-        opposite.append(Item(Targets(features, weights), items[n].names, items[n].key + "/not"))
-    said = _search(reader, opposite, options, watch, length, language)
+    for row, item in enumerate(items[n] for n in places):
+        other = None if draft is None else item.draft.opposite(draft[row])
+        opposite.append(Item(f"{item.key}/not", item.names, item.goal.opposite(own[row]), other))
+    said = _search(session, opposite, watch, length)
     out = list(results)
     for n, negative in zip(places, said, strict=True):
         result = results[n]

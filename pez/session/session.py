@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from pez.errors import PezError
 from pez.methods import method_class, open_method, record_of, steps_of
 from pez.models import Reader, load_model
-from pez.models.devices import available_memory
 from pez.models.generators import DEFAULT, misread, models_for
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
-from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
 from pez.search.engine import Budget, Found, Progress, Stop, search
 from pez.search.english import Note
 from pez.search.init import RATED
 from pez.search.method import Method
-from pez.search.problem import Problem
+from pez.search.problem import Problem, Rate
 from pez.search.rows import Job
-from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary, allowed_ids, make_vocabulary
-from pez.session.drafts import draft_name, draft_problem, own_targets, with_draft
-from pez.session.language import language_name, memory, open_language, surprises, with_language
-from pez.session.prompt_form import starting_point
+from pez.session.drafts import Drafted, draft_name, draft_problem, draft_words, with_draft
+from pez.session.items import Failed, Item
+from pez.session.language import Spoken, is_needed, language_name, open_language
+from pez.session.memory import rows_that_fit
+from pez.session.prompt_form import Form, starting_point, usual_start
+from pez.session.scoring import Done, Scorer
 from pez.session.word_cache import features_file, kept_features
 
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """One prompt to find: what it must match, and how it is named and recognised."""
-
-    targets: Targets
-    names: list[str]
-    key: str  # identity by content: seeds the search
+MISREAD = 'SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.'
 
 
 @dataclass(eq=False)
@@ -52,6 +46,14 @@ class Watch:
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
     note: Note | None = None  # what a user should know of the search
+    failed: Failed | None = None  # an input that cannot be read; without it that is an error
+
+    def at(self, places: Sequence[int]) -> Watch:
+        """The same for some of the items, whose results are told by their ``places``."""
+        told = self.result
+        if told is None:
+            return replace(self)
+        return replace(self, result=lambda n, result: told(places[n], result))
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -73,16 +75,17 @@ def weights_now(options: SearchOptions) -> dict[str, str]:
     return known_weights(name for name in (*models, draft_name(options), language) if name)
 
 
-def open_reader(options: SearchOptions) -> Reader:
+def open_reader(options: SearchOptions, method: Method | None = None) -> Reader:
     """Load the models that ``options`` name, with the method's draft if it has one, once it is
     clear that the method can be had.
     """
-    open_method(options)
+    method = method or open_method(options)
     objective_class(options.objective)
-    draft_name(options)
+    draft_name(options, method)
     if options.objective == "denoise":
         return _open_denoiser(options)
-    return with_draft(load_model(model_names(options), options.device, options.dtype), options)
+    reader = load_model(model_names(options), options.device, options.dtype)
+    return with_draft(reader, options, method)
 
 
 def _open_denoiser(options: SearchOptions) -> Reader:
@@ -106,63 +109,158 @@ def reader_vocabulary(
     return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
 
 
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What does not depend on the targets, for one reader and one set of options: each thing is
+    computed once, when it is first needed, however many searches there are.
+
+    ``reader`` has the draft of the ``method``, if that asks for one.
+    """
+
+    reader: Reader
+    options: SearchOptions
+    method: Method
+    _forms: dict[tuple[int, str], Form] = field(default_factory=dict)
+    _features: list[torch.Tensor] = field(default_factory=list)
+    _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was told
+
+    @classmethod
+    def open(cls, options: SearchOptions) -> Session:
+        """Load the models. PezError for options that cannot be, or if models cannot be had."""
+        method = open_method(options)
+        return cls(open_reader(options, method), options, method)
+
+    @classmethod
+    def of(cls, reader: Reader, options: SearchOptions) -> Session:
+        """With a model that is open; the draft is loaded if it is not there."""
+        method = open_method(options)
+        return cls(with_draft(reader, options, method), options, method)
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The options as results tell them."""
+        return record_of(self.options, self.method)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words that may be chosen."""
+        return reader_vocabulary(self.reader, self.options, self.remark)
+
+    @cached_property
+    def language(self) -> LanguageModel | None:
+        """The language model that the options name or need. PezError if it cannot be had."""
+        return open_language(self.reader, self.options, self.method)
+
+    def form(self, length: int, style: str = "") -> Form:
+        """The form of prompts with ``length`` free tokens, of a ``style`` other than the
+        options' own if one is given.
+        """
+        key = length, style
+        if key not in self._forms:
+            options = replace(self.options, style=style) if style else self.options
+            template, init = starting_point(self.reader, options, length)
+            self._forms[key] = Form(template.to(self.reader.table.device), init)
+        return self._forms[key]
+
+    def problem(self, items: Sequence[Item], form: Form) -> Problem:
+        """What is searched: a prompt of ``form`` for each of ``items``. PezError if the draft has
+        not read them, and for prompts that the language model cannot read.
+        """
+        options, init = self.options, form.init
+        objective = objective_class(options.objective)(self.reader, [item.goal for item in items])
+        if isinstance(init, str) and init == "auto":
+            words = len(self.vocabulary.ids)
+            length, steps = form.template.length, steps_of(options)
+            init = self.method.usual_start or usual_start(words, length, steps)
+            init = init if objective.linear else "random"  # there each word is dear for each item
+        problem = Problem(self.vocabulary, form.template, objective, init, objective.batch)
+        if isinstance(self.reader, Drafted):
+            goals = [item.draft for item in items]
+            draft = draft_problem(self.reader, goals, problem, self._draft_words)
+            problem = replace(problem, draft=draft)
+        if self._spoken:
+            problem = self._spoken.join(problem, self.method)
+            self.remark(self._spoken.remark(problem))
+        if not objective.linear:
+            return problem
+        told = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
+        file = features_file(told, problem.vocabulary.ids)
+        if file and isinstance(init, str) and init in RATED and not file.is_file():
+            count = len(problem.vocabulary.ids)
+            self.remark(
+                f"rating {count:,} words once for {self.reader.name}; kept in {file.parent}"
+            )
+        return replace(problem, kept=partial(self._word_features, file))
+
+    def tell(self, note: Note | None) -> None:
+        """Tell what a user should know by now and was not told."""
+        for text, told in self._remarks.items():
+            if note and not told:
+                note(text)
+                self._remarks[text] = True
+
+    def remark(self, text: str) -> None:
+        """Note something that a user should know, once; nothing if there is no ``text``."""
+        if text:
+            self._remarks.setdefault(text, False)
+
+    @cached_property
+    def _draft_words(self) -> Vocabulary:
+        assert isinstance(self.reader, Drafted)
+        return draft_words(self.reader, self.vocabulary)
+
+    @cached_property
+    def _spoken(self) -> Spoken | None:
+        if self.language is None or not is_needed(self.options, self.method):
+            return None
+        return Spoken(self.language, self.vocabulary, self.options.fluency)
+
+    def _word_features(self, file: Path | None, ids: torch.Tensor, rate: Rate) -> torch.Tensor:
+        """Features (n, e) of the words ``ids`` (n,) that are searched: always the same ones."""
+        if not self._features:
+            self._features.append(kept_features(file, ids, rate) if file else rate(ids))
+        return self._features[0]
+
+
 def search_items(
-    reader: Reader,
+    session: Session,
     items: Sequence[Item],
-    options: SearchOptions,
     watch: Watch | None = None,
     length: int | None = None,
-    language: LanguageModel | None = None,
+    style: str = "",
 ) -> list[Result | None]:
     """Search one prompt for each item, all in one batch; None where a stop came too early.
 
-    ``length`` overrides the options' number of free tokens. ``language`` is the language model
-    that the options ask for, where a caller has it open already.
+    ``length`` overrides the options' number of free tokens, ``style`` their style.
     """
     if not items:
         return []
-    watch = watch or Watch()
-    vocabulary = reader_vocabulary(reader, options, watch.note)
-    device = vocabulary.table.device
-    template, init = starting_point(reader, options, length or options.length)
-    targets = [item.targets for item in items]
-    objective = objective_class(options.objective)(reader, own_targets(reader, targets))
-    method = open_method(options)
-    if init == "auto":
-        words = len(vocabulary.ids)
-        init = method.usual_start or _start(words, template.length, steps_of(options))
-        init = init if objective.linear else "random"  # there each word is dear for each item
-    language = language or open_language(reader, options, method)
-    problem = Problem(vocabulary, template.to(device), objective, init, objective.batch)
-    problem = replace(problem, draft=draft_problem(reader, targets, problem, options))
-    problem = with_language(problem, language, options, method, watch.note)
-    if objective.linear:
-        told = f"{reader.name} {sorted(reader.weights.items())} {options.dtype}"
-        file = features_file(told, problem.vocabulary.ids)
-        problem = replace(problem, kept=partial(kept_features, file) if file else None)
-        if file and isinstance(init, str) and init in RATED and not file.is_file() and watch.note:
-            count = len(problem.vocabulary.ids)
-            watch.note(f"rating {count:,} words once for {reader.name}; kept in {file.parent}")
+    watch, options, reader = watch or Watch(), session.options, session.reader
+    form = session.form(length or options.length, style)
+    problem = session.problem(items, form)
+    session.tell(watch.note)
     jobs = [
         Job(n, item.key, restart, options.seed)
         for n, item in enumerate(items)
         for restart in range(options.restarts)
     ]
-    budget = Budget(steps_of(options), options.patience, options.seconds)
-    done: dict[int, list[Found]] = defaultdict(list)
+    method, language, device = session.method, session.language, reader.table.device
+    scorer = Scorer(reader, problem, method, options, session.record, language)
+    found: dict[int, list[Found]] = defaultdict(list)
     results: list[Result | None] = [None] * len(items)
 
-    def close(n: int, interrupted: bool = False) -> None:
-        results[n] = _result(
-            reader, problem, items[n], n, done[n], method, options, language, interrupted
-        )
-        if watch.result:
-            watch.result(n, results[n])  # type: ignore[arg-type]
+    def close(places: Sequence[int], interrupted: bool) -> None:
+        done = [Done(items[n], n, found[n], interrupted) for n in places]
+        for n, result in zip(places, scorer.results(done), strict=True):
+            results[n] = result
+            if watch.result:
+                watch.result(n, result)
 
-    def on_found(found: Found) -> None:
-        done[found.job.item].append(found)
-        if len(done[found.job.item]) == options.restarts:
-            close(found.job.item, watch.stop.asked)
+    def on_found(some: Sequence[Found]) -> None:
+        for one in some:
+            found[one.job.item].append(one)
+        ended = dict.fromkeys(one.job.item for one in some)
+        close([n for n in ended if len(found[n]) == options.restarts], watch.stop.asked)
 
     def on_progress(progress: Progress) -> None:
         if watch.progress:
@@ -172,98 +270,17 @@ def search_items(
         problem,
         method,
         jobs,
-        budget,
+        Budget(steps_of(options), options.patience, options.seconds),
         device,
-        width=options.rows or _width(reader, template, device, language),
+        width=options.rows or rows_that_fit(reader, form.template, device, language),
         keep_history=options.history,
         stop=watch.stop,
         on_progress=on_progress,
         on_found=on_found,
     )
-    for n in range(len(items)):  # stopped with only some of its restarts done
-        if results[n] is None and done[n]:
-            close(n, interrupted=True)
-    if watch.note and any(r and misread(reader.tokens, reader.name, r.prompt) for r in results):
-        watch.note('SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.')
+    # stopped with only some of its restarts done
+    close([n for n in range(len(items)) if results[n] is None and found[n]], True)
+    if any(r and misread(reader.tokens, reader.name, r.prompt) for r in results):
+        session.remark(MISREAD)
+        session.tell(watch.note)
     return results
-
-
-def _start(words: int, length: int, steps: int) -> str:
-    """``pursuit`` where scoring every word (three positions, forward) costs less than one search
-    (forward and backward), else the paper's ``random``.
-    """
-    return "pursuit" if 3 * words <= 2 * steps * (length + 2) else "random"
-
-
-def _result(
-    reader: Reader,
-    problem: Problem,
-    item: Item,
-    n: int,
-    all_found: Sequence[Found],
-    method: Method,
-    options: SearchOptions,
-    language: LanguageModel | None,
-    interrupted: bool,
-) -> Result:
-    """The best restart's prompt as text: all are tokenised and scored afresh, then compared, by
-    their score and, with ``--fluency``, by how well they read.
-    """
-    prompts = [reader.tokens.decode(found.ids) for found in all_found]
-    scores = problem.objective.text_scores(prompts, [n] * len(prompts))
-    read = language.perplexities(prompts) if language else [None] * len(prompts)
-    totals = [s - options.fluency * nats for s, nats in zip(scores, surprises(read), strict=True)]
-    place = max(range(len(totals)), key=totals.__getitem__)
-    prompt, best = prompts[place], all_found[place]
-    steps = sum(f.steps for f in all_found)
-    reached, soft = _softest(all_found)
-    return Result(
-        prompt=prompt,
-        ids=reader.tokens.encode(prompt)[: reader.limit],
-        score=scores[place],
-        model=reader.name,
-        method=options.method,
-        targets=item.names,
-        steps=best.steps,
-        seconds=round(best.seconds, 3),
-        seed=options.seed,
-        key=item.key,
-        passes={
-            "forward": method.start_forwards(problem) + steps * method.forwards,
-            "backward": steps * method.backwards,
-            **({"draft": steps * method.drafts} if method.drafts else {}),
-        },
-        options=record_of(options),
-        weights=reader.weights | (language.weights if language else {}),
-        history=best.history if options.history else None,
-        interrupted=interrupted,
-        finished=time.time(),
-        soft_score=reached,
-        perplexity=read[place],
-        embeddings=None if soft is None else soft.split(list(reader.parts), -1),
-    )
-
-
-def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | None]:
-    """The best continuous embeddings (k, w) of all restarts and their score, if there are any."""
-    soft = [found.extra for found in all_found if "embeddings" in found.extra]
-    if not soft:
-        return None, None
-    best = max(soft, key=lambda extra: float(extra["soft_score"]))
-    return float(best["soft_score"]), best["embeddings"]
-
-
-def _width(
-    reader: Reader, template: Template, device: torch.device, language: LanguageModel | None
-) -> int:
-    """How many rows to try first: a quarter of the memory that is free.
-
-    On a CPU more than 32 bring no speed, and a folder's first prompts would come late.
-    """
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = available_memory()
-    most = 32 if device.type == "cpu" else 4096
-    bytes_per_row = reader.bytes_per_row(template.length) + memory(language, template.length)
-    return int(max(1, min(most, free // 4 // bytes_per_row)))

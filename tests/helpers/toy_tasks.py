@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pez.api import image_items
 from pez.evaluation.entries import entry, number
 from pez.evaluation.tasks.task import Pictures, SearchTask
 from pez.evaluation.units import Original, Reference, Subject, Task
-from pez.models import Reader
-from pez.session.session import Item
+from pez.session.session import Session, Watch
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class Pairs(SearchTask):
         return subject.original.caption.upper() if label == "shouted" else ""
 
     @classmethod
-    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
+    def search(
+        cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
+    ) -> None:
         assert {task.spec["task"] for task in tasks} == {"pairs"}
-        return image_items(reader, [own[0] for own in pictures])
+        super().search(session, tasks, pictures, watch)

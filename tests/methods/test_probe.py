@@ -17,7 +17,6 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 import pez
-from pez.api import image_items
 from pez.errors import PezError
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
@@ -33,8 +32,9 @@ from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 from pez.search.tokens import Tokens
-from pez.session.drafts import Drafted, draft_problem, with_draft
-from pez.session.session import Item, search_items
+from pez.session.drafts import Drafted, draft_problem, draft_words, with_draft
+from pez.session.items import Item, picture_items
+from pez.session.session import Session, search_items
 
 CPU = torch.device("cpu")
 DRAFTED = Gcg(candidates=24, topk=16, draft="mini-b", probe=4, reduction=3)
@@ -230,9 +230,10 @@ def test_the_draft_reads_the_targets_by_itself(
     options = InvertOptions(**ASKED)
     both = with_draft(mini, options)
     assert both is with_draft(both, options) and with_draft(both, InvertOptions()) is mini
-    (item,) = image_items(both, pictures[:3], together=True)
-    draft = draft_problem(both, [item.targets], problem, options)
-    assert draft is not None
+    assert isinstance(both, Drafted)
+    (item,) = picture_items(both, [pictures[:3]], together=True).values()
+    words = draft_words(both, problem.vocabulary)
+    draft = draft_problem(both, [item.draft], problem, words)
     texts = ["red boat", "a huge dog"]
     expected = (mini_b.encode_text(texts) @ mini_b.encode_images(pictures[:3]).T).mean(1)
     assert draft.objective.text_scores(texts, [0, 0]) == pytest.approx(expected.tolist(), abs=1e-5)
@@ -291,11 +292,11 @@ def test_a_draft_that_cannot_serve_is_a_users_error(
     other.tokens = Tokens(open_clip.SimpleTokenizer(clean="canonicalize"), 32)
     with pytest.raises(PezError, match=r"mini-b cannot be the draft of mini: .* tokenizer"):
         Drafted.join(mini, other)
-    items = [Item(Targets(mini.encode_images(pictures[:1]), torch.ones(1)), ["a"], "a")]
+    items = [Item("a", ["a"], Targets(mini.encode_images(pictures[:1]), torch.ones(1)))]
     options = InvertOptions(**ASKED)
     for reader in (mini, with_draft(mini, options)):
         with pytest.raises(PezError, match="mini-b has not read the targets"):
-            search_items(reader, items, options)
+            search_items(Session.of(reader, options), items)
     with pytest.raises(PezError, match="no draft that has read the targets"):
         run(problem, DRAFTED, Budget(1))
 

@@ -26,8 +26,9 @@ from pez.objectives.match import Targets
 from pez.options import InvertOptions, SearchOptions
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem
-from pez.session.language import with_language
-from pez.session.session import Item, _result
+from pez.session.items import Item
+from pez.session.language import Spoken
+from pez.session.scoring import Done, Scorer
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "scenes" / "scenes-00.png"
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ WORDLESS = {"soft"}  # search embeddings that are no words
 @pytest.fixture(scope="module")
 def fluent(problem: Problem, mini_lm: LanguageModel) -> Problem:
     """The pictures' problem with a fluency term."""
-    return with_language(problem, mini_lm, SearchOptions(fluency=WEIGHT), Random())
+    return Spoken(mini_lm, problem.vocabulary, WEIGHT).join(problem, Random())
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_language_counts_in_a_projection_by_its_weight(
     problem: Problem, mini_lm: LanguageModel
 ) -> None:
     faint, loud = (
-        with_language(problem, mini_lm, SearchOptions(fluency=w), Random()).vocabulary
+        Spoken(mini_lm, problem.vocabulary, w).join(problem, Random()).vocabulary
         for w in (1e-6, 1e6)
     )
     one, other = problem.vocabulary.ids[[3, 200]]
@@ -114,7 +115,7 @@ def test_language_counts_in_a_projection_by_its_weight(
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in WORDLESS])
 def test_every_method_serves_it(name: str, problem: Problem, mini_lm: LanguageModel) -> None:
     method = make_method(name, steps=3, **small_settings(name))
-    fluent = with_language(problem, mini_lm, SearchOptions(fluency=WEIGHT), method)
+    fluent = Spoken(mini_lm, problem.vocabulary, WEIGHT).join(problem, method)
     found = search(fluent, method, jobs_for(2), Budget(3), CPU, keep_history=True)
     for one in found:
         ids = torch.tensor([step["ids"] for step in one.history])
@@ -170,11 +171,12 @@ def test_restarts_are_chosen_by_match_and_fluency_together(
     texts = ["a photo of an octopus in the winter", "winter octopus the of photo in an a"]
     target = mini.encode_text([texts[1]])
     problem = make_problem(mini, [target])
-    item, method = Item(Targets(target, torch.ones(1)), ["x"], "x"), make_method("random")
+    item, method = Item("x", ["x"], Targets(target, torch.ones(1))), make_method("random")
     found = [Found(jobs_for(1)[0], mini.tokens.encode(text), 0.0, 1, 0.0) for text in texts]
     for weight, expected in ((0.0, texts[1]), (1.0, texts[0])):
         options = SearchOptions(method="random", fluency=weight)
-        result = _result(mini, problem, item, 0, found, method, options, mini_lm, False)
+        scorer = Scorer(mini, problem, method, options, {}, mini_lm)
+        (result,) = scorer.results([Done(item, 0, found)])
         assert result.prompt == expected
 
 
@@ -194,12 +196,12 @@ def test_fluency_refuses_what_has_no_words_and_prompts_beyond_the_model(
     problem: Problem, mini: Reader, mini_lm: LanguageModel, make_problem: ProblemMaker
 ) -> None:
     with pytest.raises(PezError, match="--method soft"):
-        with_language(problem, mini_lm, SearchOptions(fluency=0.1), make_method("soft"))
+        Spoken(mini_lm, problem.vocabulary, 0.1).join(problem, make_method("soft"))
     short = replace(mini_lm)
     short.model.config.max_position_embeddings, before = 5, mini_lm.limit
     try:
         with pytest.raises(PezError, match="reads at most 5 tokens, not 6"):
-            with_language(problem, short, SearchOptions(fluency=0.1), Random())
+            Spoken(short, problem.vocabulary, 0.1).join(problem, Random())
     finally:
         mini_lm.model.config.max_position_embeddings = before
     with pytest.raises(PezError, match="--fluency must be 0 or more"):
@@ -210,7 +212,7 @@ def test_fluency_needs_one_table_for_input_and_output(problem: Problem) -> None:
     untied = open_language_model("mini-lm", "cpu")
     untied.model.lm_head.weight = torch.nn.Parameter(untied.model.lm_head.weight.flip(0))
     with pytest.raises(PezError, match="not one plain table"):
-        with_language(problem, untied, SearchOptions(fluency=0.1), Random())
+        Spoken(untied, problem.vocabulary, 0.1).join(problem, Random())
 
 
 def test_a_language_model_that_cannot_be_had_stops_the_search(mini: Reader, tmp_path: Path) -> None:

@@ -81,9 +81,14 @@ def test_a_place_that_is_free_is_taken_at_once(problem: Problem) -> None:
 
 
 def test_results_are_told_as_they_come(problem: Problem) -> None:
-    told: list[int] = []
-    run(problem, jobs_for(5), Budget(3), width=2, on_found=lambda f: told.append(f.job.item))
-    assert told == [0, 1, 2, 3, 4]
+    told: list[list[int]] = []
+
+    def on_found(some: list[Found]) -> None:
+        told.append([found.job.item for found in some])
+
+    run(problem, jobs_for(5), Budget(3), width=2, on_found=on_found)
+    assert [item for some in told for item in some] == [0, 1, 2, 3, 4]
+    assert told == [[0, 1], [2, 3], [4]]  # those that end together are told together
 
 
 # ---- memory that runs out

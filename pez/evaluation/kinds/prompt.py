@@ -90,15 +90,15 @@ def _title(node: Node) -> str:
 
 def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
     """Prompts of many subjects at once by the engine."""
-    from pez.evaluation.searches import search_all, searchable
+    from pez.evaluation.searches import Searched, search_all, searchable
     from pez.session.drafts import draft_name
     from pez.session.session import Watch, open_reader
 
     options = replace(batch.options, device=bench.device)
     names = ("search", options.model, options.dtype, draft_name(options))
-    reader = bench.get(names, lambda: open_reader(options))
+    held = bench.get(names, lambda: Searched(open_reader(options)))
     report.start_clock()
-    tasks, pictures = searchable(reader, *report.decoded(), report)
+    tasks, pictures = searchable(held.reader, *report.decoded(), report)
 
     def progress(now: Any, _prompt: str) -> None:
         look(now.steps / max(now.total, 1))
@@ -121,7 +121,8 @@ def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
             files[".npy"] = as_bytes(soft[0])
         report.done(tasks[n], out, files)
 
-    search_all(reader, tasks, pictures, options, Watch(progress=progress, result=found))
+    watch = Watch(progress=progress, result=found)
+    search_all(held.session(options), tasks, pictures, watch)
 
 
 def _caption(batch: Batch, bench: Bench, report: Report, _look: Look) -> None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pez.evaluation.tasks.task import Pictures, SearchTask, hash_of
 from pez.evaluation.units import Original, Reference, Subject, Task
-from pez.options import DistillOptions, SearchOptions
+from pez.options import DistillOptions
 
 if TYPE_CHECKING:
-    from pez.models import Reader
-    from pez.session.session import Watch
+    from pez.session.session import Session, Watch
 
 
 @dataclass(frozen=True)
@@ -49,19 +48,12 @@ class Distill(SearchTask):
 
     @classmethod
     def search(
-        cls,
-        reader: Reader,
-        tasks: Sequence[Task],
-        pictures: Pictures,
-        options: SearchOptions,
-        watch: Watch,
+        cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
     ) -> None:
         """As ``pez distill`` does."""
-        from pez.api import distill
+        from pez.api import search_texts
 
-        assert isinstance(options, DistillOptions)
-        texts = [task.texts[0] for task in tasks]
-        distill(texts, reader=reader, options=options, watch=watch)
+        search_texts(session, [task.texts[0] for task in tasks], watch)
 
 
 def _beginning(text: str, ratio: float) -> str:

@@ -10,8 +10,7 @@ from pez.evaluation.tasks.task import Pictures, SearchTask, plain_subject
 from pez.evaluation.units import Original, Subject, Task
 
 if TYPE_CHECKING:
-    from pez.models import Reader
-    from pez.session.session import Item
+    from pez.session.session import Session, Watch
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Invert(SearchTask):
         return identity
 
     @classmethod
-    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
-        """A picture each."""
-        from pez.api import image_items
-
-        return image_items(reader, [own[0] for own in pictures])
+    def search(
+        cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
+    ) -> None:
+        """As ``pez invert`` does, for the first picture of each."""
+        super().search(session, tasks, [own[:1] for own in pictures], watch)

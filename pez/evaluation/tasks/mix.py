@@ -12,8 +12,7 @@ from pez.evaluation.units import Original, Reference, Subject, Task
 from pez.options import MixOptions
 
 if TYPE_CHECKING:
-    from pez.models import Reader
-    from pez.session.session import Item
+    from pez.session.session import Session, Watch
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,18 @@ class Mix(SearchTask):
         return ""
 
     @classmethod
-    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
-        """Two pictures or texts each, by their weights."""
-        from pez.api import mix_item
+    def search(
+        cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
+    ) -> None:
+        """As ``pez mix`` does, for two pictures or texts each."""
+        from pez.api import search_mixes
 
-        items = []
+        mixes = []
         for task, own in zip(tasks, pictures, strict=True):
             parts = zip(task.texts or own, task.spec["weights"], strict=True)
-            listed = [
-                (what, weight, f"{n + 1}={weight:g}") for n, (what, weight) in enumerate(parts)
-            ]
-            items.append(mix_item(reader, listed))
-        return items
+            named = enumerate(parts, 1)
+            mixes.append([(what, weight, f"{n}={weight:g}") for n, (what, weight) in named])
+        search_mixes(session, mixes, watch)
 
 
 def _of_two(files: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> tuple[Reference, ...]:

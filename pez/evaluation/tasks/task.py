@@ -23,8 +23,7 @@ from pez.options import InvertOptions, SearchOptions
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pez.models import Reader
-    from pez.session.session import Item, Watch
+    from pez.session.session import Session, Watch
 
 Pictures = Sequence[list["Image.Image"]]
 
@@ -84,23 +83,13 @@ class SearchTask:
         return ""
 
     @classmethod
-    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
-        """What the engine searches for, for units of this task and their pictures."""
-        raise NotImplementedError
-
-    @classmethod
     def search(
-        cls,
-        reader: Reader,
-        tasks: Sequence[Task],
-        pictures: Pictures,
-        options: SearchOptions,
-        watch: Watch,
+        cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
     ) -> None:
-        """A prompt for each unit, told to ``watch`` by its place."""
-        from pez.session.runs import run
+        """A prompt for each unit, told to ``watch`` by its place: here one for its pictures."""
+        from pez.api import search_pictures
 
-        run(reader, cls.items(reader, tasks, pictures), options, watch)
+        search_pictures(session, pictures, watch)
 
 
 def plain_subject(original: Original) -> Subject:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pez.errors import PezError
 from pez.evaluation.entries import entry, many, number, text
-from pez.evaluation.tasks.task import Pictures, SearchTask, by_group, joined
-from pez.evaluation.units import Original, Reference, Subject, Task
-
-if TYPE_CHECKING:
-    from pez.models import Reader
-    from pez.session.session import Item
+from pez.evaluation.tasks.task import SearchTask, by_group, joined
+from pez.evaluation.units import Original, Reference, Subject
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,3 @@ class Together(SearchTask):
     def text(self, subject: Subject, label: str, ratio: float | None) -> str | None:
         """The group's name, or nothing."""
         return subject.group if label == "group-name" else ""
-
-    @classmethod
-    def items(cls, reader: Reader, tasks: Sequence[Task], pictures: Pictures) -> list[Item]:
-        """Several pictures each."""
-        from pez.api import image_items
-
-        return [image_items(reader, own, together=True)[0] for own in pictures]

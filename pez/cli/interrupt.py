@@ -1,0 +1,31 @@
+"""Ctrl-C asks a search to stop; what was found by then is printed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pez.search.engine import Stop
+
+
+@contextmanager
+def on_interrupt(stop: Stop) -> Iterator[Stop]:
+    """Within, the first Ctrl-C sets ``stop``, a second one leaves at once. Only the main thread
+    may take signals; in any other one nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def first(_number: int, _frame: FrameType | None) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,55 @@
+"""Pictures of a run: a look at whether one has changed must not decode it a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from pez.images import pixels_key, read_image
+from pez.sources import Source, is_web, joined_key
+
+HELD = 40_000_000  # pixels that wait decoded for their search: 120 MB
+
+
+class Pictures:
+    """Reads pictures. Those that were found to have changed wait, decoded, until the search takes
+    them, up to ``most`` pixels in all; others are read when they are needed.
+    """
+
+    def __init__(self, most: int = HELD) -> None:
+        self._left = most
+        self._held: dict[str, Image.Image] = {}
+
+    def same(self, sources: Sequence[Source], key: str, together: bool = False) -> bool:
+        """Whether ``key`` is of what these pictures hold today; those on the web are taken to be
+        the same, as to know takes a download. PezError for what cannot be read.
+        """
+        if any(is_web(str(source)) for source in sources):
+            return True
+        keys = []
+        for source in sources:
+            picture = self.read(source)
+            keys.append(pixels_key(picture))
+            self._hold(source, picture)
+        if (joined_key(keys) if together else keys[0]) != key:
+            return False
+        for source in sources:
+            self._drop(source)
+        return True
+
+    def read(self, source: Source) -> Image.Image:
+        """The picture, as :func:`pez.images.read_image` gives it."""
+        return self._drop(source) or read_image(source)
+
+    def _hold(self, source: Source, picture: Image.Image) -> None:
+        size = picture.width * picture.height
+        if size <= self._left and str(source) not in self._held:
+            self._held[str(source)] = picture
+            self._left -= size
+
+    def _drop(self, source: Source) -> Image.Image | None:
+        picture = self._held.pop(str(source), None)
+        if picture is not None:
+            self._left += picture.width * picture.height
+        return picture

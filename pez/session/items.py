@@ -1,0 +1,169 @@
+"""What is searched for: items made of pictures, texts and mixes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.images import pixels_key, read_image
+from pez.models import Reader
+from pez.objectives.match import Targets
+from pez.search.engine import Stop
+from pez.session.drafts import read_by_both
+from pez.sources import Part, Source, joined_key, mix_key, text_key
+
+CHUNK = 64  # pictures in memory at once
+Read = Callable[[Source], Image.Image]
+Failed = Callable[[int, PezError], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One prompt to find: its identity by content, which seeds the search, the names of what it
+    must match, and the goal that the objective compares prompts with, as the model reads it and
+    as the draft of the search does.
+    """
+
+    key: str
+    names: list[str]
+    goal: Any
+    draft: Any = None
+
+
+def picture_items(
+    reader: Reader,
+    groups: Sequence[Sequence[Source]],
+    together: bool = False,
+    failed: Failed | None = None,
+    stop: Stop | None = None,
+    read: Read = read_image,
+) -> dict[int, Item]:
+    """An item for each group of pictures, by its place; no more once ``stop`` is asked. A group
+    is one picture, or with ``together`` any number of them.
+
+    A picture that cannot be read raises PezError, or is reported by its group's place if
+    ``failed`` is given; that group then has no item.
+    """
+    out: dict[int, Item] = {}
+    if together:
+        for place, group in enumerate(groups):
+            try:
+                parts = list(_looks(reader, group, stop, read))
+            except PezError as error:
+                if failed is None:
+                    raise
+                failed(place, error)
+                continue
+            if parts:
+                out[place] = _together(parts)
+        return out
+    singles = [source for (source,) in groups]
+    for place, item in _singles(reader, singles, failed, stop, read):
+        out[place] = item
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """Some pictures as both models read them: features (n, e) and (n, d), names and keys."""
+
+    own: Tensor
+    draft: Tensor | None
+    names: list[str]
+    keys: list[str]
+
+    @classmethod
+    def of(cls, reader: Reader, sources: Sequence[Source], pictures: list[Image.Image]) -> _Looks:
+        own, draft = read_by_both(reader, lambda one: one.encode_images(pictures))
+        names = ["image" if isinstance(s, Image.Image) else str(s) for s in sources]
+        return cls(own, draft, names, [pixels_key(picture) for picture in pictures])
+
+
+def _looks(
+    reader: Reader, sources: Sequence[Source], stop: Stop | None, read: Read
+) -> Iterator[_Looks]:
+    for start in range(0, len(sources), CHUNK):
+        if stop and stop.asked:
+            return
+        some = sources[start : start + CHUNK]
+        yield _Looks.of(reader, some, [read(source) for source in some])
+
+
+def _together(parts: Sequence[_Looks]) -> Item:
+    """One item of several pictures that count alike."""
+    names = [name for part in parts for name in part.names]
+    key = joined_key([key for part in parts for key in part.keys])
+    drafts = [part.draft for part in parts if part.draft is not None]
+    weights = torch.ones(len(names), device=parts[0].own.device)
+    draft = Targets(torch.cat(drafts), weights) if drafts else None
+    return Item(key, names, Targets(torch.cat([part.own for part in parts]), weights), draft)
+
+
+def _singles(
+    reader: Reader,
+    sources: Sequence[Source],
+    failed: Failed | None,
+    stop: Stop | None,
+    read: Read,
+) -> Iterator[tuple[int, Item]]:
+    """Places and items of single pictures."""
+    for start in range(0, len(sources), CHUNK):
+        if stop and stop.asked:
+            return
+        places: list[int] = []
+        pictures: list[Image.Image] = []
+        for place in range(start, min(start + CHUNK, len(sources))):
+            try:
+                pictures.append(read(sources[place]))
+            except PezError as error:
+                if failed is None:
+                    raise
+                failed(place, error)
+                continue
+            places.append(place)
+        if places:
+            looks = _Looks.of(reader, [sources[place] for place in places], pictures)
+            items = _single_items(looks.own, looks.draft, looks.names, looks.keys)
+            yield from zip(places, items, strict=True)
+
+
+def _single_items(
+    own: Tensor, draft: Tensor | None, names: Sequence[str], keys: Sequence[str]
+) -> list[Item]:
+    """An item for each row of features (n, e), and (n, d) of a draft."""
+    one = torch.ones(1, device=own.device)
+    drafts = [None] * len(own) if draft is None else [Targets(f[None], one) for f in draft]
+    rows = zip(keys, names, own, drafts, strict=True)
+    return [Item(key, [name], Targets(f[None], one), other) for key, name, f, other in rows]
+
+
+def text_items(reader: Reader, texts: Sequence[str]) -> list[Item]:
+    """An item for each text."""
+    if not texts:
+        return []
+    own, draft = read_by_both(reader, lambda one: one.encode_text(texts))
+    return _single_items(own, draft, texts, [text_key(text) for text in texts])
+
+
+def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
+    """One item of pictures and texts with their weights."""
+
+    def encode(one: Reader) -> Tensor:
+        return torch.cat(
+            [
+                one.encode_text([what]) if isinstance(what, str) else one.encode_images([what])
+                for what, _, _ in parts
+            ]
+        )
+
+    own, draft = read_by_both(reader, encode)
+    weights = torch.tensor([weight for _, weight, _ in parts], device=own.device)
+    other = None if draft is None else Targets(draft, weights)
+    names = [name for _, _, name in parts]
+    return Item(mix_key(parts), names, Targets(own, weights), other)
