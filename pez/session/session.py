@@ -28,11 +28,12 @@ from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Job
 from pez.search.template import Template
-from pez.search.vocabulary import Vocabulary, allowed_ids, make_vocabulary
+from pez.search.vocabulary import Vocabulary, make_vocabulary
 from pez.session.drafts import draft_name, draft_problem, own_targets, with_draft
 from pez.session.language import language_name, memory, open_language, surprises, with_language
 from pez.session.prompt_form import starting_point
 from pez.session.word_cache import features_file, kept_features
+from pez.session.words import allowed_ids
 
 
 @dataclass(frozen=True, eq=False)
