@@ -153,9 +153,12 @@ def writes(node: ast.AST) -> bool:
     """Whether code opens a file to write it anew."""
     if calls_of(node) in ("write_text", "write_bytes", "save_file"):
         return True
-    constants = [a.value for a in getattr(node, "args", []) if isinstance(a, ast.Constant)]
-    modes = [value for value in constants if isinstance(value, str) and len(value) <= 3]
-    return calls_of(node) == "open" and any(set(mode) & {"w", "x"} for mode in modes)
+    if not isinstance(node, ast.Call) or calls_of(node) != "open":
+        return False
+    given = [*node.args, *(word.value for word in node.keywords)]
+    modes = [value.value for value in given if isinstance(value, ast.Constant)]
+    modes = [mode for mode in modes if isinstance(mode, str) and len(mode) <= 3]
+    return any(set(mode) & {"w", "x"} for mode in modes)
 
 
 def test_one_module_writes_whole_files() -> None:

@@ -35,10 +35,11 @@ class Bar:
             return
         from tqdm import tqdm
 
-        if self._bar is None:
-            self._bar = tqdm(total=total, bar_format=FORM, leave=False, file=sys.stderr)
         room = max(20, shutil.get_terminal_size().columns - BESIDE)
         text = text if len(text) <= room else text[: room - 1] + "…"
+        if self._bar is None:
+            form = {"bar_format": FORM, "leave": False, "file": sys.stderr}
+            self._bar = tqdm(total=total, desc=text, **form)
         self._bar.total = total  # texts of another length begin anew
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(done - self._bar.n)

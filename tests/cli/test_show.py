@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from time import sleep
 
 import pytest
 
@@ -12,6 +13,7 @@ from pez.cli.evaluate import Stages
 from pez.cli.show import Bar
 from pez.search.engine import Progress
 
+SELDOM = 0.15  # seconds after which a bar is drawn again
 LOOK = re.compile(r" *(\d+)%\|.{16}\| [\d:]+<[\d:?]+ (.*)")
 
 
@@ -27,12 +29,11 @@ class Terminal(io.StringIO):
         return [(int(m[1]), m[2]) for m in found if m]
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def open_terminal(patch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal as stderr; not a fixture, as pytest sets stderr again before the test itself."""
     screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
-    monkeypatch.setenv("COLUMNS", "100")
+    patch.setattr(sys, "stderr", screen)
+    patch.setenv("COLUMNS", "100")
     return screen
 
 
@@ -55,25 +56,33 @@ def show_all(bar: Bar, stages: Stages) -> None:
     stages.close()
 
 
-def test_searches_drawing_and_plans_have_one_look(terminal: Terminal) -> None:
+def test_searches_drawing_and_plans_have_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     bar = Bar()
     bar(progress(0), "a dog")
-    bar.close()
+    sleep(SELDOM)
     bar(progress(50), "a cat")
     bar.close()
-    assert (50, "1/2 0.250 a cat") in terminal.lines()
+    assert terminal.lines() == [(0, "1/2 0.250 a dog"), (50, "1/2 0.250 a cat")]
+    bar.draw(0, 80)
+    sleep(SELDOM)
     bar.draw(20, 80)
     bar.close()
-    assert (25, "20/80 steps") in terminal.lines()
+    assert terminal.lines()[2:] == [(0, "0/80 steps"), (25, "20/80 steps")]
     stages = Stages()
     stages.notice("reading", 1, 2)
     stages.stage("prompts", 4)
     assert terminal.lines()[-1] == (0, "0/4")
+    sleep(SELDOM)
+    stages.begin("pez of web-00")
+    stages.part(1.0)
+    assert terminal.lines()[-1] == (25, "1/4 pez of web-00")
     stages.close()
     assert "pez: reading 1/2" in terminal.getvalue()
 
 
-def test_a_long_prompt_is_cut_to_the_terminal(terminal: Terminal) -> None:
+def test_a_long_prompt_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     bar = Bar()
     bar(progress(50), "word " * 100)
     bar.close()
@@ -82,7 +91,8 @@ def test_a_long_prompt_is_cut_to_the_terminal(terminal: Terminal) -> None:
     assert all(len(line) < 100 for line in re.split(r"[\r\n]", terminal.getvalue()))
 
 
-def test_a_quiet_bar_shows_nothing(terminal: Terminal) -> None:
+def test_a_quiet_bar_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     show_all(Bar(quiet=True, lines=4), Stages(quiet=True))
     assert terminal.getvalue() == ""
 
