@@ -41,7 +41,7 @@ class Stages(Listener):
     def begin(self, title: str) -> None:
         """Name the batch under way."""
         self._title = title
-        self._show()
+        self._show(at_once=True)  # a batch may take minutes
 
     def step(self, failed: bool) -> None:
         """Count a unit."""
@@ -58,8 +58,9 @@ class Stages(Listener):
         """Take the bar away."""
         self._bar.close()
 
-    def _show(self) -> None:
-        self._bar.show(self._now, self._total, f"{self._now:.0f}/{self._total} {self._title}")
+    def _show(self, at_once: bool = False) -> None:
+        text = f"{self._now:.0f}/{self._total} {self._title}"
+        self._bar.show(self._now, self._total, text, at_once)
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

@@ -29,8 +29,10 @@ class Bar:
         """Whether there is anybody to see it."""
         return sys.stderr.isatty() and not self._quiet
 
-    def show(self, done: float, total: float, text: str = "") -> None:
-        """Draw ``done`` of ``total``, with a text behind it that is cut to the terminal."""
+    def show(self, done: float, total: float, text: str = "", at_once: bool = False) -> None:
+        """Draw ``done`` of ``total``, with a text behind it that is cut to the terminal; at most
+        ten times a second unless ``at_once``.
+        """
         if not self.shown:
             return
         from tqdm import tqdm
@@ -38,11 +40,13 @@ class Bar:
         room = max(20, shutil.get_terminal_size().columns - BESIDE)
         text = text if len(text) <= room else text[: room - 1] + "…"
         if self._bar is None:
-            form = {"bar_format": FORM, "leave": False, "file": sys.stderr}
+            form = {"bar_format": FORM, "leave": False, "file": sys.stderr, "miniters": 0}
             self._bar = tqdm(total=total, desc=text, **form)
         self._bar.total = total  # texts of another length begin anew
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
+        if at_once:
+            self._bar.refresh()
 
     def __call__(self, progress: Progress, prompt: str) -> None:
         """Show how far a search is."""

@@ -73,8 +73,9 @@ def test_searches_drawing_and_plans_have_one_look(monkeypatch: pytest.MonkeyPatc
     stages.notice("reading", 1, 2)
     stages.stage("prompts", 4)
     assert terminal.lines()[-1] == (0, "0/4")
+    stages.begin("pez of web-00")  # shown at once: a batch may take minutes
+    assert terminal.lines()[-1] == (0, "0/4 pez of web-00")
     sleep(SELDOM)
-    stages.begin("pez of web-00")
     stages.part(1.0)
     assert terminal.lines()[-1] == (25, "1/4 pez of web-00")
     stages.close()
