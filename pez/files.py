@@ -1,8 +1,12 @@
-"""Files of the project itself: what is kept for later runs, and the shipped data."""
+"""How files are written, whole or not at all; what is kept for later runs; the shipped data."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import secrets
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -10,16 +14,88 @@ from pathlib import Path
 
 from pez.errors import PezError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
-def keep_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make a file of the cache, whole or not at all. Where the disk is full or the
-    home read-only nothing is kept: what was computed is computed again at each start, no more.
+
+def write_whole(
+    path: Path,
+    content: bytes | Callable[[Path], object],
+    *,
+    remedy: str = "choose another place",
+    folder: Path | None = None,
+    durable: bool = True,
+) -> os.stat_result:
+    """Write a file at once: a reader finds the former file or the new one, whatever is killed
+    when. Missing folders are made; a former file's permissions stay, and a link stays a link.
+
+    ``content`` is the file's bytes, or a function that writes them at the path it is given.
+    They are written beside the file, or in ``folder`` of the same disk, and then renamed; with
+    ``durable`` they are on the disk by then. Returns the new file's status. Raises PezError,
+    which ends with ``remedy``, where it cannot be written; nothing is left behind.
     """
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        write(part)
-        part.replace(path)
+    target = Path(os.path.realpath(path))
+    part = (folder or target.parent) / f".pez-{secrets.token_hex(8)}.part"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_protected(target)
+        # made anew with the permissions that the user's files have
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        if isinstance(content, bytes):
+            part.write_bytes(content)
+        else:
+            content(part)
+        if target.is_file():
+            shutil.copymode(target, part)
+        with part.open("rb+") as file:
+            if durable:
+                os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
+        os.replace(part, target)
+        return status
+    except OSError as error:
+        remedy = "free some space on the disk" if error.errno in FULL else remedy
+        raise PezError(f"cannot write {path} ({error.strerror or error}); {remedy}.") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _refuse_protected(target: Path) -> None:
+    """OSError for a protected file, a folder and a device: renaming would replace them."""
+    if target.exists() and not target.is_file():
+        code = errno.EISDIR if target.is_dir() else errno.EINVAL
+        raise OSError(code, "it is no regular file" if code == errno.EINVAL else os.strerror(code))
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file of the cache. Where the disk is full or the home read-only nothing is kept:
+    what was computed is computed again at each start, no more.
+    """
+    with suppress(PezError):
+        write_whole(path, content, durable=False)
+
+
+def kept_ids(name: str, find: Callable[[], list[int]]) -> list[int]:
+    """The ids that ``find`` gives, kept in the cache under ``name``.
+
+    The file begins with a digest of the ids behind it: one that was cut short or changed is
+    found and written anew.
+    """
+    path = cache_folder() / f"{name}.txt"
+    with suppress(OSError, UnicodeDecodeError):  # there is none, or none that is text
+        digest, _, text = path.read_text(encoding="ascii").partition("\n")
+        if digest == _digest(text):
+            return [int(i) for i in text.split()]
+    ids = find()
+    text = " ".join(map(str, ids))
+    keep_file(path, f"{_digest(text)}\n{text}".encode("ascii"))
+    return ids
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import pez
 import pez.session.session
+from pez.files import kept_ids
 from pez.models import Reader
 from pez.models.language import LanguageModel, open_language_model
 from pez.models.openclip import OpenClip, wrap
@@ -112,7 +113,7 @@ def mini_lm() -> LanguageModel:
 @pytest.fixture(scope="session")
 def tokens() -> Tokens:
     """CLIP's own tokenizer."""
-    return Tokens(open_clip.SimpleTokenizer(), 77)
+    return Tokens(open_clip.SimpleTokenizer(), 77, kept_ids)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,12 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MOST_LOOSE = 10
+WRITER = "files.py"
+BARS = {
+    "cli/show.py",
+    "workers/processes.py",  # sets the lock that libraries' bars take
+}
+DISK = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "pez.files"}
 REGISTERED = re.compile(r"pez(\.\w+)+(:\w+)?")  # "pez.methods.pez:Pez": loaded by its name
 
 
@@ -110,3 +117,71 @@ def test_imports_are_read_wherever_they_stand() -> None:
     assert "search/engine.py" in files["session/session.py"]  # at the top
     assert "methods/pez.py" in files["methods/__init__.py"]  # by name in a registry
     assert "evaluation/language.py" in files["evaluation/kinds/prompt.py"]  # within a function
+
+
+# ---- one writer, one bar, no disk in the search
+
+
+def code() -> Iterator[tuple[str, ast.AST]]:
+    """Every piece of code with its file."""
+    for file in imports():
+        tree = ast.parse((HOUSE / file).read_text(encoding="utf-8"))
+        yield from ((file, node) for node in ast.walk(tree))
+
+
+def calls_of(node: ast.AST) -> str:
+    """The name of what is called: ``replace`` of ``os.replace(...)``; empty for other code."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+
+
+def renames(node: ast.AST) -> bool:
+    """Whether code renames a file; ``str.replace`` and ``dataclasses.replace`` look alike."""
+    if isinstance(node, ast.ImportFrom):
+        names = {alias.name for alias in node.names}
+        return node.module in ("os", "shutil") and bool(names & {"replace", "rename", "move"})
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    owner = getattr(node.func.value, "id", "")
+    if owner in ("os", "shutil"):
+        return node.func.attr in ("replace", "rename", "renames", "move")
+    return node.func.attr in ("replace", "rename") and len(node.args) == 1 and not node.keywords
+
+
+def writes(node: ast.AST) -> bool:
+    """Whether code opens a file to write it anew."""
+    if calls_of(node) in ("write_text", "write_bytes", "save_file"):
+        return True
+    if not isinstance(node, ast.Call) or calls_of(node) != "open":
+        return False
+    given = [*node.args, *(word.value for word in node.keywords)]
+    modes = [value.value for value in given if isinstance(value, ast.Constant)]
+    modes = [mode for mode in modes if isinstance(mode, str) and len(mode) <= 3]
+    return any(set(mode) & {"w", "x"} for mode in modes)
+
+
+def test_one_module_writes_whole_files() -> None:
+    assert {file for file, node in code() if renames(node)} == {WRITER}
+    assert {file for file, node in code() if writes(node)} == {WRITER}
+
+
+def test_one_module_draws_progress_bars() -> None:
+    assert {file for file, node in code() if "tqdm" in named(node, file)} == BARS
+
+
+def test_the_search_touches_no_disk() -> None:
+    here = [(file, node) for file, node in code() if room_of(file) == "search"]
+    assert here
+    used = {(file, name) for file, node in here for name in named(node, file)}
+    assert not [pair for pair in used if pair[1].split(".")[0] in DISK or pair[1] in DISK]
+    opened = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "save", "load"}
+    assert not [(file, calls_of(node)) for file, node in here if calls_of(node) in opened]
+
+
+def test_every_model_keeps_the_words_of_its_tokenizer() -> None:
+    made = [
+        (file, n) for file, n in code() if calls_of(n) == "Tokens" and room_of(file) == "models"
+    ]
+    assert len(made) >= 5
+    assert not [file for file, node in made if "kept_ids" not in ast.unparse(node)]

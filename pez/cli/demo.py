@@ -19,7 +19,7 @@ from pez.api import invert, score
 from pez.cli.interrupt import on_interrupt
 from pez.cli.show import Bar
 from pez.datasets.samples import Sample, samples
-from pez.errors import PezError
+from pez.files import write_whole
 from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.options import InvertOptions
@@ -52,14 +52,10 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     for name, _, likeness in drawn:
         print(f"drawn again from the {name}: {likeness:.3f} like the original", file=sys.stderr)
     page = folder / "index.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        side_by_side(sample, drawn[0][1]).save(folder / "pictures.png")
-        page.write_text(demo_page(sample, result, rows, drawn), encoding="utf-8")
-    except OSError as error:
-        raise PezError(
-            f"cannot write {page} ({error.strerror}); choose another --output."
-        ) from None
+    pair = side_by_side(sample, drawn[0][1])
+    another = "choose another --output"
+    write_whole(folder / "pictures.png", lambda part: pair.save(part, "PNG"), remedy=another)
+    write_whole(page, demo_page(sample, result, rows, drawn).encode(), remedy=another)
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
         "mini, mini-b and mini-sd are small models of a synthetic world: they show that the "

@@ -7,11 +7,60 @@ import json
 import sys
 from pathlib import Path
 
+from pez.cli.show import Bar
 from pez.evaluation.judges import JUDGE, is_offline, similarity
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
-from pez.evaluation.show import Bar, summary
+from pez.evaluation.show import Listener, summary
 from pez.evaluation.store import Store
+
+
+class Stages(Listener):
+    """A progress bar for each stage of a plan; without a terminal a line for each."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet, self._bar = quiet, Bar(quiet)
+        self._done, self._now, self._total, self._title = 0, 0.0, 0, ""
+
+    def notice(self, text: str, done: int = 0, total: int = 0) -> None:
+        """A line that the next one replaces."""
+        if self._bar.shown:
+            share = f" {done}/{total}" if total else ""
+            print(f"\r\033[Kpez: {text}{share}", end="", file=sys.stderr, flush=True)
+
+    def stage(self, title: str, missing: int) -> None:
+        """Begin a bar of ``missing`` units."""
+        self._bar.close()
+        self._done, self._now, self._total, self._title = 0, 0.0, missing, ""
+        if self._bar.shown:
+            print("\r\033[K", end="", file=sys.stderr)
+            self._show()
+        elif not self._quiet:
+            print(f"pez: {title}: {missing} to do", file=sys.stderr)
+
+    def begin(self, title: str) -> None:
+        """Name the batch under way."""
+        self._title = title
+        self._show(at_once=True)  # a batch may take minutes
+
+    def step(self, failed: bool) -> None:
+        """Count a unit."""
+        self._done += 1
+        self._now = max(self._now, self._done)
+        self._show()
+
+    def part(self, units: float) -> None:
+        """Move the bar within a batch."""
+        self._now = max(self._now, min(self._done + units, self._total))
+        self._show()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    def _show(self, at_once: bool = False) -> None:
+        text = f"{self._now:.0f}/{self._total} {self._title}"
+        self._bar.show(self._now, self._total, text, at_once)
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -23,7 +72,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
         return 0
     from pez.evaluation.run import evaluate
 
-    bar = Bar(args.quiet)
     try:
         rows = evaluate(
             plan,
@@ -32,7 +80,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             prompts=args.prompts,
             retry=args.retry,
             device=args.device,
-            bar=bar,
+            listener=Stages(args.quiet),
         )
     except KeyboardInterrupt:
         print(f"pez: stopped; all is kept in {folder}, the same command goes on.", file=sys.stderr)

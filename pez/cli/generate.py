@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 import math
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
+from pez.cli.show import Bar
 from pez.errors import PezError
 from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
 from pez.generation.options import GenerateOptions
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         note("--workers has nothing to share out: one picture is drawn, in this process.")
         workers = Workers()
     if todo:
-        bar = _Bar(args.quiet)
+        bar = Bar(args.quiet)
 
         def save(place: int, picture: Image.Image) -> None:
             n = todo[place]
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         wanted = [Wanted(place, work[n][1], work[n][2], work[n][0]) for place, n in enumerate(todo)]
         try:
             if workers.several:
-                progress = None if bar.silent else bar
+                progress = bar.draw if bar.shown else None
                 draw_spread(workers, options, wanted, save, fail, note, progress, args.quiet)
             else:
                 painter = open_painter(options)
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
                 painter.paint(
                     [one.prompt for one in wanted],
                     [one.seed for one in wanted],
-                    progress=bar,
+                    progress=bar.draw,
                     done=save,
                     warn=note,
                 )
@@ -144,31 +144,3 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
         raise PezError(f"{source} is no soft prompt: it must hold one tensor (tokens, width).")
     digest = hashlib.sha256(found[0].float().numpy().tobytes()).hexdigest()[:12]
     return [(f"{path.stem} (soft {digest})", found[0])]
-
-
-class _Bar:
-    """A progress bar over denoising steps on stderr, where that is a terminal."""
-
-    def __init__(self, silent: bool) -> None:
-        self.silent = silent or not sys.stderr.isatty()
-        self._bar = None
-
-    def __call__(self, steps: int, total: int) -> None:
-        if self.silent:
-            return
-        from tqdm import tqdm
-
-        if self._bar is None:
-            form = "{percentage:3.0f}%|{bar:16}| {n_fmt}/{total_fmt} steps {elapsed}<{remaining}"
-            self._bar = tqdm(total=total, bar_format=form, leave=False, file=sys.stderr)
-        self._bar.total = total
-        self._bar.update(steps - self._bar.n)
-
-    def clear(self) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from pez.errors import PezError
-from pez.files import cache_folder
+from pez.files import cache_folder, write_whole
 from pez.methods import record_of
 from pez.options import SearchOptions
 from pez.result import Result
@@ -148,11 +147,8 @@ class Journal:
         kept = [line for line, result in pairs if result is None or not replaced(result)]
         if len(kept) == len(lines):
             return
-        path = self.path.resolve()
-        part = path.with_name(path.name + ".part")
-        part.write_text("\n".join(kept), encoding="utf-8", errors="surrogateescape")
-        shutil.copymode(path, part)
-        part.replace(path)
+        content = "\n".join(kept).encode("utf-8", "surrogateescape")
+        write_whole(self.path, content, remedy="choose another --output")
 
 
 def journal_for(

@@ -9,39 +9,59 @@ from typing import TextIO
 from pez.result import Result
 from pez.search.engine import Progress
 
+FORM = "{percentage:3.0f}%|{bar:16}| {elapsed}<{remaining} {desc}"
+BESIDE = 44  # columns that the rest of the bar takes
+
 
 class Bar:
-    """A progress bar on stderr with the best prompt so far; plain lines where there is no
-    terminal and ``lines`` asks for them.
+    """The progress bar of every command, on stderr; nothing where that is no terminal, and with
+    ``quiet``. Called by a search it shows the best prompt so far, and prints ``lines`` of plain
+    text where there is no terminal.
     """
 
-    def __init__(self, lines: int = 0) -> None:
+    def __init__(self, quiet: bool = False, lines: int = 0) -> None:
         self._bar = None
-        self._lines = lines
-        self._shown = -1
+        self._quiet, self._lines = quiet, lines
+        self._printed = -1
 
-    def __call__(self, progress: Progress, prompt: str) -> None:
-        """Show ``progress``."""
-        if sys.stderr.isatty():
-            self._update(progress, prompt)
-        elif self._lines:
-            part = progress.steps * self._lines // max(progress.total, 1)
-            if part != self._shown:
-                self._shown = part
-                print(f"{progress.steps:6d} steps  {progress.score:.3f}  {prompt}", file=sys.stderr)
+    @property
+    def shown(self) -> bool:
+        """Whether there is anybody to see it."""
+        return sys.stderr.isatty() and not self._quiet
 
-    def _update(self, progress: Progress, prompt: str) -> None:
+    def show(self, done: float, total: float, text: str = "", at_once: bool = False) -> None:
+        """Draw ``done`` of ``total``, with a text behind it that is cut to the terminal; at most
+        ten times a second unless ``at_once``.
+        """
+        if not self.shown:
+            return
         from tqdm import tqdm
 
+        room = max(20, shutil.get_terminal_size().columns - BESIDE)
+        text = text if len(text) <= room else text[: room - 1] + "…"
         if self._bar is None:
-            form = "{percentage:3.0f}%|{bar:16}| {elapsed}<{remaining} {desc}"
-            self._bar = tqdm(total=progress.total, bar_format=form, leave=False, file=sys.stderr)
-        room = max(20, shutil.get_terminal_size().columns - 52)
-        jobs = f"{progress.done}/{progress.jobs} " if progress.jobs > 1 else ""
-        best = prompt if len(prompt) <= room else prompt[: room - 1] + "…"
-        self._bar.total = progress.total  # texts of another length begin anew
-        self._bar.set_description_str(f"{jobs}{progress.score:.3f} {best}", refresh=False)
-        self._bar.update(progress.steps - self._bar.n)
+            form = {"bar_format": FORM, "leave": False, "file": sys.stderr, "miniters": 0}
+            self._bar = tqdm(total=total, desc=text, **form)
+        self._bar.total = total  # texts of another length begin anew
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
+        if at_once:
+            self._bar.refresh()
+
+    def __call__(self, progress: Progress, prompt: str) -> None:
+        """Show how far a search is."""
+        if self.shown:
+            jobs = f"{progress.done}/{progress.jobs} " if progress.jobs > 1 else ""
+            self.show(progress.steps, progress.total, f"{jobs}{progress.score:.3f} {prompt}")
+        elif self._lines and not self._quiet:
+            part = progress.steps * self._lines // max(progress.total, 1)
+            if part != self._printed:
+                self._printed = part
+                print(f"{progress.steps:6d} steps  {progress.score:.3f}  {prompt}", file=sys.stderr)
+
+    def draw(self, steps: int, total: int) -> None:
+        """Show how far the drawing of pictures is, in denoising steps."""
+        self.show(steps, total, f"{steps}/{total} steps")
 
     def clear(self) -> None:
         """Make room for a line of output; the next step draws the bar again."""
@@ -49,9 +69,10 @@ class Bar:
             self._bar.clear()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away; what is shown next begins anew."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 class InOrder:

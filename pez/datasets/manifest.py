@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pez.datasets import open_dataset
 from pez.datasets.item import Example
 from pez.errors import PezError
+from pez.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,10 @@ def write_manifest(
     the file cannot be written.
     """
     entries = [Entry(dataset, split, item.id, _digest(item), seed) for item in items]
-    target = Path(path)
-    part = target.with_name(f"{target.name}.part")
     lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # names that are no UTF-8 come out as JSON escapes
-        part.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
-        os.replace(part, target)
-    except OSError as error:
-        raise PezError(f"{path} cannot be written ({error.strerror}); choose another.") from error
+    # names that are no UTF-8 come out as JSON escapes
+    content = "".join(lines).encode("utf-8", "backslashreplace")
+    write_whole(Path(path), content, remedy="choose another file")
     return entries
 
 

@@ -17,7 +17,7 @@ from pez.evaluation.kinds import make_kind
 from pez.evaluation.originals import draw_originals
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
-from pez.evaluation.show import Bar
+from pez.evaluation.show import Listener
 from pez.evaluation.store import INDEX, Record, Store
 from pez.evaluation.subjects import subjects
 from pez.evaluation.table import read_rows
@@ -39,7 +39,7 @@ def evaluate(
     prompts: str | Path = "",
     retry: bool = False,
     device: str = "auto",
-    bar: Bar | None = None,
+    listener: Listener | None = None,
 ) -> list[dict[str, Any]]:
     """Do what is missing of a plan and give the table's rows (:func:`table.columns`).
 
@@ -51,31 +51,35 @@ def evaluate(
     a data set that cannot be had, or a folder that cannot be written.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
-    store, show = Store(folder), bar or Bar(quiet=True)
+    store, listener = Store(folder), listener or Listener()
     store.create()
     pool = workers
     if isinstance(pool, int | str):
         pool = open_pool(read_workers(pool), Evaluating(), device)
     try:
-        nodes = prepare(plan, store, prompts, retry, show)
-        keeper = _Keeper(store, show)
+        nodes = prepare(plan, store, prompts, retry, listener)
+        keeper = _Keeper(store, listener)
         keeper.keep_given(nodes)
         missing = Missing(plan, store, nodes, _on_gpu(device), retry)
         for stage in missing.stages():
             if stage.missing:
-                show.stage(stage.kind.title, stage.missing)
+                listener.stage(stage.kind.title, stage.missing)
                 pool.run(keeper.seen(stage.batches), keeper.tell, keeper.look)
     finally:
         pool.close()
-        show.close()
+        listener.close()
     return read_rows(store)
 
 
 def prepare(
-    plan: Plan, store: Store, prompts: str | Path = "", retry: bool = False, bar: Bar | None = None
+    plan: Plan,
+    store: Store,
+    prompts: str | Path = "",
+    retry: bool = False,
+    listener: Listener | None = None,
 ) -> list[Node]:
     """Draw the data, expand the plan and write down both."""
-    notice = bar.notice if bar else None
+    notice = listener.notice if listener else None
     originals = draw_originals(plan, store, retry, notice)
     listed = subjects(plan, originals)
     file, given = prompts or plan.prompts, []
@@ -89,8 +93,8 @@ def prepare(
                 f"items have names such as {known[0].item if known else ''!r}."
             )
         listed += map(plain_subject, new)
-    if bar:
-        bar.notice("expanding the plan", 0, 0)
+    if listener:
+        listener.notice("expanding the plan", 0, 0)
     nodes = expand(plan, listed, identities(), given)
     if not nodes:
         raise PezError("the plan asks for no prompts; add [[methods]], baselines or --prompts.")
@@ -118,7 +122,7 @@ class _Keeper:
     """Puts outcomes into the store, each unit's once, and shows how far things are."""
 
     store: Store
-    bar: Bar
+    listener: Listener
 
     def keep_given(self, nodes: Sequence[Node]) -> None:
         """Prompts that need no search, and those of items that could not be read."""
@@ -131,7 +135,7 @@ class _Keeper:
     def seen(self, batches: Any) -> Any:
         """``batches`` as they are, shown as they begin."""
         for batch in batches:
-            self.bar.begin(batch.title)
+            self.listener.begin(batch.title)
             yield batch
 
     def tell(self, told: Told) -> None:
@@ -140,11 +144,11 @@ class _Keeper:
         before = self.store.get(record.kind, record.key)
         if before is None or (before.error and before != record):
             self._put(record, files)
-            self.bar.step(bool(record.error))
+            self.listener.step(bool(record.error))
 
     def look(self, batch: Batch, part: float) -> None:
         """Show how far a batch is."""
-        self.bar.part(part * len(batch.tasks))
+        self.listener.part(part * len(batch.tasks))
 
     def _put(self, record: Record, files: dict[str, bytes]) -> None:
         self.store.put(make_kind(record.kind).kept(record), files)

@@ -1,63 +1,31 @@
-"""What the terminal shows while a plan is carried out, and at its end."""
+"""Who is told how far a plan is, and the summary of its table."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 
-class Bar:
-    """A progress bar on stderr for each stage; without a terminal a line for each."""
+class Listener:
+    """Is told how far a plan is. This one is silent; others override what they want to hear."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet, self._bar = quiet, None
-        self._done, self.failed = 0, 0
-
-    def notice(self, text: str, _done: int = 0, _total: int = 0) -> None:
+    def notice(self, text: str, done: int = 0, total: int = 0) -> None:
         """What is done before the first stage."""
-        if sys.stderr.isatty() and not self._quiet:
-            share = f" {_done}/{_total}" if _total else ""
-            print(f"\r\033[Kpez: {text}{share}", end="", file=sys.stderr, flush=True)
 
     def stage(self, title: str, missing: int) -> None:
         """A stage begins that has ``missing`` units of one kind to do."""
-        self.close()
-        self._done = 0
-        if self._quiet:
-            return
-        if not sys.stderr.isatty():
-            print(f"pez: {title}: {missing} to do", file=sys.stderr)
-            return
-        from tqdm import tqdm
-
-        form = "{percentage:3.0f}%|{bar:16}| {n:.0f}/{total} {elapsed}<{remaining} {desc}"
-        print("\r\033[K", end="", file=sys.stderr)
-        self._bar = tqdm(total=missing, bar_format=form, leave=False, file=sys.stderr)
 
     def begin(self, title: str) -> None:
         """A batch begins."""
-        if self._bar is not None:
-            self._bar.set_description_str(title[:60])
 
     def step(self, failed: bool) -> None:
         """A unit is done."""
-        self._done += 1
-        self.failed += failed
-        if self._bar is not None:
-            self._bar.update(max(self._done - self._bar.n, 0))
 
     def part(self, units: float) -> None:
-        """So much of the batch under way, in units."""
-        if self._bar is not None:
-            now = min(self._done + units, self._bar.total)
-            self._bar.update(max(now - self._bar.n, 0))
+        """So much of the batch under way is done, in units."""
 
     def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Nothing more is to come."""
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:

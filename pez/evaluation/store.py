@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
+from pez.files import write_whole
 
 INDEX = "index.jsonl"
 MOST_HELD = 200_000  # records in memory, of a few kilobytes each
@@ -119,20 +120,7 @@ class Store:
 
     def _write(self, path: Path, data: bytes) -> Stamp:
         """All or nothing: a reader never meets half a file, whatever is killed when."""
-        part = self._parts / f"{path.name}.{os.getpid()}"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                stamp = _stamp(os.fstat(file.fileno()))  # a renamed file keeps it
-            os.replace(part, path)
-            return stamp
-        except OSError as error:
-            raise PezError(
-                f"{path} cannot be written ({error.strerror}); free the disk."
-            ) from error
+        return _stamp(write_whole(path, data, folder=self._parts))
 
 
 def _stamp(stat: os.stat_result) -> Stamp:

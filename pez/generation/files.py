@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pez.errors import PezError
+from pez.files import write_whole
 from pez.images import grid, read_image
 
 CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
@@ -85,16 +85,9 @@ def _write(picture: Image.Image, path: Path, texts: dict[str, str]) -> None:
     info = PngInfo()
     for name, text in texts.items():
         info.add_text(name, text.encode("utf-8", "replace").decode())
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        picture.save(part, "PNG", pnginfo=info)
-        part.replace(path)
-    except OSError as error:
-        raise PezError(
-            f"cannot write {path} ({error.strerror}); choose another --output."
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(
+        path, lambda part: picture.save(part, "PNG", pnginfo=info), remedy="choose another --output"
+    )
 
 
 def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:

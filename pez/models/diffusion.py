@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.files import kept_ids
 from pez.models.devices import pick_device
 from pez.models.identity import known_weights
 from pez.models.names import Generator, find_generator
@@ -134,7 +135,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     wide = high = generator.size or side * factor
     rows = pipe.text_encoder.get_input_embeddings().weight.detach()
     limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
-    tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit)
+    tokens = Tokens(open_clip.SimpleTokenizer(context_length=limit), limit, kept_ids)
     table, known = clip_table(tokens, pipe.tokenizer.get_vocab(), rows)
     known = read_alike(tokens, pipe.tokenizer, known)
     return Denoiser(

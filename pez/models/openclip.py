@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError, PezWarning
+from pez.files import kept_ids
 from pez.models.build import QUICK, build_model, doubt
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
@@ -162,7 +163,7 @@ def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: 
     # a Hugging Face tower may have more positions than its tokenizer fills
     contexts = (getattr(text, "context_length", None), tokenizer.context_length)
     context = min(c for c in contexts if c)
-    return OpenClip(name, model, transform, Tokens(tokenizer, context), device, **kwargs)
+    return OpenClip(name, model, transform, Tokens(tokenizer, context, kept_ids), device, **kwargs)
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -222,7 +223,7 @@ def tokens(name: str) -> Tokens:
     import open_clip
 
     if not name:
-        return Tokens(open_clip.SimpleTokenizer(), 77)
+        return Tokens(open_clip.SimpleTokenizer(), 77, kept_ids)
     prepare_hub()
     architecture, _ = _split(name)
     try:
@@ -231,4 +232,4 @@ def tokens(name: str) -> Tokens:
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
         raise failed(name, error) from error
-    return Tokens(tokenizer, tokenizer.context_length or 77)
+    return Tokens(tokenizer, tokenizer.context_length or 77, kept_ids)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, kept_ids
 from pez.models.names import shipped_names
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
@@ -62,7 +62,7 @@ def tokens(name: str) -> Tokens:
     """The tokenizer of a shipped model, cut to its context."""
     config = json.loads((data_folder() / "models" / name / "open_clip_config.json").read_text())
     tokenizer = _tokenizer(config)
-    return Tokens(tokenizer, tokenizer.context_length)
+    return Tokens(tokenizer, tokenizer.context_length, kept_ids)
 
 
 def _tokenizer(config: dict[str, Any]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pez.files import cache_folder, keep_file
-
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
 COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
 PLAIN = re.compile(r"[ -%'-@[-~]*")  # ASCII that no tokenizer cleans: no capitals, no entities
 PADDING = "!"
 PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
+
+Kept = Callable[[str, Callable[[], list[int]]], list[int]]  # a name, how to find -> ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,7 @@ class Tokens:
 
     full: Any
     context: int  # positions of the model's input
+    kept: Kept | None = None  # gives ids that were kept under a name, or finds them
 
     @cached_property
     def _plain(self) -> Any:
@@ -146,11 +146,16 @@ class Tokens:
         return self.decode([int(self.whole_words()[0])])
 
     def whole_words(self) -> Tensor:
-        """Ids that are whole words and survive decode -> encode, int64 (n,), cached on disk.
+        """Ids that are whole words and survive decode -> encode, int64 (n,).
 
-        A string of such words, with a blank between, tokenises to exactly their ids.
+        A string of such words, with a blank between, tokenises to exactly their ids. It takes
+        seconds to find them: ``kept`` may remember them.
         """
-        return kept_ids(f"words-{self.signature}", self._find_words)
+        return self.find_ids(f"words-{self.signature}", self._find_words)
+
+    def find_ids(self, name: str, find: Callable[[], list[int]]) -> Tensor:
+        """The ids, int64 (n,), that ``find`` gives, or those ``kept`` under ``name``."""
+        return torch.tensor(self.kept(name, find) if self.kept else find(), dtype=torch.long)
 
     def _find_words(self) -> list[int]:
         words = {}
@@ -175,24 +180,3 @@ class Tokens:
         typed = [ids[0] for ids in self._ids([self.decode([i]) for i in words])]
         pairs = [(i, t) for i, t in zip(words, typed, strict=True) if i != t]
         return [i for i, _ in pairs], [t for _, t in pairs]
-
-
-def kept_ids(name: str, find: Callable[[], list[int]]) -> Tensor:
-    """The ids, int64 (n,), that ``find`` gives, kept in the cache under ``name``.
-
-    The file begins with a digest of the ids behind it: one that was cut short or changed is
-    found and written anew.
-    """
-    path = cache_folder() / f"{name}.txt"
-    with suppress(OSError, UnicodeDecodeError):  # there is none, or none that is text
-        digest, _, text = path.read_text(encoding="ascii").partition("\n")
-        if digest == _digest(text):
-            return torch.tensor([int(i) for i in text.split()], dtype=torch.long)
-    ids = find()
-    text = " ".join(map(str, ids))
-    keep_file(path, lambda part: part.write_text(f"{_digest(text)}\n{text}", encoding="ascii"))
-    return torch.tensor(ids, dtype=torch.long)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os.path import isfile
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.english import Note, english_words
 from pez.search.nearest import Coarse, coarse_table, nearest
 from pez.search.tokens import Tokens
+
+KINDS = ("whole", "ascii", "all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,78 +89,42 @@ def unit_rows(rows: Tensor, parts: Sequence[int]) -> Tensor:
     return torch.cat([F.normalize(p, dim=-1) for p in rows.split(list(parts), -1)], -1)
 
 
-def allowed_ids(
-    tokens: Tokens,
-    which: str = "words",
-    ban: Sequence[str] = (),
-    known: Tensor | None = None,
-    own_words: Sequence[str] | None = None,
-    note: Note | None = None,
-) -> Tensor:
-    """Ids (n,) that a search may choose, ascending.
-
-    ``which`` is ``auto`` (the model's own word list if it has one, else ``words``),
-    ``words`` (whole English words and names), ``whole`` (whole words of any language, and
-    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end,
-    padding and what pipelines read as such) or a file of words. ``known`` limits them to ids
-    the model was trained on. ``note`` is told where a tokenizer without English words has
-    ``whole`` instead of ``words``. Raises PezError if nothing is left or a file cannot be read.
+def ids_of_kind(tokens: Tokens, kind: str) -> Tensor:
+    """Ids (n,), ascending: ``whole`` words, those that are plain ``ascii``, or ``all`` but start,
+    end, padding and what pipelines read as such. ValueError for another kind.
     """
-    if which == "auto":
-        which = "own" if own_words else "words"
-    if which == "own":
-        ids = _ids_of(tokens, own_words or ())
-    elif which == "words":
-        ids = english_words(tokens, note)
-    elif which == "whole":
-        ids = tokens.whole_words()
-    elif which in ("ascii", "all"):
-        plain = [i for i in range(tokens.size) if i not in tokens.special]
-        texts = map(tokens.decode, ([i] for i in plain))
-        keep = [
-            not tokens.reads_padding(text) and (which == "all" or _is_ascii(text)) for text in texts
-        ]
-        ids = torch.tensor(plain)[torch.tensor(keep)]
-    else:
-        ids = _ids_of(tokens, _read_words(which, "--vocabulary"))
-        if not len(ids):
-            raise PezError(
-                f"none of the words in {which} is a single token of this model; "
-                "list one common word a line."
-            )
+    if kind not in KINDS:
+        raise ValueError(kind)
+    if kind == "whole":
+        return tokens.whole_words()
+    plain = [i for i in range(tokens.size) if i not in tokens.special]
+    texts = map(tokens.decode, ([i] for i in plain))
+    keep = [not tokens.reads_padding(text) and (kind == "all" or _is_ascii(text)) for text in texts]
+    return torch.tensor(plain)[torch.tensor(keep)]
+
+
+def ids_of_words(tokens: Tokens, words: Iterable[str]) -> Tensor:
+    """Ids (n,), ascending, of those words that are one token by themselves."""
+    found = {ids[0] for ids in map(tokens.encode, words) if len(ids) == 1}
+    return torch.tensor(sorted(found - tokens.special), dtype=torch.long)
+
+
+def without(
+    tokens: Tokens, ids: Tensor, known: Tensor | None = None, banned: Iterable[str] = ()
+) -> Tensor:
+    """Those of ``ids`` (n,) that are among ``known`` (m,) and no ``banned`` word in any case of
+    letters. PezError if none is left.
+    """
     if known is not None:
         ids = ids[torch.isin(ids, known)]
-    banned = {w.casefold() for word in ban for w in _ban_words(word)}
-    if banned:
-        keep = [tokens.decode([i]).casefold() not in banned for i in ids.tolist()]
+    folded = {word.casefold() for word in banned}
+    if folded:
+        keep = [tokens.decode([i]).casefold() not in folded for i in ids.tolist()]
         ids = ids[torch.tensor(keep, dtype=torch.bool)]
     if not len(ids):
         raise PezError("the vocabulary is empty: allow more words with --vocabulary or ban fewer.")
     return ids
 
 
-def _ids_of(tokens: Tokens, words: Sequence[str]) -> Tensor:
-    """Ids of those words that are one token by themselves."""
-    found = {ids[0] for ids in map(tokens.encode, words) if len(ids) == 1}
-    return torch.tensor(sorted(found - tokens.special), dtype=torch.long)
-
-
 def _is_ascii(text: str) -> bool:
     return bool(text) and all(32 <= ord(c) < 127 for c in text)
-
-
-def _read_words(path: str, option: str) -> list[str]:
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8").split()
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
-        raise PezError(
-            f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
-            "a readable text file of words; check the spelling or the path."
-        ) from None
-
-
-def _ban_words(word: str) -> list[str]:
-    """A banned word itself, the words of a file, or a comma-separated list."""
-    if isfile(word):  # unlike Path.is_file no OSError for a long list
-        return _read_words(word, "--ban")
-    return [w for w in word.replace(",", " ").split() if w]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import write_whole
 from pez.result import Result
 
 SDXL = (768, 1280)  # widths of SDXL's two text encoders
@@ -34,16 +35,7 @@ def save_embeddings(result: Result, path: str | Path) -> None:
     }
     names = part_names([part.shape[1] for part in parts])
     content = save(dict(zip(names, parts, strict=True)), notes)
-    path = Path(path).expanduser()
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)  # never half a file under its own name
-    except OSError as error:
-        raise PezError(
-            f"cannot write {path} ({error.strerror}); choose another --output-embeddings."
-        ) from None
+    write_whole(Path(path).expanduser(), content, remedy="choose another --output-embeddings")
 
 
 def part_names(widths: list[int]) -> list[str]:

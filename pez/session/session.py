@@ -26,7 +26,7 @@ from pez.search.init import RATED
 from pez.search.method import Method
 from pez.search.problem import Problem, Rate
 from pez.search.rows import Job
-from pez.search.vocabulary import Vocabulary, allowed_ids, make_vocabulary
+from pez.search.vocabulary import Vocabulary, make_vocabulary
 from pez.session.drafts import Drafted, draft_name, draft_problem, draft_words, with_draft
 from pez.session.items import Failed, Item
 from pez.session.language import Spoken, is_needed, language_name, open_language
@@ -34,6 +34,7 @@ from pez.session.memory import rows_that_fit
 from pez.session.prompt_form import Form, starting_point, usual_start
 from pez.session.scoring import Done, Scorer
 from pez.session.word_cache import features_file, kept_features
+from pez.session.words import allowed_ids
 
 MISREAD = 'SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.'
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pez.files import cache_folder, keep_file
@@ -36,7 +36,7 @@ def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
     if found is None:
         found = rate(ids).half()
         tensors = {"features": found.cpu().contiguous()}
-        keep_file(path, lambda part: save_file(tensors, part))
+        keep_file(path, save(tensors))
     return found.to(ids.device).float()
 
 

@@ -16,7 +16,7 @@ from common import SMALL_PLAN as PLAN
 from pez.cli import main
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
-from pez.evaluation.show import Bar
+from pez.evaluation.show import Listener
 from pez.evaluation.sizing import sizes, sizing_note
 from pez.evaluation.store import Store
 from pez.files import data_folder
@@ -160,12 +160,12 @@ def test_the_command_counts_first_then_runs_and_tells_what_failed(
 
 
 def test_ctrl_c_leaves_what_is_done_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    class Pressing(Bar):
+    class Pressing(Listener):
         def step(self, failed: bool) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(parse_plan(PLAN), tmp_path, device="cpu", bar=Pressing(quiet=True))
+        evaluate(parse_plan(PLAN), tmp_path, device="cpu", listener=Pressing())
     before = unit_files(tmp_path)
     found = [f for f in before if f.startswith("units/prompt")]
     assert len(found) == 3 + 1  # the captions need no search

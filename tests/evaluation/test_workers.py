@@ -14,7 +14,7 @@ from pez.errors import PezError
 from pez.evaluation.kinds import make_kind
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
-from pez.evaluation.show import Bar
+from pez.evaluation.show import Listener
 from pez.evaluation.table import COLUMNS
 from pez.evaluation.units import Batch, Task
 from pez.evaluation.workers import Evaluating
@@ -51,11 +51,10 @@ def alone(tmp_path: Path) -> list[dict[str, Any]]:
     return evaluate(parse_plan(PLAN), tmp_path / "alone", device="cpu")
 
 
-class Killing(Bar):
+class Killing(Listener):
     """Kills one of a pool's workers once the first unit is done; counts all units."""
 
     def __init__(self, pool: Any) -> None:
-        super().__init__(quiet=True)
         self.pool, self.killed, self.units = pool, 0, 0
 
     def step(self, failed: bool) -> None:
@@ -83,7 +82,7 @@ def check(rows: list[dict[str, Any]], alone: list[dict[str, Any]], bar: Killing)
 def test_a_process_that_is_killed_is_replaced(tmp_path: Path, alone: list[dict[str, Any]]) -> None:
     pool = Processes(Evaluating(), 2, "cpu")
     bar = Killing(pool)
-    rows = evaluate(parse_plan(PLAN), tmp_path / "many", workers=pool, device="cpu", bar=bar)
+    rows = evaluate(parse_plan(PLAN), tmp_path / "many", workers=pool, device="cpu", listener=bar)
     check(rows, alone, bar)
 
 
@@ -110,7 +109,7 @@ def test_two_ray_nodes_do_every_unit_once_when_a_worker_is_killed(
     pool = Cluster(Evaluating(), "cpu", two_nodes)
     assert (pool._gpus, pool._cpus, len(pool._under)) == (0, 1, 2)
     bar = Killing(pool)
-    rows = evaluate(parse_plan(PLAN), tmp_path / "ray", workers=pool, device="cpu", bar=bar)
+    rows = evaluate(parse_plan(PLAN), tmp_path / "ray", workers=pool, device="cpu", listener=bar)
     check(rows, alone, bar)
     assert bar.killed not in pool.pids.values()
 

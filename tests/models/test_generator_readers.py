@@ -22,7 +22,7 @@ from pez.models.diffusion import clip_table, read_alike
 from pez.models.generators import GENERATORS, G, H, L, misread
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
-from pez.search.vocabulary import allowed_ids
+from pez.session.words import allowed_ids
 
 diffusers: Any = typed_diffusers
 transformers: Any = typed_transformers

@@ -13,9 +13,9 @@ from tiny_tokenizers import SPOKEN, bert_tokenizer, xlm_tokenizer
 import pez
 from pez.errors import PezError
 from pez.models import Reader
-from pez.search.english import english_list, english_words
+from pez.search.english import english_words
 from pez.search.tokens import SYNTAX, Tokens
-from pez.search.vocabulary import allowed_ids
+from pez.session.words import allowed_ids, english_list
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ROOT / "data" / "words"
@@ -105,7 +105,7 @@ def test_without_the_list_the_user_is_told(
     tmp_path: Path, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     english_list.cache_clear()
-    monkeypatch.setattr("pez.search.english.data_folder", lambda: tmp_path)
+    monkeypatch.setattr("pez.session.words.data_folder", lambda: tmp_path)
     with pytest.raises(PezError, match="install the package again"):
         allowed_ids(tokens, "words")
     assert len(allowed_ids(tokens, "whole")) > 30_000  # which needs none
@@ -143,7 +143,7 @@ def test_words_count_in_any_case_of_letters(tmp_path: Path) -> None:
     tokens = Tokens(HFTokenizer(str(tmp_path), context_length=12, clean="whitespace"), 12)
     vocabulary = tokens.full.tokenizer
     vocabulary.add_tokens(["London", "Xyzzy"])
-    found = {tokens.decode([i]) for i in english_words(tokens).tolist()}
+    found = {tokens.decode([i]) for i in english_words(tokens, english_list()).tolist()}
     assert "London" in found and "Xyzzy" not in found
 
 

@@ -13,10 +13,11 @@ from open_clip.tokenizer import HFTokenizer
 from tiny_tokenizers import LETTERS, WORDS, xlm_tokenizer
 from tiny_towers import CAUSAL, CPU, WHOLE, embedded, lengths, sentence
 
+from pez.files import kept_ids
 from pez.models.openclip import OpenClip, wrap
 from pez.models.text_tower import full_features, row_keys
 from pez.search.tokens import Tokens
-from pez.search.vocabulary import allowed_ids
+from pez.session.words import allowed_ids
 
 # --------------------------------------------------------- tokenizers, as they really are
 
@@ -88,13 +89,15 @@ def test_found_words_are_remembered(
 ) -> None:
     monkeypatch.setenv("PEZ_CACHE", str(tmp_path))
     full = reader("siglip2").tokens.full
-    first = Tokens(full, 12).whole_words()
+    first = Tokens(full, 12, kept_ids).whole_words()
     monkeypatch.setattr(Tokens, "_find_words", lambda self: pytest.fail("searched again"))
-    assert torch.equal(Tokens(full, 12).whole_words(), first)
+    assert torch.equal(Tokens(full, 12, kept_ids).whole_words(), first)
     monkeypatch.setenv("PEZ_CACHE", str(tmp_path / "open_clip_config.json" / "no"))
     (tmp_path / "open_clip_config.json").write_text("a file, no folder")
     monkeypatch.setattr(Tokens, "_find_words", lambda self: [7, 8])
-    assert Tokens(full, 12).whole_words().tolist() == [7, 8], "a read-only place is no error"
+    assert Tokens(full, 12, kept_ids).whole_words().tolist() == [7, 8], (
+        "a read-only place is no error"
+    )
 
 
 def test_tokenizers_that_clean_differently_are_different(tmp_path: Path) -> None:

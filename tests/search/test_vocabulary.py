@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import cache_folder
+from pez.files import cache_folder, kept_ids
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.tokens import SYNTAX, Tokens
-from pez.search.vocabulary import allowed_ids, make_vocabulary
+from pez.search.vocabulary import make_vocabulary
 from pez.session.session import reader_vocabulary
+from pez.session.words import allowed_ids
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,7 @@ def unwritable_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def test_cached_words_equal_computed_ones_and_need_no_cache(
     tokens: Tokens, unwritable_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = Tokens(tokens.full, tokens.context)
+    few = Tokens(tokens.full, tokens.context, kept_ids)
     few.__dict__["size"] = 3000  # the first ids only, to be quick
     computed = few.whole_words()
     assert unwritable_cache.read_text() == "" and len(computed) > 1000
@@ -234,7 +235,7 @@ def test_a_damaged_cache_changes_no_vocabulary(
     spoil: str, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PEZ_CACHE", str(tmp_path))
-    few = Tokens(tokens.full, tokens.context)
+    few = Tokens(tokens.full, tokens.context, kept_ids)
     few.__dict__["size"] = 3000
     before = allowed_ids(few, "words"), allowed_ids(few, "whole")
     good = {file: file.read_bytes() for file in tmp_path.iterdir()}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def report(
     go beside it. PezError for a folder without a run, an unknown ``baseline`` and what cannot
     be written.
     """
-    from pez.evaluation.report.files import as_csv, records, write_parquet
+    from pez.evaluation.report.files import as_csv, as_parquet, records
     from pez.evaluation.report.gallery import make_gallery
     from pez.evaluation.report.latex import latex
     from pez.evaluation.report.material import read_material
@@ -73,20 +74,16 @@ def report(
         page.with_suffix(".csv"): as_csv(flat),
         page.with_suffix(".tex"): latex(every),
     }
-    parquet, notes = page.with_suffix(".parquet"), []
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        if write_parquet(flat, parquet):
-            texts[parquet] = ""
-        else:
-            notes.append(f"no {parquet.name}: that takes pyarrow (pip install 'pez-prompts[eval]')")
-    except OSError as error:
-        raise PezError(
-            f"cannot write {page} ({error.strerror}); choose another --output."
-        ) from None
-    return Written(page, tuple(texts), tuple(notes))
+    files = {path: text.encode("utf-8", "backslashreplace") for path, text in texts.items()}
+    parquet, notes = as_parquet(flat), []
+    if parquet is not None:
+        files[page.with_suffix(".parquet")] = parquet
+    else:
+        name = page.with_suffix(".parquet").name
+        notes.append(f"no {name}: that takes pyarrow (pip install 'pez-prompts[eval]')")
+    for path, content in files.items():
+        write_whole(path, content, remedy="choose another --output")
+    return Written(page, tuple(files), tuple(notes))
 
 
 def _page_path(folder: Path, output: str) -> Path:

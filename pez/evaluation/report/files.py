@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from pez.evaluation.report.summary import METRICS, Summary, all_metrics
@@ -61,13 +60,13 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     return file.getvalue()
 
 
-def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> bool:
-    """The records as parquet; False where pyarrow is missing."""
+def as_parquet(rows: Sequence[dict[str, Any]]) -> bytes | None:
+    """The records as parquet; None where pyarrow is missing."""
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        return False
+        return None
     texts = {"dataset", "method", "search_model", "generator", "judge", "baseline"}
     texts |= {"difference_of", "against"}
     counts = {"length", "items", "prompts", "failed_rows", "difference_items"}
@@ -80,5 +79,6 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> bool:
         return pyarrow.int64() if name in counts else pyarrow.float64()
 
     schema = pyarrow.schema([(name, kind(name)) for name in columns()])
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), path)
-    return True
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), file)
+    return file.getvalue()

@@ -1,0 +1,81 @@
+"""The words of a search: the shipped English list, and files and lists that a user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from os.path import isfile
+from pathlib import Path
+
+from torch import Tensor
+
+from pez.errors import PezError
+from pez.files import data_folder
+from pez.search.english import Note, english_words
+from pez.search.tokens import Tokens
+from pez.search.vocabulary import KINDS, ids_of_kind, ids_of_words, without
+
+
+def allowed_ids(
+    tokens: Tokens,
+    which: str = "words",
+    ban: Sequence[str] = (),
+    known: Tensor | None = None,
+    own_words: Sequence[str] | None = None,
+    note: Note | None = None,
+) -> Tensor:
+    """Ids (n,) that a search may choose, ascending.
+
+    ``which`` is ``auto`` (the model's own word list if it has one, else ``words``),
+    ``words`` (whole English words and names), ``whole`` (whole words of any language, and
+    fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end,
+    padding and what pipelines read as such) or a file of words. ``ban`` has words, files of
+    them and comma-separated lists. ``known`` limits them to ids the model was trained on.
+    ``note`` is told where a tokenizer without English words has ``whole`` instead of
+    ``words``. Raises PezError if nothing is left or a file cannot be read.
+    """
+    if which == "auto":
+        which = "own" if own_words else "words"
+    if which == "own":
+        ids = ids_of_words(tokens, own_words or ())
+    elif which == "words":
+        ids = english_words(tokens, english_list(), note)
+    elif which in KINDS:
+        ids = ids_of_kind(tokens, which)
+    else:
+        ids = ids_of_words(tokens, _read_words(which, "--vocabulary"))
+        if not len(ids):
+            raise PezError(
+                f"none of the words in {which} is a single token of this model; "
+                "list one common word a line."
+            )
+    return without(tokens, ids, known, [w for word in ban for w in _ban_words(word)])
+
+
+@cache
+def english_list() -> frozenset[str]:
+    """The words and names of ``data/words/english.txt``, in lower case. PezError without it."""
+    path = data_folder() / "words" / "english.txt"
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        raise PezError(
+            f"the shipped word list {path} is missing or damaged; install the package again."
+        ) from None
+
+
+def _read_words(path: str, option: str) -> list[str]:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").split()
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
+        raise PezError(
+            f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
+            "a readable text file of words; check the spelling or the path."
+        ) from None
+
+
+def _ban_words(word: str) -> list[str]:
+    """A banned word itself, the words of a file, or a comma-separated list."""
+    if isfile(word):  # unlike Path.is_file no OSError for a long list
+        return _read_words(word, "--ban")
+    return [w for w in word.replace(",", " ").split() if w]
