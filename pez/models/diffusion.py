@@ -18,8 +18,8 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.models.devices import pick_device
+from pez.models.generators import Generator, find_generator
 from pez.models.identity import known_weights
-from pez.models.names import Generator, find_generator
 from pez.models.pipelines import load_pipeline
 from pez.search.tokens import Tokens
 
