@@ -8,8 +8,8 @@ import torch
 from small_clips import CPU, refusal
 
 from pez.errors import PezError
-from pez.models.families import catalogue
 from pez.models.devices import pick_device, pick_dtype
+from pez.models.families import catalogue
 from pez.models.generators import DEFAULT, GENERATORS, models_for
 from pez.models.names import shipped_names
 from pez.options import SearchOptions

@@ -39,8 +39,8 @@ from published import (
 from pez.cli import main
 from pez.errors import PezError
 from pez.evaluation.judges import open_judge
-from pez.models.hub import prepare_hub, split_revision
 from pez.models.generators import GENERATORS, find_generator
+from pez.models.hub import prepare_hub, split_revision
 
 SCORE = "score p.png boot --device cpu --model "
 SEARCH = "invert p.png --device cpu --steps 2 --length 2 --vocabulary words.txt --quiet "

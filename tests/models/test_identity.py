@@ -12,8 +12,8 @@ from small_clips import small_folder, trained_further
 
 import pez.models.identity
 from pez.files import data_folder
-from pez.models.identity import folder_hash, identity, weights_hash
 from pez.models.generators import GENERATORS
+from pez.models.identity import folder_hash, identity, weights_hash
 
 
 def test_new_weights_count_and_results_beside_them_do_not(tmp_path: Path) -> None:
