@@ -17,8 +17,9 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
     ``local-dir:PATH`` or ``hf-hub:owner/name``, a CLIP of transformers (``clip:PATH``,
     ``clip:owner/name``) or a T5 encoder (``t5:PATH``, ``t5:owner/name``). Raises PezError for an
-    unknown name, for weights that are not cached and cannot be downloaded, and for models that do not share a tokenizer. Warns
-    (PezWarning) of a file whose weights may have been trained otherwise than they are built here.
+    unknown name, for weights that are not cached and cannot be downloaded, and for models that do
+    not share a tokenizer. Warns (PezWarning) of a file whose weights may have been trained
+    otherwise than they are built here.
     """
     from pez.models.devices import pick_device, pick_dtype
     from pez.models.identity import known_weights

@@ -85,7 +85,9 @@ class Generators(Listed):
         """A shipped generator's folder, or the hub's repository of a short name."""
         if name in shipped_generators():
             return Weights.of(data_folder() / "generators" / name)
-        known = GENERATORS.get(name.lower().replace(".", ""))
+        loose = name.lower().replace(".", "")
+        strict = loose in GENERATORS or Path(name).expanduser().is_dir()
+        known = GENERATORS.get(loose if strict else loose.replace("-", ""))
         if known is None or known.name == OFFLINE:
             return None
         return Weights(repository=known.source, cached=(INDEX,))

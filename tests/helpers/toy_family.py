@@ -24,14 +24,16 @@ WIDTH = 12
 class Bag:
     """Words as vectors; a picture is read by the same vectors, as words of its colours."""
 
-    own_words = None
+    known: Tensor | None = None
+    own_words: list[str] | None = None
 
     def __init__(self, name: str, seed: int, device: torch.device) -> None:
-        self.name, self.tokens, self.known = name, clip_tokens(), None
+        self.name, self.tokens = name, clip_tokens()
         self.weights: dict[str, str] = {}
         generator = torch.Generator().manual_seed(seed)
         self.table = torch.randn(self.tokens.size, WIDTH, generator=generator).to(device)
-        self.parts, self.limit = (WIDTH,), self.tokens.limit
+        self.parts: tuple[int, ...] = (WIDTH,)
+        self.limit = self.tokens.limit
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts (b, l, w)."""
