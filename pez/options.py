@@ -42,14 +42,15 @@ class SearchOptions:
 
     model: tuple[str, ...] = _option(
         (),
-        "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:owner/name or a "
-        "shipped name (a hub id may name its revision: owner/name@revision); give it several "
-        "times to please several at once",
+        "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:owner/name, a "
+        "shipped name, or one of transformers: clip:PATH, clip:owner/name, t5:PATH, t5:owner/name "
+        "(a hub id may name its revision: owner/name@revision); give it several times to please "
+        "several at once",
         metavar="NAME",
     )
     generator: str = _option(
         "",
-        "search for a generator (sd15, sd21, sdxl, sd3, flux): picks its models",
+        "search for a generator (mini-sd, sd15, sd21, sdxl, sd3, sd35, flux): picks its models",
         "--for",
         "NAME",
     )

@@ -161,7 +161,7 @@ def neighbours(args: argparse.Namespace) -> int:
 def models(args: argparse.Namespace) -> int:
     """``pez models``: shipped models, generators, every open_clip name, and other judges."""
     from pez.evaluation.judges import judge_rows
-    from pez.models.catalogue import catalogue
+    from pez.models.families import catalogue
 
     for row in [*catalogue(), *judge_rows()]:
         if args.json:

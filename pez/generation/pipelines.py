@@ -16,8 +16,8 @@ from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
 from pez.images import read_image
 from pez.models.devices import pick_device
+from pez.models.generators import Generator, find_generator, weights_digest
 from pez.models.loading import explained
-from pez.models.names import Generator, find_generator, weights_digest
 from pez.models.pipelines import load_pipeline
 
 

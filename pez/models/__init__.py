@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
 
+from pez.models.families import FAMILIES, family_of
 from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
-# how a name is read: the first family whose ``claims(name)`` is true loads it
-FAMILIES = {"shipped": "pez.models.shipped", "openclip": "pez.models.openclip"}
+__all__ = ["FAMILIES", "Reader", "load_model", "model_tokens"]
 
 
 def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
     """Load one model, or several as one reader that all of them must please.
 
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
-    ``local-dir:PATH`` or ``hf-hub:owner/name``. Raises PezError for an unknown name, for
-    weights that are neither cached nor to be had, and for models that do not share a
-    tokenizer. Warns (PezWarning) of a file whose weights may have been trained otherwise than
-    they are built here.
+    ``local-dir:PATH`` or ``hf-hub:owner/name``, a CLIP of transformers (``clip:PATH``,
+    ``clip:owner/name``) or a T5 encoder (``t5:PATH``, ``t5:owner/name``). Raises PezError for an
+    unknown name, for weights that are not cached and cannot be downloaded, and for models that do
+    not share a tokenizer. Warns (PezWarning) of a file whose weights may have been trained
+    otherwise than they are built here.
     """
     from pez.models.devices import pick_device, pick_dtype
     from pez.models.identity import known_weights
@@ -28,7 +27,7 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     where = pick_device(device)
     kind = pick_dtype(dtype, where)
     names = [names] if isinstance(names, str) else list(names)
-    readers = [_family(name).load(name, where, kind) for name in names]
+    readers = [family_of(name).load(name, where, kind) for name in names]
     for name, reader in zip(names, readers, strict=True):
         reader.weights = known_weights([name])
     if len(readers) == 1:
@@ -40,12 +39,8 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
 
 def model_tokens(name: str) -> Tokens:
     """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
-    return _family(name).tokens(name)
+    if not name:
+        from pez.models.openclip import clip_tokens
 
-
-def _family(name: str) -> Any:
-    for module in FAMILIES.values():
-        family = import_module(module)
-        if family.claims(name):
-            return family
-    raise AssertionError("the open_clip family claims every name")
+        return clip_tokens()
+    return family_of(name).tokens(name)

@@ -19,8 +19,8 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.files import kept_ids
 from pez.models.devices import pick_device
+from pez.models.generators import ALIASES, Generator, find_generator
 from pez.models.identity import known_weights
-from pez.models.names import Generator, find_generator
 from pez.models.pipelines import load_pipeline
 from pez.search.tokens import Tokens
 
@@ -125,6 +125,8 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     import open_clip
     from diffusers import DDPMScheduler
 
+    if name in ALIASES:  # the name of a CLIP as well, whose weights are others
+        raise PezError(f"--objective denoise reads with a pipeline: write --for {ALIASES[name]}.")
     generator, where = find_generator(name), pick_device(device)
     pipe = load_pipeline(generator.source, where, dtype).to(where)
     _check(pipe, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 
 from pez.models.hub import open_pretrained
 from pez.models.identity import known_weights
+from pez.models.languages import shipped_languages
 
 SHIPPED = "mini-lm"  # speaks the language of the shipped CLIPs' world, and no other
 
@@ -70,14 +70,6 @@ class LanguageModel:
             math.exp(min(total / count, 700)) if count else None
             for total, count in zip(sums, counts, strict=True)
         ]
-
-
-def shipped_languages() -> dict[str, Path]:
-    """Folders of the shipped language models by name."""
-    from pez.files import data_folder
-
-    folder = data_folder() / "language"
-    return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
 
 
 def open_language_model(name: str, device: str = "auto") -> LanguageModel:

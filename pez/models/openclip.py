@@ -17,11 +17,12 @@ from torch import Tensor
 
 from pez.errors import PezError, PezWarning
 from pez.files import kept_ids
-from pez.models.build import QUICK, build_model, doubt
+from pez.models.build import QUICK, build_model, doubt, tag_config
+from pez.models.family import Family, Row, Weights
+from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
 from pez.models.hub import fetch_one, prepare_hub, split_revision
-from pez.models.names import shipped_names
 from pez.models.published import CONFIG, HUB, failed, fetch, pinned
 from pez.models.text_tower import (
     Front,
@@ -36,11 +37,7 @@ from pez.models.text_tower import (
 from pez.search.tokens import Tokens
 
 IMAGE_BATCH = 32
-
-
-def claims(name: str) -> bool:
-    """Every name that no other family knows is taken for open_clip's."""
-    return True
+LOCAL = "local-dir:"
 
 
 @dataclass(eq=False)
@@ -167,11 +164,13 @@ def wrap(name: str, model: Any, tokenizer: Any, device: torch.device, **kwargs: 
 
 
 def _split(name: str) -> tuple[str, str | None]:
-    """``architecture/pretrained`` -> both; a schema name stays whole. PezError if unknown."""
+    """``architecture/pretrained`` -> both; a schema name stays whole. PezError for weights that
+    are not known.
+    """
     import open_clip
 
-    if name.startswith("local-dir:"):
-        folder = Path(name.removeprefix("local-dir:")).expanduser()
+    if name.startswith(LOCAL):
+        folder = Path(name.removeprefix(LOCAL)).expanduser()
         if not (folder / "open_clip_config.json").is_file():
             raise PezError(
                 f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
@@ -183,13 +182,6 @@ def _split(name: str) -> tuple[str, str | None]:
             return f"local-dir:{pinned(repo, revision, name)}", None
         return name, None
     architecture, _, pretrained = name.partition("/")
-    known = open_clip.list_models()
-    if architecture not in known:
-        choices = [*shipped_names(), *known]
-        near = difflib.get_close_matches(architecture, choices, 3, 0.3) or choices[:3]
-        raise PezError(
-            f"unknown model {name!r}; the nearest names are {', '.join(near)} (see pez models)."
-        )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if not pretrained:
         ways = ", ".join(f"{architecture}/{tag}" for tag in tags[:4]) or "none is published"
@@ -218,18 +210,84 @@ def _file(name: str) -> Path | None:
     return path.absolute() if path.is_file() else None
 
 
-def tokens(name: str) -> Tokens:
-    """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
+class OpenClips(Family):
+    """``architecture/pretrained`` (a tag or a file), ``local-dir:PATH``, ``hf-hub:owner/name``."""
+
+    def claims(self, name: str) -> bool:
+        """Whether it begins as these do."""
+        return name.startswith((LOCAL, HUB)) or _is_architecture(name)
+
+    def names(self) -> list[Row]:
+        """Every published pair, with what it is for."""
+        import open_clip
+
+        rows = []
+        for architecture, tag in open_clip.list_pretrained():
+            name = f"{architecture}/{tag}"
+            notes = ["the default"] if name == DEFAULT else []
+            users = [one.name for one in GENERATORS.values() if name in one.readers]
+            notes += [f"--for {', '.join(users)}"] if users else []
+            if architecture.endswith(QUICK):
+                notes.append(f"the same as {architecture.removesuffix(QUICK)}/{tag}")
+            rows.append({"name": name, "kind": "open_clip", "note": "; ".join(notes)})
+        return rows
+
+    def weights(self, name: str) -> Weights | None:
+        """A folder, a file (a published tag comes before a file of its name), or what the hub
+        calls the weights. Models whose tag alone says QuickGELU are marked: earlier versions of
+        pez built them with GELU.
+        """
+        import open_clip
+        from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+        own = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+        if name.startswith(LOCAL):
+            folder = Path(name.removeprefix(LOCAL)).expanduser()
+            return Weights.of(folder) if folder.is_dir() else Weights()
+        if name.startswith(HUB):
+            repository, _, revision = name.removeprefix(HUB).partition("@")
+            return Weights(repository=repository, revision=revision or None, cached=own)
+        if not _is_architecture(name):
+            return None
+        architecture, _, tag = name.partition("/")
+        file = _file(name)
+        if file and tag not in open_clip.list_pretrained_tags_by_model(architecture):
+            return Weights((file,), file.parent)
+        known = tag_config(architecture, tag)
+        marked = known.get("quick_gelu") and not architecture.endswith(QUICK)
+        repository, _, hub_file = known.get("hf_hub", "").rpartition("/")
+        safe = str(Path(hub_file).with_suffix(".safetensors")) if hub_file else ""
+        cached = (safe, hub_file) if hub_file else own
+        built = "quickgelu" if marked else ""
+        return Weights(repository=repository, cached=cached, built=built)
+
+    def load(self, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
+        """The model with its weights."""
+        return load(name, device, dtype)
+
+    def tokens(self, name: str) -> Tokens:
+        """Its tokenizer, without its weights."""
+        import open_clip
+
+        prepare_hub()
+        architecture, _ = _split(name)
+        try:
+            if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
+                fetch_one(architecture.removeprefix(HUB), [CONFIG])
+            tokenizer = open_clip.get_tokenizer(architecture)
+        except Exception as error:
+            raise failed(name, error) from error
+        return Tokens(tokenizer, tokenizer.context_length or 77, kept_ids)
+
+
+def _is_architecture(name: str) -> bool:
     import open_clip
 
-    if not name:
-        return Tokens(open_clip.SimpleTokenizer(), 77, kept_ids)
-    prepare_hub()
-    architecture, _ = _split(name)
-    try:
-        if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
-            fetch_one(architecture.removeprefix(HUB), [CONFIG])
-        tokenizer = open_clip.get_tokenizer(architecture)
-    except Exception as error:
-        raise failed(name, error) from error
-    return Tokens(tokenizer, tokenizer.context_length or 77, kept_ids)
+    return name.partition("/")[0] in open_clip.list_models()
+
+
+def clip_tokens() -> Tokens:
+    """CLIP's own tokenizer."""
+    import open_clip
+
+    return Tokens(open_clip.SimpleTokenizer(), 77, kept_ids)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import data_folder, kept_ids
+from pez.models.family import Family, Row, Weights
 from pez.models.names import shipped_names
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
@@ -18,9 +19,31 @@ from pez.search.tokens import Tokens
 ROWS = "token_ids"  # which rows of the token embedding the file holds
 
 
-def claims(name: str) -> bool:
-    """Whether ``name`` is a shipped model."""
-    return name in shipped_names()
+class Shipped(Family):
+    """The shipped CLIPs by their bare names."""
+
+    def claims(self, name: str) -> bool:
+        """Whether ``name`` is shipped."""
+        return name in shipped_names()
+
+    def names(self) -> list[Row]:
+        """All of them."""
+        note = "shipped, small, offline"
+        return [{"name": name, "kind": "shipped", "note": note} for name in shipped_names()]
+
+    def weights(self, name: str) -> Weights | None:
+        """The folder of a shipped model."""
+        return Weights.of(data_folder() / "models" / name) if self.claims(name) else None
+
+    def load(self, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
+        """A shipped model by its name."""
+        return load(name, device, dtype)
+
+    def tokens(self, name: str) -> Tokens:
+        """Its tokenizer, cut to its context."""
+        folder = data_folder() / "models" / name
+        tokenizer = _tokenizer(json.loads((folder / "open_clip_config.json").read_text()))
+        return Tokens(tokenizer, tokenizer.context_length, kept_ids)
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
@@ -56,13 +79,6 @@ def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtyp
     special = {tokenizer.sot_token_id, tokenizer.eot_token_id, 0}
     known = ids[~torch.isin(ids, torch.tensor(sorted(special)))]
     return wrap(name, model.to(dtype), tokenizer, device, known=known.to(device), own_words=words)
-
-
-def tokens(name: str) -> Tokens:
-    """The tokenizer of a shipped model, cut to its context."""
-    config = json.loads((data_folder() / "models" / name / "open_clip_config.json").read_text())
-    tokenizer = _tokenizer(config)
-    return Tokens(tokenizer, tokenizer.context_length, kept_ids)
 
 
 def _tokenizer(config: dict[str, Any]) -> Any:

@@ -1,9 +1,8 @@
-"""Text <-> token ids, for any tokenizer open_clip can give."""
+"""Text <-> token ids, for any tokenizer."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pez.search.tokenizers import Tokenizer, as_tokenizer
+
 SYNTAX = frozenset("()[]{}<>|:\\")  # web UIs read these as weights, schedules or extra networks
-COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
-PLAIN = re.compile(r"[ -%'-@[-~]*")  # ASCII that no tokenizer cleans: no capitals, no entities
-PADDING = "!"
 PROBE = "It's A_b. c"  # shows how a tokenizer cleans a text
 
 Kept = Callable[[str, Callable[[], list[int]]], list[int]]  # a name, how to find -> ids
@@ -25,7 +23,7 @@ Kept = Callable[[str, Callable[[], list[int]]], list[int]]  # a name, how to fin
 class Tokens:
     """A tokenizer seen as a vocabulary: plain ids without start, end and padding.
 
-    ``full`` is open_clip's tokenizer: called with a text it gives the model's whole input.
+    ``full`` is a :class:`pez.search.tokenizers.Tokenizer` or one of open_clip's.
 
     Some tokenizers (Gemma's of SigLIP 2, RoBERTa's) have two ids for a word: one with a blank
     before it and one for the start of a text. Here a word has the first one wherever it
@@ -37,36 +35,31 @@ class Tokens:
     kept: Kept | None = None  # gives ids that were kept under a name, or finds them
 
     @cached_property
-    def _plain(self) -> Any:
-        return getattr(self.full, "tokenizer", self.full)  # HFTokenizer wraps a transformers one
-
-    @cached_property
-    def _is_clip(self) -> bool:
-        return self._plain is self.full
+    def _own(self) -> Tokenizer:
+        return as_tokenizer(self.full)
 
     @cached_property
     def size(self) -> int:
         """How many ids there are."""
-        return len(self._plain.encoder) if self._is_clip else len(self._plain)
+        return self._own.size
 
     @cached_property
     def special(self) -> frozenset[int]:
         """Ids that must never stand inside a prompt: start, end, padding, unknown."""
-        if self._is_clip:
-            return frozenset(self.full.all_special_ids)
-        added = self._plain.added_tokens_decoder.items()
-        return frozenset(self._plain.all_special_ids) | {i for i, t in added if t.special}
+        return self._own.special
 
     @cached_property
     def signature(self) -> str:
-        """Equal for two tokenizers exactly if ids mean the same words."""
-        vocabulary = self._plain.encoder if self._is_clip else self._plain.get_vocab()
-        text = "\n".join(f"{word}\t{i}" for word, i in sorted(vocabulary.items(), key=str))
+        """Equal for two tokenizers exactly if ids mean the same words. The names of special ids
+        do not count: open_clip and transformers call CLIP's start and end by different ones.
+        """
+        words = [("" if i in self.special else w, i) for w, i in self._own.vocabulary.items()]
+        text = "\n".join(f"{word}\t{i}" for word, i in sorted(words, key=str))
         return hashlib.sha256(f"{text}\n{self.encode(PROBE)}".encode()).hexdigest()[:16]
 
     def inputs(self, texts: Sequence[str]) -> Tensor:
         """The model's whole input (n, context) for typed texts."""
-        return self.full(list(texts), context_length=self.context)
+        return self._own.inputs(texts, self.context)
 
     def encode(self, text: str) -> list[int]:
         """Ids of ``text`` within a prompt, without start, end and padding."""
@@ -74,41 +67,21 @@ class Tokens:
 
     def _ids(self, texts: Sequence[str], before: str = "") -> list[list[int]]:
         """Ids of each text, cleaned as the model's own, with ``before`` in front."""
-        if self._is_clip:
-            return [list(self.full.encode(text)) for text in texts]
-        clean = [self.full.clean_fn(text) for text in texts]
-        typed = [before + text if text else "" for text in clean]
-        return self._plain(typed, add_special_tokens=False)["input_ids"] if typed else []
+        return self._own.encode(texts, before)
 
     @cached_property
     def _blank(self) -> str:
         """A blank if words have other ids at the start of a text than within it, else nothing."""
-        if self._is_clip:
-            return ""
-        one, two, inside = self._plain(["a", "a a", " a"], add_special_tokens=False)["input_ids"]
+        (one, two), (inside,) = self._ids(["a", "a a"]), self._ids(["a"], " ")
         return " " if two != one + one and two == one + inside else ""
 
     def decode(self, ids: list[int]) -> str:
-        """The text a person would type for ``ids``. Of CLIP's it is as its tokenizer cleans it:
-        those of pipelines have no such cleaning (of quotes, ligatures, entities, control signs),
-        and read a clean text alike.
-        """
-        text = str(self._plain.decode(ids)).strip()
-        return COMMA.sub(",", self._cleaned(text)) if self._is_clip else text
-
-    def _cleaned(self, text: str) -> str:
-        """``text`` as cleaning leaves it alone: an entity may hide another one."""
-        for _ in range(4):
-            before, text = text, text if PLAIN.fullmatch(text) else self.full.clean_fn(text)
-            if text == before:
-                break
-        return text
+        """The text a person would type for ``ids``, cleaned as the model's own tokenizer does."""
+        return self._own.decode(ids)
 
     def reads_padding(self, text: str) -> bool:
-        """Whether a text of CLIP's has a "!": diffusers' SD 2, SDXL and SD 3 have a tokenizer
-        that pads with it and takes a typed one for padding (id 0, where CLIP has 256).
-        """
-        return self._is_clip and PADDING in text
+        """Whether pipelines take part of a text for padding, such as the "!" of CLIP's."""
+        return self._own.reads_padding(text)
 
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.
@@ -160,7 +133,7 @@ class Tokens:
     def _find_words(self) -> list[int]:
         words = {}
         for i in range(self.size):
-            if i in self.special or (self._is_clip and not self.full.decoder[i].endswith("</w>")):
+            if i in self.special or not self._own.may_be_word(i):
                 continue
             word = self.decode([i])
             if any(c.isalnum() for c in word) and not SYNTAX & set(word):

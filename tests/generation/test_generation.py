@@ -19,7 +19,7 @@ from pez.generation.additions import SCHEDULERS, set_scheduler
 from pez.generation.encoding import Encoded, Encoding
 from pez.generation.pipelines import make_setup
 from pez.models import Reader
-from pez.models.names import KNOWN, find_generator, weights_digest
+from pez.models.generators import GENERATORS, find_generator, weights_digest
 
 diffusers: Any = importlib.import_module("diffusers")
 
@@ -214,7 +214,7 @@ def test_the_public_function_tells_prompt_seed_and_settings() -> None:
 
 
 def test_names_lead_to_generators_and_wrong_ones_are_explained(tmp_path: Path) -> None:
-    assert find_generator("SD1.5") == KNOWN["sd15"]
+    assert find_generator("SD1.5") == GENERATORS["sd15"]
     assert find_generator("stabilityai/stable-diffusion-xl-base-1.0").guidance == 5.0
     assert find_generator("someone/else").source == "someone/else"
     assert find_generator("mini-sd").folder == MINI

@@ -18,8 +18,8 @@ from tiny_tokenizers import xlm_tokenizer
 from tiny_towers import CAUSAL, WHOLE, config, save_model
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
+from pez.models.generators import GENERATORS
 from pez.models.language import shipped_languages
-from pez.models.names import KNOWN
 
 diffusers: Any = importlib.import_module("diffusers")
 
@@ -30,7 +30,7 @@ CLIP, WORLD, LANGUAGE = "clips/tiny", "clips/worldwide", "texts/tiny-lm"
 LORA, EMBEDDING, CONTROL = "styles/tiny-lora", "styles/tiny-words", "styles/tiny-control"
 DINO = "eyes/tiny-dino"
 OLDER = "v1.0"  # another revision of CLIP, LANGUAGE, and the small pipeline
-SD = KNOWN["sd15"].source
+SD = GENERATORS["sd15"].source
 
 
 def tiny_architecture() -> dict[str, Any]:
@@ -66,11 +66,11 @@ def publish(root: Path) -> None:
     noise = root / SD / "scheduler" / "scheduler_config.json"
     noise.write_text(json.dumps(json.loads(noise.read_text()) | {"skip_prk_steps": True}))
     shutil.copytree(root / SD, root / f"{SD}@{OLDER}")
-    save_sd21(root / KNOWN["sd21"].source)
-    save_sdxl(root / KNOWN["sdxl"].source)
-    save_sd3(root / KNOWN["sd3"].source)
+    save_sd21(root / GENERATORS["sd21"].source)
+    save_sdxl(root / GENERATORS["sdxl"].source)
+    save_sd3(root / GENERATORS["sd3"].source)
     words = root.parent / "t5"
-    save_flux(root / KNOWN["flux"].source, xlm_tokenizer(words), words)
+    save_flux(root / GENERATORS["flux"].source, xlm_tokenizer(words), words)
     _save_additions(root)
     _save_dino(root / DINO)
 

@@ -8,8 +8,8 @@ import torch
 from small_clips import CPU, refusal
 
 from pez.errors import PezError
-from pez.models.catalogue import catalogue
 from pez.models.devices import pick_device, pick_dtype
+from pez.models.families import catalogue
 from pez.models.generators import DEFAULT, GENERATORS, models_for
 from pez.models.names import shipped_names
 from pez.options import SearchOptions
@@ -46,7 +46,8 @@ def test_half_precision_is_for_gpus() -> None:
 
 def test_generators_name_real_models() -> None:
     published = {f"{a}/{t}" for a, t in open_clip.list_pretrained()}
-    for generator, names in GENERATORS.items():
+    for generator, known in GENERATORS.items():
+        names = known.readers
         assert set(names) <= published | set(shipped_names())
         assert models_for(generator) == names
     assert models_for("SD-1.5") == models_for("sd15")
@@ -78,4 +79,4 @@ def test_the_catalogue_lists_what_can_be_loaded() -> None:
     assert len(names) == len(set(names)) > 100
     notes = {row["name"]: row["note"] for row in rows}
     assert "default" in notes[DEFAULT]
-    assert all("sdxl" in notes[name] for name in GENERATORS["sdxl"])
+    assert all("sdxl" in notes[name] for name in GENERATORS["sdxl"].readers)

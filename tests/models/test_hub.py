@@ -39,8 +39,8 @@ from published import (
 from pez.cli import main
 from pez.errors import PezError
 from pez.evaluation.judges import open_judge
+from pez.models.generators import GENERATORS, find_generator
 from pez.models.hub import prepare_hub, split_revision
-from pez.models.names import KNOWN, find_generator
 
 SCORE = "score p.png boot --device cpu --model "
 SEARCH = "invert p.png --device cpu --steps 2 --length 2 --vocabulary words.txt --quiet "
@@ -75,8 +75,8 @@ def point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Point]:
     Image.new("RGB", (32, 32), (200, 30, 30)).save("p.png")
     Path("words.txt").write_text("cat dog tree boat star")
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", tiny_architecture())
-    for name, known in list(KNOWN.items()):
-        monkeypatch.setitem(KNOWN, name, replace(known, size=16))
+    for name, known in list(GENERATORS.items()):
+        monkeypatch.setitem(GENERATORS, name, replace(known, size=16))
     for name in ("HF_TOKEN", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 

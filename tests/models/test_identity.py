@@ -12,8 +12,8 @@ from small_clips import small_folder, trained_further
 
 import pez.models.identity
 from pez.files import data_folder
+from pez.models.generators import GENERATORS
 from pez.models.identity import folder_hash, identity, weights_hash
-from pez.models.names import KNOWN
 
 
 def test_new_weights_count_and_results_beside_them_do_not(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_hubs_cache_tells_its_weights_without_a_network(
         fetched(tmp_path, repository, "open_clip_model.safetensors", "bbbb", two)
         assert weights_hash(name) == "bbbb"
         assert identity(name) == before, "the same before and after the weights are fetched"
-    fetched(tmp_path, KNOWN["sd15"].source, "model_index.json", "cccc", one)
-    assert weights_hash("sd15") == weights_hash(KNOWN["sd15"].source) == one[:16]
+    fetched(tmp_path, GENERATORS["sd15"].source, "model_index.json", "cccc", one)
+    assert weights_hash("sd15") == weights_hash(GENERATORS["sd15"].source) == one[:16]
     fetched(tmp_path, "owner/lm", "model.safetensors", "dddd", one)
     assert weights_hash("owner/lm") == "dddd"

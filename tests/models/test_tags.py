@@ -18,7 +18,7 @@ from torch import nn
 from pez.errors import PezWarning
 from pez.models import load_model, model_tokens
 from pez.models.build import build_model
-from pez.models.catalogue import catalogue
+from pez.models.families import catalogue
 from pez.models.generators import DEFAULT
 from pez.models.identity import identity
 from pez.models.openclip import OpenClip

@@ -1,0 +1,73 @@
+"""What a family of models declares: which names are its own, and what they stand for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pez.models.reader import Reader
+from pez.search.tokens import Tokens
+
+# what a model is made of: a folder may hold results, pictures and notes as well
+PARTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".txt", ".model"}
+
+Row = dict[str, str]  # a line of ``pez models``: name, kind, note
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights of a name lie, on this disk or in the hub's cache, without a download."""
+
+    files: tuple[Path, ...] = ()  # on this disk, below ``root``
+    root: Path = Path()
+    repository: str = ""  # of the hub, owner/name
+    revision: str | None = None
+    cached: tuple[str, ...] = ()  # files of the repository; the first in the cache counts
+    built: str = ""  # marks models built otherwise than earlier versions of pez built them
+
+    @classmethod
+    def of(cls, *folders: Path) -> Weights:
+        """Those in folders beside each other: of a pipeline's the folders within count too."""
+        found = [file for folder in folders for file in model_files(folder)]
+        return cls(tuple(found), folders[0] if len(folders) == 1 else folders[0].parent)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files a model in ``folder`` is made of."""
+    deep = (folder / "model_index.json").is_file()
+    found = folder.rglob("*") if deep else folder.iterdir()
+    return [f for f in found if f.suffix in PARTS and f.is_file()]
+
+
+class Listed(ABC):
+    """Models of one kind as far as ``pez models`` and the store know them: by name."""
+
+    @abstractmethod
+    def names(self) -> Sequence[Row]:
+        """What ``pez models`` lists of them."""
+
+    @abstractmethod
+    def weights(self, name: str) -> Weights | None:
+        """Where the weights of ``name`` lie; None if the name is none of theirs."""
+
+
+class Family(Listed):
+    """Models that read prompts. A family is one file and one line of
+    :data:`pez.models.families.FAMILIES`.
+    """
+
+    @abstractmethod
+    def claims(self, name: str) -> bool:
+        """Whether ``name`` is one of this family, be it well spelt or not; each name has one."""
+
+    @abstractmethod
+    def load(self, name: str, device: torch.device, dtype: torch.dtype) -> Reader:
+        """The model. Raises PezError with a remedy if it cannot be had."""
+
+    @abstractmethod
+    def tokens(self, name: str) -> Tokens:
+        """Its tokenizer, without its weights. Raises PezError if it cannot be had."""
