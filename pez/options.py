@@ -185,8 +185,7 @@ class InvertOptions(SearchOptions):
     together: bool = _option(False, "one prompt for all pictures: a style, a subject")
     objective: str = _option(  # type: ignore[assignment]
         "match",
-        "what makes a prompt good: match (a CLIP's cosine with the picture) or denoise (how it "
-        "helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture)",
+        "what makes a prompt good",
         metavar="NAME",
     )
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
+from pez.objectives import about
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.version import __version__
 from pez.workers.choose import add_workers
@@ -134,6 +135,7 @@ def _add_options(
         default = field.default if field.default is not MISSING else ()
         flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
         text, metavar = field.metadata["help"], field.metadata["metavar"] or None
+        text += f": {about()}" if field.name == "objective" else ""
         if isinstance(default, tuple):
             group.add_argument(flag, dest=field.name, action="append", metavar=metavar, help=text)
         elif default is False:

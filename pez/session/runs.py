@@ -11,6 +11,7 @@ from pez.errors import PezError
 from pez.methods import method_class
 from pez.models import Reader
 from pez.models.language import LanguageModel
+from pez.objectives import objective_class
 from pez.objectives.match import Targets
 from pez.options import SearchOptions
 from pez.result import Result
@@ -37,8 +38,8 @@ def run(
     watch = watch or Watch()
     if not options.also_negative:
         return _search(reader, items, options, watch, length, language)
-    if options.objective != "match":
-        raise PezError("--also-negative needs --objective match; leave one away.")
+    if objective_class(options.objective).reads_pipeline:
+        raise PezError("--also-negative needs --objective match; omit one of them.")
     results: list[Result | None] = []
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]
