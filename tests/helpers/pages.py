@@ -15,7 +15,9 @@ from common import ROOT
 
 DOCS = ROOT / "docs"
 FILE = re.compile(r"# pez/([\w/]+)\.py\n")  # the first line of a block that is a whole file
-LINE = re.compile(r"# ([A-Z]+) in (pez(?:/\w+)+)/__init__\.py\n")  # of one that is a registry line
+LINE = re.compile(
+    r"# ([A-Z]+) in (pez(?:/\w+?)+)(?:/__init__)?\.py\n"
+)  # of one that is a registry line
 
 
 @dataclass(frozen=True)
