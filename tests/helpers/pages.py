@@ -15,9 +15,7 @@ from common import ROOT
 
 DOCS = ROOT / "docs"
 FILE = re.compile(r"# pez/([\w/]+)\.py\n")  # the first line of a block that is a whole file
-LINE = re.compile(
-    r"# ([A-Z]+) in (pez(?:/\w+?)+)(?:/__init__)?\.py\n"
-)  # of one that is a registry line
+LINE = re.compile(r"# ([A-Z]+) in (pez(?:/\w+)+)\.py\n")  # of one that is a registry line
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,9 @@ def read_page(path: Path) -> Page:
             continue
         found = LINE.match(block)
         assert found, f"{path.name}: a block of Python that is no file and no registry line"
-        registry = getattr(import_module(found[2].replace("/", ".")), found[1])
+        registry = getattr(
+            import_module(found[2].removesuffix("/__init__").replace("/", ".")), found[1]
+        )
         ((name, value),) = ast.literal_eval("{" + block[found.end() :] + "}").items()
         lines.append(Line(registry, name, value))
     plans = blocks(text, "toml")
