@@ -44,8 +44,8 @@ class SearchOptions:
         (),
         "model to search, as architecture/pretrained, local-dir:PATH, hf-hub:owner/name, a "
         "shipped name, or one of transformers: clip:PATH, clip:owner/name, t5:PATH, t5:owner/name "
-        "(a hub id may name its revision: owner/name@revision); give it several times to please "
-        "several at once",
+        "(a hub id may name its revision: owner/name@revision); give it several times to search "
+        "for several at once",
         metavar="NAME",
     )
     generator: str = _option(
@@ -60,7 +60,7 @@ class SearchOptions:
     )
     length: int = _option(
         16,
-        "tokens of the prompt that --template does not fix; auto (0) stops when more bring nothing",
+        "tokens of the prompt that --template does not fix; auto (0) stops when more do not help",
         metavar="N|auto",
     )
     style: str = _option(
@@ -119,13 +119,13 @@ class SearchOptions:
     fluency: float = _option(
         0.0,
         "how much the prompt must read well: this times the language model's nats a token is "
-        "taken from the score; try 0.03 to 0.3",
+        "subtracted from the score; try 0.03 to 0.3",
         metavar="X",
     )
     language_model: str = _option(
         "",
         "causal language model of transformers, by hub id or folder, that --fluency and some "
-        "methods read; also tells the prompt's perplexity (mini-lm for shipped models, else "
+        "methods read; also reports the prompt's perplexity (mini-lm for shipped models, else "
         "distilbert/distilgpt2)",
         metavar="NAME",
     )
@@ -134,7 +134,7 @@ class SearchOptions:
         0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
     )
     seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
-    rows: int = _option(0, "searches side by side; 0 lets memory decide", metavar="N")
+    rows: int = _option(0, "searches side by side; 0 goes by the memory", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
     dtype: str = _option("float32", "float32, bfloat16 or float16", metavar="NAME")
     history: bool = _option(False, "record the prompt and score of every step")
@@ -161,8 +161,8 @@ class SearchOptions:
 
     def record(self) -> dict[str, Any]:
         """Those options that decide the outcome, as plain JSON values, and what is in the
-        word lists that they name. What is not given of :data:`SETTINGS` is left out; what a method
-        does then is told by :func:`pez.methods.record_of`.
+        word lists that they name. Those of :data:`SETTINGS` that were not given are omitted;
+        :func:`pez.methods.record_of` reports what a method uses instead.
         """
         skip = {"rows", "device", "history", *SETTINGS}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
@@ -186,8 +186,7 @@ class InvertOptions(SearchOptions):
     together: bool = _option(False, "one prompt for all pictures: a style, a subject")
     objective: str = _option(  # type: ignore[assignment]
         "match",
-        "what makes a prompt good: match (a CLIP's cosine with the picture) or denoise (how it "
-        "helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture)",
+        "what makes a prompt good",
         metavar="NAME",
     )
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
+from pez.objectives import about
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.version import __version__
 from pez.workers.choose import add_workers
@@ -67,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     score.add_argument("image", metavar="IMAGE")
     score.add_argument("prompts", nargs="+", metavar="PROMPT")
     _add_model(score)
-    tokens = verb("tokens", "how the tokenizer splits a text, and what falls off", "tokens")
+    tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
     tokens.add_argument("text", metavar="TEXT")
     tokens.add_argument("--model", default="", metavar="NAME", help="whose tokenizer")
     tokens.add_argument("--json", action="store_true", help="one JSON object")
@@ -104,7 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
     from pez.cli.evaluate_arguments import add_evaluate, add_report, add_similarity
 
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
-    add_similarity(verb("similarity", "how like two pictures are under a judge", "similarity"))
+    add_similarity(verb("similarity", "how similar two pictures are under a judge", "similarity"))
     add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
     demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
@@ -134,6 +135,7 @@ def _add_options(
         default = field.default if field.default is not MISSING else ()
         flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
         text, metavar = field.metadata["help"], field.metadata["metavar"] or None
+        text += f": {about()}" if field.name == "objective" else ""
         if isinstance(default, tuple):
             group.add_argument(flag, dest=field.name, action="append", metavar=metavar, help=text)
         elif default is False:

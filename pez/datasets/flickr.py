@@ -39,7 +39,7 @@ def load(split: str, path: str) -> Iterator[Example]:
     if file.suffix == ".json":
         return karpathy_items(file, split, folders)
     if split:
-        raise PezError(f"{file} knows no splits; leave the split out, or use Karpathy's file.")
+        raise PezError(f"{file} has no splits; omit the split, or use Karpathy's file.")
     return _from_lines(file, folders)
 
 

@@ -32,7 +32,7 @@ def load(split: str, path: str) -> Iterator[Example]:
     """
     root = Path(path)
     if not path or not root.is_dir():
-        raise PezError(f"{path!r} is no folder; give one with pictures as path.")
+        raise PezError(f"{path!r} is not a folder; give one with pictures as path.")
     part = _split_folder(root, split) if split else root
     files = [f for name in _METADATA for f in part.rglob(name)]
     told: set[Path] = set()

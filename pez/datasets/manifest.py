@@ -81,12 +81,12 @@ def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Example]:
     for entry in entries:
         if entry.id in missing:
             where = f"{entry.dataset} {entry.split} {path_to_data}".strip()
-            raise PezError(f"{entry.id} of {path} is not in {where}; give the data of then.")
+            raise PezError(f"{entry.id} of {path} is not in {where}; give the data of that run.")
         if (now := _digest(found[entry.id])) != entry.sha256:
             was, is_now = entry.sha256 or "unreadable", now or "unreadable"
             raise PezError(
                 f"the picture of {entry.id} is not that of {path} "
-                f"(sha256 was {was[:16]}, is {is_now[:16]}); give the data of then."
+                f"(sha256 was {was[:16]}, is {is_now[:16]}); give the data of that run."
             )
     return [found[entry.id] for entry in entries]
 

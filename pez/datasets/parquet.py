@@ -138,10 +138,10 @@ def _hub_files(repo: str, layout: str) -> list[str]:
         by_hand = f"or download it by hand and give a folder with {layout} as path"
         if status in (401, 403):
             mend = f"accept its terms on its page and run `hf auth login`, {by_hand}"
-            raise PezError(f"the hub does not hand out {repo} (HTTP {status}); {mend}.") from error
+            raise PezError(f"the hub refuses {repo} (HTTP {status}); {mend}.") from error
         why = str(error).strip().partition("\n")[0] or type(error).__name__
         mend = f"check the connection, {by_hand}"
-        raise PezError(f"{repo} cannot be had from the hub ({why}); {mend}.") from error
+        raise PezError(f"{repo} cannot be downloaded from the hub ({why}); {mend}.") from error
     return [file.rfilename for file in told if file.rfilename.endswith(".parquet")]
 
 

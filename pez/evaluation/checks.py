@@ -39,7 +39,8 @@ def check(plan: Plan) -> None:
         painter_options(generator)
         if generator.image_seeds and generator.pictures not in (1, len(generator.image_seeds)):
             raise PezError(
-                f"the generator {generator.name} has both pictures and image_seeds; leave one away."
+                f"the generator {generator.name} has both pictures and image_seeds; omit one of "
+                "them."
             )
     _distinct([m.label or m.name for m in plan.methods], "methods")
     for measure in plan.measures:

@@ -104,7 +104,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Way:
-    """How prompts are come by: a search with ``options``, or ``text`` or ``captioner`` as
+    """How a prompt is obtained: a search with ``options``, or ``text`` or ``captioner`` as
     ``how`` says. ``length``, ``ratio`` and ``seed`` are None where they mean nothing.
     """
 

@@ -67,7 +67,7 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     if not loras:
         return
     if not hasattr(pipe, "load_lora_weights"):
-        raise PezError(f"{type(pipe).__name__} takes no LoRA; leave --lora away.")
+        raise PezError(f"{type(pipe).__name__} takes no LoRA; omit --lora.")
     names, weights = [], []
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
@@ -109,7 +109,7 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     each of its two text encoders.
     """
     if not hasattr(pipe, "load_textual_inversion"):
-        raise PezError(f"{type(pipe).__name__} takes no textual inversion; leave it away.")
+        raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
     before = set(pipe.tokenizer.get_vocab())
     path = Path(source).expanduser()
     if path.is_file() and path.suffix == ".safetensors":

@@ -125,7 +125,7 @@ class Painter:
         call: dict[str, Any] = {"prompt": list(prompts)}
         if self.encoding.negative:
             if "negative_prompt" not in self._takes or "true_cfg_scale" in self._takes:
-                raise PezError(f"{self.name} takes no negative prompt; leave --negative away.")
+                raise PezError(f"{self.name} takes no negative prompt; omit --negative.")
             call["negative_prompt"] = [self.encoding.negative] * len(prompts)
         return call
 

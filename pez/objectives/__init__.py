@@ -1,23 +1,47 @@
-"""What makes a prompt good: name -> module:symbol, loaded when asked for."""
+"""What makes a prompt good: name -> module:symbol and what it is, loaded when asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pez.errors import PezError
-from pez.search.problem import Objective
+
+if TYPE_CHECKING:
+    from pez.search.problem import Objective
 
 OBJECTIVES = {
-    "match": "pez.objectives.match:Match",
-    "denoise": "pez.objectives.denoise:Denoise",
+    "match": ("pez.objectives.match:Match", "a CLIP's cosine with the picture"),
+    "denoise": (
+        "pez.objectives.denoise:Denoise",
+        "how it helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture",
+    ),
 }
 
 
-def objective_class(name: str) -> Callable[[Any, Sequence[Any]], Objective]:
-    """The objective ``name``, made of a reader and the items' targets. PezError if unknown."""
+class ObjectiveClass(Protocol):
+    """What a registered class declares, and how it is made.
+
+    ``reads_pipeline``: its reader is the pipeline that ``--for`` names, and its targets are what
+    that makes of pictures. Otherwise its reader is one or more CLIPs and targets are features.
+    """
+
+    reads_pipeline: bool
+
+    def __call__(self, reader: Any, items: Sequence[Any], /) -> Objective:
+        """The objective for a reader and the targets of each item."""
+        ...
+
+
+def objective_class(name: str) -> ObjectiveClass:
+    """The class of the objective ``name``. PezError if unknown."""
     if name not in OBJECTIVES:
         raise PezError(f"unknown objective {name!r}; there are {', '.join(OBJECTIVES)}.")
-    module, symbol = OBJECTIVES[name].split(":")
+    module, symbol = OBJECTIVES[name][0].split(":")
     return getattr(import_module(module), symbol)
+
+
+def about() -> str:
+    """The objectives with what each is, as ``pez invert --help`` lists them."""
+    return " or ".join(f"{name} ({text})" for name, (_, text) in OBJECTIVES.items())

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ class Denoise:
     each step. Reading a prompt costs one pass of the text encoder and one of the U-Net for each
     noisy picture; passes are counted by prompts.
     """
+
+    reads_pipeline: ClassVar[bool] = True
 
     reader: Denoiser
     items: list[Targets]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -43,6 +44,8 @@ class Match:
     cost of a step does not grow with their number (Wen et al. 2023, section 3.2: the mean
     over target images).
     """
+
+    reads_pipeline: ClassVar[bool] = False
 
     reader: Reader
     items: list[Targets]

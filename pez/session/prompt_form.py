@@ -34,7 +34,7 @@ def starting_point(
     ids = _start_ids(reader, init)
     if options.keep:
         if options.template.strip() != "{}":
-            raise PezError("--keep with a start text needs the plain template; leave one away.")
+            raise PezError("--keep with a start text needs the plain template; omit one of them.")
         kept = {i for word in options.keep for i in tokens.encode(word)}
         missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
         if missing:
@@ -56,7 +56,7 @@ def _form(options: SearchOptions, length: int) -> str:
     """The template that is given, else that of the style, else that of the method's own style."""
     if options.template.strip() != "{}":
         if options.style:
-            raise PezError("--style and --template are both given; leave one away.")
+            raise PezError("--style and --template are both given; omit one of them.")
         return options.template
     own = usual_style(method_class(options.method).usual_style, length)
     return style_template(options.style or own, length)

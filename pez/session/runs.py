@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pez.errors import PezError
+from pez.objectives import objective_class
 from pez.result import Result
 from pez.session.drafts import read_by_both
 from pez.session.items import Item
@@ -28,8 +29,8 @@ def run(
     watch, options = watch or Watch(), session.options
     if not options.also_negative:
         return _search(session, items, watch, length)
-    if options.objective != "match":
-        raise PezError("--also-negative needs --objective match; leave one away.")
+    if objective_class(options.objective).reads_pipeline:
+        raise PezError("--also-negative needs --objective match; omit one of them.")
     results: list[Result | None] = []
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]

@@ -70,8 +70,8 @@ def weights_now(options: SearchOptions) -> dict[str, str]:
     """The hash of the weights, as far as it is known, of every model that has a say in what
     ``options`` lead to; what a result found now would hold.
     """
-    denoise = options.objective == "denoise"
-    models = (options.generator,) if denoise else model_names(options)
+    pipeline = objective_class(options.objective).reads_pipeline
+    models = (options.generator,) if pipeline else model_names(options)
     language = language_name(models, options, method_class(options.method))
     return known_weights(name for name in (*models, draft_name(options), language) if name)
 
@@ -81,9 +81,9 @@ def open_reader(options: SearchOptions, method: Method | None = None) -> Reader:
     clear that the method can be had.
     """
     method = method or open_method(options)
-    objective_class(options.objective)
+    objective = objective_class(options.objective)
     draft_name(options, method)
-    if options.objective == "denoise":
+    if objective.reads_pipeline:
         return _open_denoiser(options)
     reader = load_model(model_names(options), options.device, options.dtype)
     return with_draft(reader, options, method)
@@ -93,7 +93,8 @@ def _open_denoiser(options: SearchOptions) -> Reader:
     from pez.models.diffusion import load_denoiser
 
     if options.model or not options.generator:
-        raise PezError("--objective denoise reads with a pipeline: give --for mini-sd or sd15.")
+        name = options.objective
+        raise PezError(f"--objective {name} reads with a pipeline; give --for mini-sd or sd15.")
     return load_denoiser(options.generator, options.device, options.dtype)
 
 

@@ -152,5 +152,5 @@ def test_a_hub_out_of_reach_tells_how_to_go_on_by_hand(
     with pytest.raises(PezError, match=r"accept its terms.*img2dataset"):
         items("laion")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(PezError, match=r"cannot be had from the hub.*data/train-"):
+    with pytest.raises(PezError, match=r"cannot be downloaded from the hub.*data/train-"):
         items("lexica")

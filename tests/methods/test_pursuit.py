@@ -187,7 +187,7 @@ def test_the_default_writes_phrases_and_pez_words(pictures: list[Any], mini: Rea
 
 
 def test_a_template_and_a_style_are_one_too_many(pictures: list[Any], mini: Reader) -> None:
-    with pytest.raises(PezError, match="leave one away"):
+    with pytest.raises(PezError, match="omit one of them"):
         pez.invert(pictures[0], reader=mini, template="a {}", style="phrases", steps=1)
 
 
