@@ -15,7 +15,7 @@ from pez.search.method import Method
 METHODS = {
     "pursuit": (
         "pez.methods.pursuit:Pursuit",
-        "matching pursuit over words, then exact exchanges: the default",
+        "matching pursuit over words, then exact swaps: the default",
     ),
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
     "pez-bank": (
@@ -24,12 +24,12 @@ METHODS = {
     ),
     "gcg": (
         "pez.methods.gcg:Gcg",
-        "the best of random steep exchanges (Zou et al. 2023, Algorithm 1; momentum: MAC; draft: "
+        "the best of random top swaps (Zou et al. 2023, Algorithm 1; momentum: MAC; draft: "
         "probe sampling)",
     ),
     "autoprompt": (
         "pez.methods.autoprompt:AutoPrompt",
-        "the best of the steepest exchanges at one place (Shin et al. 2020, equation 2)",
+        "the best of the top candidate swaps at one place (Shin et al. 2020, equation 2)",
     ),
     "arca": (
         "pez.methods.arca:Arca",

@@ -26,10 +26,10 @@ from pez.methods.candidates import (
     check_counts,
     draw_targets,
     draw_words,
-    exchange,
-    judge_all,
+    evaluate_all,
     slopes,
-    steepest,
+    swap,
+    top_candidates,
 )
 from pez.search.method import Method
 from pez.search.problem import Problem
@@ -72,11 +72,11 @@ class Arca(Method):
         draw = draw_targets(problem, rows, self.batch_size)
         now = ids.gather(1, place)
         drawn = torch.cat([now, draw_words(problem, rows, self.average - 1)], 1)
-        seen = exchange(ids, place.expand_as(drawn), drawn)
+        seen = swap(ids, place.expand_as(drawn), drawn)
         loss, score, gradient = slopes(problem, seen, rows.item, draw, place[:, 0])
-        words = steepest(problem, gradient.mean(1), now, self.candidates)[:, 0]
-        tried = exchange(ids, place.expand_as(words), words)
-        losses, scores = judge_all(problem, tried, rows.item, draw)
+        words = top_candidates(problem, gradient.mean(1), now, self.candidates)[:, 0]
+        tried = swap(ids, place.expand_as(words), words)
+        losses, scores = evaluate_all(problem, tried, rows.item, draw)
         best, _, best_score = best_of(
             torch.cat([seen, tried], 1),
             torch.cat([loss, losses], 1),

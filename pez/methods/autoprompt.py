@@ -1,4 +1,4 @@
-"""AutoPrompt: the steepest exchanges at one random place are tried, the best one is made.
+"""AutoPrompt: the top candidate swaps at one random place are tried, the best one is made.
 
 Shin et al., "AutoPrompt: Eliciting Knowledge from Language Models with Automatically
 Generated Prompts", EMNLP 2020, section 2.2 and equation 2: the candidates at a place are the
@@ -21,10 +21,10 @@ from pez.methods.candidates import (
     best_of,
     check_counts,
     draw_targets,
-    exchange,
-    judge_all,
+    evaluate_all,
     slopes,
-    steepest,
+    swap,
+    top_candidates,
 )
 from pez.search.method import Method
 from pez.search.problem import Problem
@@ -61,9 +61,9 @@ class AutoPrompt(Method):
         draw = draw_targets(problem, rows, self.batch_size)
         place = (rows.uniform(1) * problem.template.slots).long()  # (b, 1)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw, place[:, 0])
-        words = steepest(problem, gradient[:, 0], ids.gather(1, place), self.candidates)[:, 0]
-        tried = exchange(ids, place.expand_as(words), words)
-        losses, scores = judge_all(problem, tried, rows.item, draw)
+        words = top_candidates(problem, gradient[:, 0], ids.gather(1, place), self.candidates)[:, 0]
+        tried = swap(ids, place.expand_as(words), words)
+        losses, scores = evaluate_all(problem, tried, rows.item, draw)
         best, _, best_score = best_of(
             torch.cat([ids[:, None], tried], 1),
             torch.cat([loss, losses], 1),

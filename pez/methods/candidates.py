@@ -1,6 +1,6 @@
-"""What searches by exchanging words share: slopes, the steepest exchanges, many prompts judged.
+"""What searches by swapping words share: slopes, the top candidate swaps, many prompts judged.
 
-The loss of an exchange to first order is linear in the word's embedding (Ebrahimi et al.,
+The loss of a swap to first order is linear in the word's embedding (Ebrahimi et al.,
 "HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018), so one gradient
 ranks all words at all places.
 """
@@ -69,7 +69,7 @@ def slopes(
     size = max(b, problem.word_batch // 4)
     for some, who in zip(ids.reshape(-1, k).split(size), owner.split(size), strict=True):
         point = problem.vocabulary.embed(some).float().requires_grad_(True)
-        loss, score = problem.judge(point, item[who], None if draw is None else draw[who])
+        loss, score = problem.evaluate(point, item[who], None if draw is None else draw[who])
         (gradient,) = torch.autograd.grad(loss.sum(), point)
         if place is not None:
             gradient = gradient[torch.arange(len(who), device=who.device), place[who]][:, None]
@@ -79,7 +79,7 @@ def slopes(
 
 
 @torch.no_grad()
-def judge_all(
+def evaluate_all(
     problem: Problem, ids: Tensor, item: Tensor, draw: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Loss (b, c) and score (b, c) of prompts ids (b, c, k), those of all rows together but
@@ -91,13 +91,13 @@ def judge_all(
     size = problem.word_batch
     for some, who in zip(ids.reshape(-1, k).split(size), owner.split(size), strict=True):
         seen = None if draw is None else draw[who]
-        parts.append(problem.judge(problem.vocabulary.embed(some).float(), item[who], seen))
+        parts.append(problem.evaluate(problem.vocabulary.embed(some).float(), item[who], seen))
     loss, score = (torch.cat(part) for part in zip(*parts, strict=True))
     return loss.view(b, c), score.view(b, c)
 
 
 @torch.no_grad()
-def steepest(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Tensor:
+def top_candidates(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Tensor:
     """Allowed ids (b, p, count) that lower the loss most, to first order, in the stead of
     ``now`` (b, p); all of them if there are no more than ``count``.
 
@@ -114,8 +114,8 @@ def steepest(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Ten
     return torch.cat(found)
 
 
-def draw_exchanges(rows: Rows, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Place (b, c) and word (b, c) of ``count`` exchanges, or all if there are fewer, drawn without
+def draw_swaps(rows: Rows, words: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Place (b, c) and word (b, c) of ``count`` swaps, or all if there are fewer, drawn without
     repetition among ``words`` (b, k, t), those that each place may take.
     """
     drawn = rows.uniform(*words.shape[1:]).flatten(1)
@@ -123,7 +123,7 @@ def draw_exchanges(rows: Rows, words: Tensor, count: int) -> tuple[Tensor, Tenso
     return drawn // words.shape[2], words.flatten(1).gather(1, drawn)
 
 
-def exchange(ids: Tensor, place: Tensor, words: Tensor) -> Tensor:
+def swap(ids: Tensor, place: Tensor, words: Tensor) -> Tensor:
     """Prompts (b, c, k): ids (b, k) with ``words`` (b, c) at ``place`` (b, c)."""
     copies = ids[:, None].expand(-1, words.shape[1], -1)
     return copies.scatter(2, place[..., None], words[..., None])

@@ -3,7 +3,7 @@
 Holland, "Adaptation in Natural and Artificial Systems", 1975; selection as in Goldberg & Deb,
 "A Comparative Analysis of Selection Schemes Used in Genetic Algorithms", 1991. A child's
 parents are each the best of ``tournament`` members drawn at random, each of its words comes
-from one parent or the other (uniform crossover), and each is exchanged for a random word with
+from one parent or the other (uniform crossover), and each is swapped for a random word with
 probability ``mutation``. The ``elite`` best of a generation live on.
 """
 
@@ -21,7 +21,7 @@ from pez.methods.candidates import (
     check_counts,
     check_shares,
     draw_words,
-    judge_all,
+    evaluate_all,
 )
 from pez.search.method import Method
 from pez.search.problem import Problem
@@ -37,7 +37,7 @@ class Evolve(Method):
 
     population: int = 16  # prompts of a generation
     tournament: int = 3  # members drawn for each parent
-    mutation: float = 0.1  # chance of a word to be exchanged
+    mutation: float = 0.1  # chance of a word to be swapped
     elite: int = 2  # best prompts that live on, with no new cost
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Evolve(Method):
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Judge the children, let the elite of their parents replace the worst, breed."""
-        loss, score = judge_all(problem, state["young"], rows.item)
+        loss, score = evaluate_all(problem, state["young"], rows.item)
         old = slice(0, self.elite)
         ids = torch.cat([state["young"], state["ids"][:, old]], 1)
         loss = torch.cat([loss, state["loss"][:, old]], 1)

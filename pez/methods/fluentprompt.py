@@ -66,7 +66,7 @@ class FluentPrompt(Method):
         ids = vocabulary.nearest(state["point"])
         projected = vocabulary.embed(ids).float().requires_grad_(True)
         draw = draw_targets(problem, rows, self.batch_size)
-        loss, score = problem.judge(projected, rows.item, draw)
+        loss, score = problem.evaluate(projected, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), projected)
         unit = gradient / gradient.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-20)
         move = (2 * self.lr * self.beta(state["age"])).sqrt() * rows.normal(*unit.shape[1:])

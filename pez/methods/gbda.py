@@ -62,11 +62,11 @@ class Gbda(Method):
         noisy = logits + gumbel(rows, problem.template.slots, len(vocabulary.ids))
         relaxed = mix(vocabulary, (noisy / self.temperature).softmax(-1))
         draw = draw_targets(problem, rows, self.batch_size)
-        loss, _ = problem.judge(relaxed, rows.item, draw)
+        loss, _ = problem.evaluate(relaxed, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), logits)
         with torch.no_grad():
             ids = vocabulary.ids[noisy.argmax(-1)]
-            _, score = problem.judge(vocabulary.embed(ids).float(), rows.item)
+            _, score = problem.evaluate(vocabulary.embed(ids).float(), rows.item)
             move, moments = adam.direction(state, gradient)
             return ids, score, {"logits": logits.detach() - self.lr * move, **moments}
 

@@ -1,9 +1,9 @@
-"""GCG: random exchanges among the steepest of every place are tried, the best one is made.
+"""GCG: random swaps among the top candidates of every place are tried, the best one is made.
 
 Zou et al., "Universal and Transferable Adversarial Attacks on Aligned Language Models", 2023,
 Algorithm 1: at each place i the words X_i = Top-k(-grad_{e(x_i)} L), of which ``candidates``
-prompts are drawn, each with one word exchanged, and x becomes the one of lowest loss, be it
-worse than x or not. The exchanges are drawn without repetition: with as many candidates as
+prompts are drawn, each with one word swapped, and x becomes the one of lowest loss, be it
+worse than x or not. The swaps are drawn without repetition: with as many candidates as
 there are, the step tries them all.
 
 ``momentum`` is that of Zhang & Wei, "Boosting Jailbreak Attack with Momentum" (MAC), 2024,
@@ -33,12 +33,12 @@ from pez.methods.candidates import (
     best_of,
     check_counts,
     check_shares,
-    draw_exchanges,
+    draw_swaps,
     draw_targets,
-    exchange,
-    judge_all,
+    evaluate_all,
     slopes,
-    steepest,
+    swap,
+    top_candidates,
 )
 from pez.methods.probe import judge_probed, set_sizes
 from pez.search.method import Method
@@ -48,7 +48,7 @@ from pez.search.rows import Rows
 
 @dataclass(frozen=True)
 class Gcg(Method):
-    """The paper draws 512 candidates among the 256 steepest words of each place. With fewer a
+    """The paper draws 512 candidates among the 256 top candidates of each place. With fewer a
     step costs less, and more of them can be made.
     """
 
@@ -56,7 +56,7 @@ class Gcg(Method):
     backwards = 1
 
     candidates: int = 32  # prompts judged at each step; fewer if fewer can be had
-    topk: int = 64  # steepest words of each place that are drawn from
+    topk: int = 64  # top candidates of each place that are drawn from
     momentum: float = 0.0  # share of the gradients before (MAC); 0 is none
     buffer: int = 0  # best prompts to go on from; 0 goes on from the last
     batch_size: int = 0  # targets seen at each step; 0 means all of them
@@ -112,13 +112,13 @@ class Gcg(Method):
         draw = draw_targets(problem, rows, self.batch_size)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
         gradient = gradient[:, 0].lerp(state["gradient"], self.momentum)
-        words = steepest(problem, gradient, ids, self.topk)  # (b, k, t)
-        tried = exchange(ids, *draw_exchanges(rows, words, self.candidates))
+        words = top_candidates(problem, gradient, ids, self.topk)  # (b, k, t)
+        tried = swap(ids, *draw_swaps(rows, words, self.candidates))
         if self.draft:
             sizes = self.probe, self.reduction
             tried, losses, scores = judge_probed(problem, tried, rows.item, draw, *sizes)
         else:
-            losses, scores = judge_all(problem, tried, rows.item, draw)
+            losses, scores = evaluate_all(problem, tried, rows.item, draw)
         best, best_loss, best_score = best_of(tried, losses, scores)
         if self.buffer:
             pool, known = _merge(state, [(ids, loss[:, 0]), (best, best_loss)])

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pez.methods.candidates import allowed_start, check_counts, judge_all
+from pez.methods.candidates import allowed_start, check_counts, evaluate_all
 from pez.methods.phrases import best_first, phrase_features, read_lines, split_phrases
 from pez.search.method import Method
 from pez.search.problem import Problem
@@ -70,7 +70,7 @@ class Interrogator(Method):
                     ids[r], place[r] = phrases[n], lengths[n]
         full = place >= slots
         ids = _repeated(ids, place.clamp(min=1))
-        loss, score = (x[:, 0] for x in judge_all(problem, ids[:, None], rows.item))
+        loss, score = (x[:, 0] for x in evaluate_all(problem, ids[:, None], rows.item))
         return {
             "listed": listed,
             "ids": ids,
@@ -102,7 +102,7 @@ class Interrogator(Method):
         chosen = listed.gather(1, turn.clamp(max=most - 1))  # (b, c); the last fills up
         end = (place[:, None] + lengths[chosen]).clamp(max=slots)
         tried = _with_phrases(state["ids"], phrases[chosen], place, end, again)
-        losses, scores = judge_all(problem, tried, rows.item)
+        losses, scores = evaluate_all(problem, tried, rows.item)
         loss, n = losses.min(1)
         row = torch.arange(len(rows), device=rows.device)
         ids, score, end = tried[row, n], scores[row, n], end[row, n]

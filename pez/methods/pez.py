@@ -63,7 +63,7 @@ class Pez(Method):
         ids = problem.vocabulary.nearest(state["point"])
         projected = problem.vocabulary.embed(ids).float().requires_grad_(True)
         draw = draw_targets(problem, rows, self.batch_size)
-        loss, score = problem.judge(projected, rows.item, draw)
+        loss, score = problem.evaluate(projected, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), projected)
         return ids, score.detach(), self._adamw(state, gradient)
 

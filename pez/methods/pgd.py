@@ -68,11 +68,11 @@ class Pgd(Method):
         vocabulary = problem.vocabulary
         weights = state["weights"].detach().requires_grad_(True)
         draw = draw_targets(problem, rows, self.batch_size)
-        loss, _ = problem.judge(mix(vocabulary, weights), rows.item, draw)
+        loss, _ = problem.evaluate(mix(vocabulary, weights), rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), weights)
         with torch.no_grad():
             ids = vocabulary.ids[weights.argmax(-1)]
-            _, score = problem.judge(vocabulary.embed(ids).float(), rows.item)
+            _, score = problem.evaluate(vocabulary.embed(ids).float(), rows.item)
             mean = state["mean"].lerp(gradient, 1 - self.momentum)
             move = mean / mean.abs().amax((1, 2), keepdim=True).clamp(min=1e-20)
             moved = simplex_projection(weights - self.lr * move)

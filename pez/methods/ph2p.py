@@ -64,7 +64,7 @@ class Ph2p(Pez):
         for _ in range(self.delay):
             here = here.detach().requires_grad_(True)
             draw = draw_targets(problem, rows, self.batch_size)
-            loss, score = problem.judge(here, rows.item, draw)
+            loss, score = problem.evaluate(here, rows.item, draw)
             first = score.detach() if first is None else first
             (gradient,) = torch.autograd.grad(loss.sum(), here)
             moved = self._adamw(state, gradient)

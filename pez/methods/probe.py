@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.methods.candidates import judge_all
+from pez.methods.candidates import evaluate_all
 from pez.search.problem import Problem
 
 
@@ -58,14 +58,14 @@ def judge_probed(
     if problem.draft is None:
         raise PezError("this search has no draft that has read the targets; see --set draft.")
     probed, most = set_sizes(ids.shape[1], probe, reduction)
-    guess, _ = judge_all(problem.draft, ids, item, draw)
-    loss, score = judge_all(problem, ids[:, :probed], item, draw)
+    guess, _ = evaluate_all(problem.draft, ids, item, draw)
+    loss, score = evaluate_all(problem, ids[:, :probed], item, draw)
     agreement = (spearman(guess[:, :probed], loss) + 1) / 2
     size = filtered_size(agreement, ids.shape[1], reduction)
     order = guess[:, probed:].topk(most, largest=False).indices + probed
     filtered = ids.take_along_dim(order[..., None], 1)
     if most:
-        more, more_score = judge_all(problem, filtered, item, draw)
+        more, more_score = evaluate_all(problem, filtered, item, draw)
         beyond = torch.arange(most, device=ids.device) >= size[:, None]
         loss = torch.cat([loss, more.masked_fill(beyond, math.inf)], 1)
         score = torch.cat([score, more_score], 1)

@@ -1,9 +1,9 @@
-"""Pursuit: words whose features together point at the target, then exact exchanges.
+"""Pursuit: words whose features together point at the target, then exact swaps.
 
 Ours. The start is a matching pursuit over the words' own features (:mod:`pez.search.init`), which
 costs no pass of the text tower beyond those that rate every word once for all pictures. Each step
-then takes the gradient, tries exchanges drawn among the steepest as GCG does (Zou et al. 2023,
-Algorithm 1), and one prompt more: all those exchanges together that were improvements by
+then takes the gradient, tries swaps drawn among the top candidates as GCG does (Zou et al. 2023,
+Algorithm 1), and one prompt more: all those swaps together that were improvements by
 themselves, the best of each place. The best of all goes on. Where two steps on end found nothing
 better, the best of what was tried goes on though it is worse, as in GCG: the search leaves a local
 optimum, and the engine keeps the best prompt seen.
@@ -26,12 +26,12 @@ from pez.methods.candidates import (
     allowed_start,
     best_of,
     check_counts,
-    draw_exchanges,
+    draw_swaps,
     draw_targets,
-    exchange,
-    judge_all,
+    evaluate_all,
     slopes,
-    steepest,
+    swap,
+    top_candidates,
 )
 from pez.search.method import Method
 from pez.search.problem import ROUNDING, Problem
@@ -51,7 +51,7 @@ class Pursuit(Method):
     backwards = 1
 
     candidates: int = 16  # prompts judged at each step; fewer if fewer can be had
-    topk: int = 32  # steepest words of each place that are drawn from
+    topk: int = 32  # top candidates of each place that are drawn from
     escape: int = 2  # steps on end without anything better before something worse; 0 is never
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
@@ -72,16 +72,16 @@ class Pursuit(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Judge some of the steepest exchanges and the best of them together; the best goes on."""
+        """Judge some of the top candidate swaps and the best of them together; the best goes on."""
         ids = state["ids"]
         draw = draw_targets(problem, rows, self.batch_size)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
-        words = steepest(problem, gradient[:, 0], ids, self.topk)  # (b, k, t)
-        place, word = draw_exchanges(rows, words, self.candidates)
-        tried = exchange(ids, place, word)
-        losses, scores = judge_all(problem, tried, rows.item, draw)
+        words = top_candidates(problem, gradient[:, 0], ids, self.topk)  # (b, k, t)
+        place, word = draw_swaps(rows, words, self.candidates)
+        tried = swap(ids, place, word)
+        losses, scores = evaluate_all(problem, tried, rows.item, draw)
         both = together(ids, place, word, losses - loss)[:, None]
-        both_loss, both_score = judge_all(problem, both, rows.item, draw)
+        both_loss, both_score = evaluate_all(problem, both, rows.item, draw)
         best, lowest, best_score = best_of(
             torch.cat([ids[:, None], tried, both], 1),
             torch.cat([loss, losses, both_loss], 1),
@@ -98,12 +98,12 @@ class Pursuit(Method):
 
 def together(ids: Tensor, place: Tensor, word: Tensor, change: Tensor) -> Tensor:
     """Prompts (b, k): ids (b, k) with the ``word`` (b, c) at its ``place`` (b, c) of each
-    exchange that lowers the loss by itself, its ``change`` (b, c) being below 0; at one place
+    swap that lowers the loss by itself, its ``change`` (b, c) being below 0; at one place
     the one that lowers it most.
     """
     order = change.sort(dim=1, stable=True).indices
     rank = order.argsort(1).masked_fill(change >= 0, change.shape[1])  # no two alike
     none = torch.full(ids.shape, change.shape[1], device=ids.device)
-    first = none.scatter_reduce(1, place, rank, "amin")  # (b, k): the best exchange of a place
+    first = none.scatter_reduce(1, place, rank, "amin")  # (b, k): the best swap of a place
     by_rank = torch.cat([word.gather(1, order), ids[:, :1]], 1)
     return torch.where(first < change.shape[1], by_rank.gather(1, first), ids)

@@ -32,5 +32,5 @@ class Random(Method):
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Score the drawn ids (b, k) and draw the next."""
         ids = state["ids"]
-        _, score = problem.judge(problem.vocabulary.embed(ids).float(), rows.item)
+        _, score = problem.evaluate(problem.vocabulary.embed(ids).float(), rows.item)
         return ids, score, {"ids": draw_words(problem, rows, problem.template.slots)}

@@ -52,12 +52,12 @@ class Soft(Method):
         """Score the embeddings and their nearest words, move the embeddings."""
         point = state["point"].detach().requires_grad_(True)
         draw = draw_targets(problem, rows, self.batch_size)
-        loss, reached = problem.judge(point, rows.item, draw)
+        loss, reached = problem.evaluate(point, rows.item, draw)
         (gradient,) = torch.autograd.grad(loss.sum(), point)
         with torch.no_grad():
             point, reached = point.detach(), reached.detach()
             ids = problem.vocabulary.nearest(point)
-            _, score = problem.judge(problem.vocabulary.embed(ids).float(), rows.item)
+            _, score = problem.evaluate(problem.vocabulary.embed(ids).float(), rows.item)
             better = reached > state["soft_score"]
             move, moments = adam.direction(state, gradient)
             return (

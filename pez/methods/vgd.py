@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pez.methods.candidates import allowed_start, check_counts, check_shares, judge_all
+from pez.methods.candidates import allowed_start, check_counts, check_shares, evaluate_all
 from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
@@ -103,7 +103,7 @@ class Vgd(Method):
             begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
             ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
             whole[own] = _ended(problem, ids[own, 0, : n + 1])
-            score[own] = judge_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
+            score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
         full = state["place"] + 1 >= slots
         new = {
             "ids": ids,
@@ -133,7 +133,7 @@ class Vgd(Method):
         before = ids.gather(1, beam[..., None].expand(-1, -1, n))
         tried = torch.cat([before, problem.vocabulary.ids[word][..., None]], -1)  # (b, c, n + 1)
         short = replace(problem, template=problem.template.first(n + 1))
-        loss, _ = judge_all(short, tried, item)
+        loss, _ = evaluate_all(short, tried, item)
         chance = chance.flatten(1).gather(1, order).masked_fill(~fresh, -math.inf)
         best = (chance - self.alpha * SCALE * loss).topk(kept).indices
         return tried.gather(1, best[..., None].expand(-1, -1, n + 1)), chance.gather(1, best)

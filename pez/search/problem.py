@@ -95,7 +95,7 @@ class Problem:
     def _fixed(self) -> Tensor:
         return self.vocabulary.embed(self.template.fixed)
 
-    def judge(
+    def evaluate(
         self, chosen: Tensor, item: Tensor, draw: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Loss (b,) and score (b,) of the free places' embeddings ``chosen`` (b, k, w)."""

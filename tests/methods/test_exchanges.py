@@ -12,7 +12,7 @@ from pez.errors import PezError
 from pez.methods import make_method
 from pez.methods.arca import Arca
 from pez.methods.autoprompt import AutoPrompt
-from pez.methods.candidates import exchange, slopes, steepest
+from pez.methods.candidates import slopes, swap, top_candidates
 from pez.methods.evolve import Evolve
 from pez.methods.gcg import Gcg
 from pez.methods.pez import Pez
@@ -51,7 +51,7 @@ def all_scores(problem: Problem, item: int) -> dict[tuple[int, ...], float]:
     """The score of every prompt that there is."""
     ids = torch.tensor(list(product(problem.vocabulary.ids.tolist(), repeat=2)))
     chosen = problem.vocabulary.embed(ids)
-    _, score = problem.judge(chosen, torch.full((len(ids),), item))
+    _, score = problem.evaluate(chosen, torch.full((len(ids),), item))
     return dict(zip(map(tuple, ids.tolist()), score.tolist(), strict=True))
 
 
@@ -117,10 +117,10 @@ def test_the_steepest_words_are_those_of_the_one_hot_gradient(problem: Problem) 
     rows = Rows(jobs_for(2), CPU)
     ids, vocabulary = problem.start_ids(rows), problem.vocabulary
     hot = torch.nn.functional.one_hot(ids, len(vocabulary.table)).float().requires_grad_(True)
-    loss, _ = problem.judge(hot @ vocabulary.table, rows.item)
+    loss, _ = problem.evaluate(hot @ vocabulary.table, rows.item)
     (gradient,) = torch.autograd.grad(loss.sum(), hot)
     _, _, slope = slopes(problem, ids[:, None], rows.item, None)
-    found = steepest(problem, slope[:, 0], ids, 5)
+    found = top_candidates(problem, slope[:, 0], ids, 5)
     for row, place in product(range(2), range(problem.template.slots)):
         order = sorted(vocabulary.ids.tolist(), key=lambda i: float(gradient[row, place, i]))
         order.remove(int(ids[row, place]))
@@ -129,7 +129,7 @@ def test_the_steepest_words_are_those_of_the_one_hot_gradient(problem: Problem) 
 
 def test_an_exchange_changes_one_place() -> None:
     ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    changed = exchange(ids, torch.tensor([[0, 2], [1, 1]]), torch.tensor([[7, 8], [9, 0]]))
+    changed = swap(ids, torch.tensor([[0, 2], [1, 1]]), torch.tensor([[7, 8], [9, 0]]))
     assert changed.tolist() == [[[7, 2, 3], [1, 2, 8]], [[4, 9, 6], [4, 0, 6]]]
 
 

@@ -46,7 +46,7 @@ def run(problem: Problem, method: Any, steps: int, restarts: int = 1) -> list[Fo
 
 def score_of(problem: Problem, ids: list[int]) -> float:
     """The score of free places' ids, looked up and judged by itself."""
-    _, score = problem.judge(problem.vocabulary.embed(torch.tensor([ids])), ITEM)
+    _, score = problem.evaluate(problem.vocabulary.embed(torch.tensor([ids])), ITEM)
     return float(score)
 
 
@@ -164,7 +164,7 @@ def test_each_place_of_a_chain_gets_the_best_of_all_words(
     allowed = problem.vocabulary.ids
 
     def best(prompts: Tensor) -> tuple[list[int], float]:
-        _, score = problem.judge(problem.vocabulary.embed(prompts), ITEM.expand(len(prompts)))
+        _, score = problem.evaluate(problem.vocabulary.embed(prompts), ITEM.expand(len(prompts)))
         return prompts[score.argmax()].tolist(), float(score.max())
 
     first, _ = best(torch.stack([allowed, allowed], 1))  # alone, it fills both places
@@ -224,7 +224,7 @@ def test_the_embeddings_score_what_is_said_and_are_no_words(
     for one in found:
         kept = one.extra["embeddings"]
         assert kept.shape == (2, mini.table.shape[1]) and not kept.requires_grad
-        _, score = problem.judge(kept[None], ITEM)
+        _, score = problem.evaluate(kept[None], ITEM)
         assert float(score) == pytest.approx(float(one.extra["soft_score"]), abs=1e-5)
         assert (torch.cdist(kept, problem.vocabulary.rows).min(1).values > 0.1).all()
     budget = Budget(15)  # what comes after a row's budget counts no more

@@ -77,13 +77,13 @@ def test_the_loss_sees_the_drawn_targets_and_the_score_all(
     ids = problem.start_ids(Rows(jobs_for(2), CPU))
     chosen = problem.vocabulary.embed(ids)
     item, draw = torch.tensor([1, 0]), torch.tensor([[2], [1]])
-    loss, score = problem.judge(chosen, item, draw)
+    loss, score = problem.evaluate(chosen, item, draw)
     feature = mini.encode_text([mini.tokens.decode(row) for row in ids.tolist()])
     seen = torch.stack([looks[5], looks[1]])
     assert torch.allclose(loss, 1 - (feature * seen).sum(-1), atol=1e-5)
     means = torch.stack([(looks[3:] @ feature[0]).mean(), (looks[:3] @ feature[1]).mean()])
     assert torch.allclose(score, means, atol=1e-5)
-    assert torch.allclose(problem.judge(chosen, item)[0], 1 - means, atol=1e-5)
+    assert torch.allclose(problem.evaluate(chosen, item)[0], 1 - means, atol=1e-5)
 
 
 def test_weights_and_negatives_make_the_score(

@@ -20,7 +20,7 @@ import pez
 from pez.errors import PezError
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
-from pez.methods.candidates import judge_all
+from pez.methods.candidates import evaluate_all
 from pez.methods.gcg import Gcg
 from pez.methods.probe import filtered_size, judge_probed, set_sizes, spearman
 from pez.methods.random import Random
@@ -102,8 +102,8 @@ def test_sets_are_as_large_as_the_paper_says(b: int, k: int, r: int, agreement: 
 def test_the_candidates_read_are_those_of_algorithm_1(drafted: Problem, candidates: Tensor) -> None:
     rows, k, r = Rows(jobs_for(3), CPU), 4, 1
     assert drafted.draft is not None
-    guess, _ = judge_all(drafted.draft, candidates, rows.item)
-    true, score = judge_all(drafted, candidates, rows.item)
+    guess, _ = evaluate_all(drafted.draft, candidates, rows.item)
+    true, score = evaluate_all(drafted, candidates, rows.item)
     ids, loss, scores = judge_probed(drafted, candidates, rows.item, None, k, r)
     sizes = set()
     for row in range(3):

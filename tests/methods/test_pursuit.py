@@ -60,7 +60,7 @@ def test_pursued_words_match_better_than_the_best_single_ones(
     for init in ("words", "pursuit"):
         problem = make_problem(mini, [look[None] for look in looks], 4, init=init)
         ids = problem.start_ids(Rows(jobs_for(6), CPU))
-        _, score = problem.judge(problem.vocabulary.embed(ids), torch.arange(6))
+        _, score = problem.evaluate(problem.vocabulary.embed(ids), torch.arange(6))
         scores[init] = float(score.mean())
     assert scores["pursuit"] > scores["words"] + 0.1
 

@@ -128,7 +128,7 @@ def test_pgd_without_an_entropy_bound_is_plain_projected_descent(
     for step in found.history:
         assert step["ids"] == problem.vocabulary.ids[weights.argmax(-1)][0].tolist()
         weights.requires_grad_(True)
-        loss, _ = problem.judge(mix(problem.vocabulary, weights), torch.tensor([0]))
+        loss, _ = problem.evaluate(mix(problem.vocabulary, weights), torch.tensor([0]))
         (gradient,) = torch.autograd.grad(loss.sum(), weights)
         weights = simplex_projection(weights.detach() - 0.3 * gradient / gradient.abs().max())
     assert len({tuple(step["ids"]) for step in found.history}) > 2
@@ -170,7 +170,7 @@ def test_fluentprompt_without_noise_is_projected_gradient_descent(
     for step in found.history:
         assert step["ids"] == ids[0].tolist()
         point = vocabulary.embed(ids).requires_grad_(True)
-        loss, _ = problem.judge(point, torch.tensor([0]))
+        loss, _ = problem.evaluate(point, torch.tensor([0]))
         (gradient,) = torch.autograd.grad(loss.sum(), point)
         size = gradient.norm() / gradient.numel() ** 0.5
         ids = vocabulary.nearest(point.detach() - 2.0 * unit * gradient / size)

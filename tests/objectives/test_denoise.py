@@ -109,15 +109,15 @@ def test_prompts_are_read_as_the_pipeline_reads_them(denoiser: Denoiser) -> None
 
 def test_the_gradient_is_that_of_the_loss(problem: Problem) -> None:
     point = problem.vocabulary.embed(problem.vocabulary.ids[None, :4]).clone().requires_grad_(True)
-    loss, score = problem.judge(point, torch.tensor([1]))
+    loss, score = problem.evaluate(point, torch.tensor([1]))
     (slope,) = torch.autograd.grad(loss.sum(), point)
     assert float(loss.detach()) == pytest.approx(-float(score.detach())) and slope.norm() > 0
     for part in problem.objective.reader.unet.parameters():  # type: ignore[attr-defined]
         assert not part.requires_grad
     step = 1e-3 * slope / slope.norm()
     with torch.no_grad():
-        up, _ = problem.judge(point + step, torch.tensor([1]))
-        down, _ = problem.judge(point - step, torch.tensor([1]))
+        up, _ = problem.evaluate(point + step, torch.tensor([1]))
+        down, _ = problem.evaluate(point - step, torch.tensor([1]))
     assert float(up - down) == pytest.approx(2e-3 * float(slope.norm()), rel=0.05)
 
 
@@ -125,8 +125,8 @@ def test_a_draw_of_noisy_pictures_changes_the_loss_alone(problem: Problem) -> No
     point = problem.vocabulary.embed(problem.vocabulary.ids[None, :4])
     item = torch.tensor([0])
     with torch.no_grad():
-        loss, score = problem.judge(point, item)
-        parts = [problem.judge(point, item, torch.tensor([[n]])) for n in range(2)]
+        loss, score = problem.evaluate(point, item)
+        parts = [problem.evaluate(point, item, torch.tensor([[n]])) for n in range(2)]
     assert problem.objective.targets(0) == 2
     assert all(torch.allclose(part[1], score) for part in parts)
     losses = [float(part[0]) for part in parts]

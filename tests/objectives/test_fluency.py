@@ -64,8 +64,8 @@ def test_loss_and_score_differ_from_the_match_by_the_texts_log_perplexity(
     ids, item = drawn(problem, 4), torch.arange(4)
     texts = [problem.vocabulary.tokens.decode(row) for row in ids.tolist()]
     nats = torch.tensor([math.log(p or 1) for p in mini_lm.perplexities(texts)])
-    loss, score = problem.judge(problem.vocabulary.embed(ids), item)
-    both, total = fluent.judge(fluent.vocabulary.embed(ids), item)
+    loss, score = problem.evaluate(problem.vocabulary.embed(ids), item)
+    both, total = fluent.evaluate(fluent.vocabulary.embed(ids), item)
     torch.testing.assert_close(both, loss + WEIGHT * nats, atol=1e-4, rtol=0)
     torch.testing.assert_close(total, score - WEIGHT * nats, atol=1e-4, rtol=0)
 
@@ -120,7 +120,7 @@ def test_every_method_serves_it(name: str, problem: Problem, mini_lm: LanguageMo
     for one in found:
         ids = torch.tensor([step["ids"] for step in one.history])
         item = torch.full((len(ids),), one.job.item)
-        _, score = problem.judge(problem.vocabulary.embed(ids), item)
+        _, score = problem.evaluate(problem.vocabulary.embed(ids), item)
         total = score - WEIGHT * problem.nll(ids)
         told = [step["score"] for step in one.history]
         assert told == pytest.approx(total.tolist(), abs=1e-4)
