@@ -33,6 +33,11 @@ def identity(name: str) -> str:
     return f"{name}@{mark}" if mark else name
 
 
+def is_on_disk(name: str) -> bool:
+    """Whether the weights of ``name`` are shipped, or in a folder or file of this disk."""
+    return bool(_weights(name).files)
+
+
 def weights_hash(name: str) -> str:
     """What tells the weights of a model, generator or language model from others of its name:
     a hash of its files, or what the hub's cache calls them. Nothing where that cannot be had
