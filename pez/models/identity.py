@@ -33,9 +33,9 @@ def identity(name: str) -> str:
     return f"{name}@{mark}" if mark else name
 
 
-def is_local(name: str) -> bool:
-    """Whether the files of a model are shipped or in the user's own folders."""
-    return bool(_local_hash(_weights(name)))
+def is_on_disk(name: str) -> bool:
+    """Whether the weights of ``name`` are shipped, or in a folder or file of this disk."""
+    return bool(_weights(name).files)
 
 
 def weights_hash(name: str) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pez.evaluation.judges.judge import Judge, cosines
 from pez.models import Reader, load_model
-from pez.models.identity import is_local
+from pez.models.identity import is_on_disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class ClipJudge(Judge):
     @classmethod
     def offline(cls, weights: str) -> bool:
         """Shipped models, and those in a folder."""
-        return is_local(weights)
+        return is_on_disk(weights)
 
     def similarities(
         self, originals: Sequence[Image.Image], pictures: Sequence[Image.Image]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pez.evaluation.judges.judge import Judge, cosines
 from pez.models.hub import open_pretrained
-from pez.models.identity import is_local
+from pez.models.identity import is_on_disk
 
 DINO = "facebook/dinov2-small"
 
@@ -39,8 +39,7 @@ class Dino(Judge):
     @classmethod
     def offline(cls, weights: str) -> bool:
         """Those in a folder."""
-        own = weights or DINO
-        return is_local(own)
+        return is_on_disk(weights or DINO)
 
     def similarities(
         self, originals: Sequence[Image.Image], pictures: Sequence[Image.Image]
