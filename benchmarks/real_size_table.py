@@ -28,7 +28,7 @@ def table(figures: dict[str, Any]) -> str:
         "",
         *(f"- {line}" for line in machines),
         "",
-        "The processor was shared with other work, so that its seconds are long and only ratios count.",
+        "The processor was shared with other work: its seconds are long, and only ratios count.",
         "",
         "## A step of PEZ",
         "",
