@@ -207,4 +207,4 @@ def test_no_hook_is_looked_for() -> None:
         if is_looked_for(node)
     ]
     # a tokenizer of open_clip that wraps one of transformers
-    assert found == ["search/tokens.py: getattr(self.full, 'tokenizer', self.full)"]
+    assert found == ["search/tokenizers.py: hasattr(full, 'tokenizer')"]
