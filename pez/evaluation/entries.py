@@ -1,4 +1,4 @@
-"""What may stand in a plan file, read entry by entry, so that what is wrong can be named."""
+"""The possible entries of a plan file, read one by one, so that errors name the entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def entry(read: Callable[[Any, str], Any], default: Any = MISSING) -> Any:
-    """A field of a dataclass that stands in a plan; ``read(value, where)`` checks it."""
+    """A field of a dataclass that a plan may set; ``read(value, where)`` checks it."""
     return field(default=default, metadata={"read": read})
 
 
@@ -89,7 +89,7 @@ def option_table(value: Any, where: str) -> dict[str, Any]:
 
 
 def one_table(value: Any, where: str) -> dict[str, Any]:
-    """``[where]``, which stands in a plan once."""
+    """``[where]``, which a plan has once."""
     listed = value if isinstance(value, list) else [value]
     if not all(isinstance(table, dict) for table in listed):
         raise PezError(f"{where} must be a table; write [{where}] or [[{where}]] above it.")

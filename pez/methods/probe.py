@@ -14,9 +14,10 @@ rankings agree or do not.
 What it costs: each row of a batch has an alpha of its own, known only on the device. Reading it at
 every step would stall the device, so the model reads the largest filtered set for every row, and
 alpha says how much of it counts: at k = 16 and R = 8 it reads 3/16 of the candidates, where the
-paper reads 1/16 to 3/16. The draft's B passes are extra. They are cheap if its text tower is small: the
-authors' language models were fifty times as large as their drafts, while ViT-L's text tower (85
-million parameters) is twice ViT-B's (38). One of several models searched together may be the draft.
+paper reads 1/16 to 3/16. The draft's B passes are extra. They are cheap if its text tower is
+small: the authors' language models were fifty times as large as their drafts, while ViT-L's text
+tower (85 million parameters) is twice ViT-B's (38). One of several models searched together may be
+the draft.
 """
 
 from __future__ import annotations
