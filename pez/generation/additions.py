@@ -62,7 +62,7 @@ def set_scheduler(pipe: Any, name: str) -> None:
 def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     """Load each ``file-folder-or-id=weight`` and set its weight.
 
-    Several add up. PezError where the pipeline takes none or a file fits none of its parts.
+    Several add up. PezError if the pipeline takes none or a file fits none of its parts.
     """
     if not loras:
         return
@@ -89,8 +89,8 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
 
 
 def _hub_lora(pipe: Any, source: str, name: str) -> None:
-    """Load a LoRA by its id of the hub. Without a network diffusers asks for the name of the
-    file: then the cached files are loaded like a folder of this disk.
+    """Load a LoRA by its hub id. Without a network diffusers needs the name of the file:
+    then the cached files are loaded like a local folder.
     """
     from huggingface_hub import constants, snapshot_download
 
