@@ -325,7 +325,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--parts", default="start,steps,folder,many")
     parser.add_argument("--cap", default="0", help="GB of a GPU that may be used; 0 is all")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are kept")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are stored")
     parser.add_argument("--one", choices=MODELS, help="one model in this process, as JSON")
     parser.add_argument(
         "--whole-run",

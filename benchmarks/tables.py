@@ -135,7 +135,7 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     made = folder / "report.csv"
     if check:
         wrong = differences(kept, made)
-        print("\n".join(wrong) or f"{kept.name}: every committed mean lies within its interval")
+        print("\n".join(wrong) or f"{kept.name}: every committed mean is within its interval")
         return int(bool(wrong))
     kept.write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
     page.write_text(markdown(plan.stem, made), encoding="utf-8")
@@ -146,7 +146,7 @@ def main() -> int:
     """Run the plan, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="table1, or a plan's path")
-    parser.add_argument("--output", type=Path, help="where the run is kept")
+    parser.add_argument("--output", type=Path, help="where the run is stored")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     own = HERE / f"{args.name}.toml"

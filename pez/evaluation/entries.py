@@ -41,7 +41,7 @@ def above_zero(most: float) -> Callable[[Any, str], float]:
     def read(value: Any, where: str) -> float:
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         if not plain or not 0 < value <= most:
-            raise PezError(f"{where} must lie above 0 and be {most:g} at most, not {value!r}.")
+            raise PezError(f"{where} must be above 0 and at most {most:g}, not {value!r}.")
         return float(value)
 
     return read
@@ -54,7 +54,7 @@ def one_of(known: Iterable[str]) -> Callable[[Any, str], str]:
 
 
 def many(read: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
-    """A list without repetitions; a single entry may stand for a list of one."""
+    """A list without repetitions; a single entry counts as a list of one."""
 
     def listed(value: Any, where: str) -> tuple[T, ...]:
         entries = value if isinstance(value, list) else [value]

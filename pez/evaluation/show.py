@@ -29,7 +29,7 @@ class Listener:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """The table in a few columns: means with 95 % intervals over items, a line for each way
+    """The table in a few columns: means with 95 % intervals over items, a line for each method
     and judge.
     """
     from pez.evaluation.stats import bootstrap_mean

@@ -91,7 +91,7 @@ def item_means(
 
 def _percentiles(means: np.ndarray, level: float, draws: int, seed: int) -> tuple[float, float]:
     if not 0 < level < 1:
-        raise ValueError(f"the level of an interval must lie between 0 and 1, not {level}")
+        raise ValueError(f"the level of an interval must be between 0 and 1, not {level}")
     count = len(means)
     if count < 2:
         return math.nan, math.nan

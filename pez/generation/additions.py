@@ -103,7 +103,7 @@ def _hub_lora(pipe: Any, source: str, name: str) -> None:
 
 
 def add_embedding(pipe: Any, source: str) -> list[str]:
-    """Load a textual inversion by file or id; the words that now stand for it in prompts.
+    """Load a textual inversion by file or id; returns the words for it in prompts.
 
     A file that names no word gets its own name in angle brackets. SDXL's files hold a part for
     each of its two text encoders.

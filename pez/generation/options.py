@@ -47,7 +47,7 @@ class GenerateOptions:
         metavar="X[=W]",
     )
     embedding: tuple[str, ...] = _option(
-        (), "a textual inversion by file or hub id; its word may stand in prompts", metavar="X"
+        (), "a textual inversion by file or hub id; prompts may then use its word", metavar="X"
     )
     image: str = _option("", "a picture to start from", metavar="IMAGE")
     mask: str = _option("", "with --image: white areas are redrawn", metavar="IMAGE")
@@ -59,13 +59,13 @@ class GenerateOptions:
     )
     control_kind: str = _option(
         "edge",
-        "what is kept of --control: edge, sketch, depth, or ready where it is such a map itself",
+        "what to use of --control: edge, sketch, depth, or ready if it is such a map itself",
         metavar="KIND",
     )
     control_model: str = _option(
         "", "the ControlNet, by id or folder; else one made for the generator", metavar="NAME"
     )
-    control_scale: float = _option(1.0, "how strictly --control is kept", metavar="X")
+    control_scale: float = _option(1.0, "how strictly to follow --control", metavar="X")
     depth_model: str = _option(
         "depth-anything/Depth-Anything-V2-Small-hf",
         "what sees the depth for --control-kind depth, by id or folder",
@@ -90,7 +90,7 @@ class GenerateOptions:
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
         if not 0 <= self.strength <= 1:
-            raise PezError(f"--strength must lie between 0 and 1, not {self.strength}.")
+            raise PezError(f"--strength must be between 0 and 1, not {self.strength}.")
         if not 0 <= self.control_scale < math.inf:
             raise PezError(f"--control-scale must be 0 or more, not {self.control_scale}.")
         if self.mask and not self.image:

@@ -27,10 +27,10 @@ def check_counts(least: int = 1, /, **counts: int) -> None:
 
 
 def check_shares(**shares: float) -> None:
-    """PezError unless the settings of a method, by name, lie between 0 and 1."""
+    """PezError unless the settings of a method, by name, are between 0 and 1."""
     for name, share in shares.items():
         if not 0 <= share <= 1:
-            raise PezError(f"--set {name} must lie between 0 and 1, not {share}.")
+            raise PezError(f"--set {name} must be between 0 and 1, not {share}.")
 
 
 def allowed_start(problem: Problem, rows: Rows) -> Tensor:

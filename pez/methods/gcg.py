@@ -145,7 +145,7 @@ def _merge(state: dict[str, Tensor], found: list[tuple[Tensor, Tensor]]) -> tupl
     """The pool (b, m, k) and its losses (b, m) with ``found`` prompts (b, k) and losses (b,) added
     if they are better; it holds each prompt once.
     """
-    # behind the new ones, so that a loss measured again replaces the old one
+    # after the new ones, so that a loss measured again replaces the old one
     pool = torch.cat([*(ids[:, None] for ids, _ in found), state["pool"]], 1)
     loss = torch.cat([*(loss[:, None] for _, loss in found), state["loss"]], 1)
     same = (pool[:, :, None] == pool[:, None]).all(-1)

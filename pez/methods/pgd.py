@@ -52,7 +52,7 @@ class Pgd(Method):
 
     def __post_init__(self) -> None:
         if not 0 <= self.entropy <= 1:
-            raise PezError(f"the entropy of pgd must lie between 0 and 1, not {self.entropy}.")
+            raise PezError(f"the entropy of pgd must be between 0 and 1, not {self.entropy}.")
         if not 0 <= self.momentum < 1:
             raise PezError(f"the momentum of pgd must be 0 or more, below 1, not {self.momentum}.")
 

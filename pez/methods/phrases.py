@@ -47,7 +47,7 @@ def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) ->
             found[tuple(ids[:longest])] = None
     if not found:
         raise PezError(
-            "no phrase of the list has a word that may be chosen; allow more words with "
+            "no phrase of the list has an allowed word; allow more words with "
             "--vocabulary or give another list."
         )
     return [list(ids) for ids in found]

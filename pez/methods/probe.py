@@ -50,7 +50,7 @@ def judge_probed(
     reduction: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prompts (b, s, k) of the probe and the filtered set, loss (b, s) and score (b, s), of
-    candidates ids (b, c, k) that stand in random order.
+    candidates ids (b, c, k) in random order.
 
     The first of them are the probe set. The filtered set is taken from the others, as the loss
     of the probe set is known. A row's own size is known only on the device: the model reads the

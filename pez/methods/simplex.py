@@ -18,7 +18,7 @@ def mix(vocabulary: Vocabulary, weights: Tensor) -> Tensor:
 
 
 def start_places(problem: Problem, rows: Rows) -> Tensor:
-    """Where the start's words stand among the allowed ones, int64 (b, k) below n.
+    """Positions of the start's words among the allowed ones, int64 (b, k) below n.
 
     A word of the start that is not allowed is replaced by the nearest that is.
     """

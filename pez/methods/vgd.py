@@ -64,7 +64,7 @@ class Vgd(Method):
         return self.candidates + 1
 
     def start_forwards(self, problem: Problem) -> int:
-        """One for each word, whose scores tell the hints."""
+        """One for each word, whose scores select the hints."""
         return len(problem.vocabulary.ids)
 
     @torch.no_grad()
@@ -158,7 +158,7 @@ class Vgd(Method):
 
 
 def _ended(problem: Problem, chosen: Tensor) -> Tensor:
-    """Ids (b, k): the words ``chosen`` (b, n) and the likeliest behind them."""
+    """Ids (b, k): the words ``chosen`` (b, n) followed by the likeliest."""
     for _ in range(problem.template.slots - chosen.shape[1]):
         next_word = problem.vocabulary.ids[problem.next_words(chosen).argmax(1)]
         chosen = torch.cat([chosen, next_word[:, None]], 1)

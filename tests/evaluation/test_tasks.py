@@ -251,7 +251,7 @@ def test_an_item_without_a_text_is_told_and_stops_nothing() -> None:
         ('task = "distil"\n' + PLAN.replace("SIZES", ""), "did you mean distill"),
         (DISTILL.replace("ratios = [0.5, 0.2]", "lengths = [4]"), "distill uses ratios"),
         (PLAN.replace("SIZES", "ratios = [0.5]"), "invert uses lengths"),
-        (DISTILL.replace("0.2]", "1.5]"), "methods.ratios must lie above 0 and be 1 at most"),
+        (DISTILL.replace("0.2]", "1.5]"), "methods.ratios must be above 0 and at most 1"),
         (DISTILL.replace('"beginning"', '"caption"'), "caption does not belong to the task"),
         (STYLE.replace("a {thing}, {}", "a {thing}"), "must hold {thing} and {}"),
         (STYLE.replace('name = "together"', 'name = "mix"'), "of belongs to the task together"),

@@ -63,7 +63,7 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
 
 
 def judge_identity(name: str, identity: Callable[[str], str]) -> str:
-    """``name`` with what ``identity`` knows of the weights that it stands for."""
+    """``name`` with what ``identity`` knows of its weights."""
     weights = judge_class(name).weights(_weights(name))
     return name + identity(weights).removeprefix(weights) if weights else name
 

@@ -46,8 +46,8 @@ class Judge:
 
     @classmethod
     def weights(cls, weights: str) -> str:
-        """The name by which :func:`pez.models.identity.identity` tells these weights from other
-        ones; "" if there is none and the judge's name says it all.
+        """The name by which :func:`pez.models.identity.identity` tells these weights from
+        others; "" if there is none and the judge's name says it all.
         """
         return ""
 

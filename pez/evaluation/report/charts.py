@@ -27,7 +27,7 @@ from pez.evaluation.report.tables import view_title
 LINES = 6  # distinguishable colours and dashes
 POINTS = 120  # of a line; more would only enlarge the file
 WIDE, TALL, LEFT, BELOW, ABOVE, RIGHT = 400, 250, 48, 38, 10, 14
-INSET = 12  # room for what stands at the ends of the axis
+INSET = 12  # room for labels at the ends of the axis
 
 
 @dataclass(frozen=True)

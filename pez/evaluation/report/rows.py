@@ -17,7 +17,7 @@ JOIN = " + "  # between the models of an ensemble
 
 
 class Setting(NamedTuple):
-    """What a line of a table is about: a method at a length, or at a ratio to a long prompt's,
+    """The setting of a table's line: a method at a length, or at a ratio to a long prompt's,
     on a searched model.
     """
 

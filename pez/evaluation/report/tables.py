@@ -28,7 +28,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, its interval below it, and whether it stands out: "up", "down" or ""."""
+    """A figure, its interval below it, and any highlighting: "up", "down" or ""."""
 
     text: str
     small: str = ""
