@@ -23,8 +23,8 @@ ACROSS = {
 
 @dataclass(frozen=True)
 class Line:
-    """What a method reaches within a budget: quartiles over items and seeds by reader, and how
-    much more than each of the ``against`` by the judge.
+    """What a method reaches within a budget: quartiles over items and seeds by reader, and by
+    the judge its differences to each of ``against``.
     """
 
     method: str
@@ -32,7 +32,7 @@ class Line:
     budget: float
     prompts: int
     quartiles: Mapping[str, tuple[float, float, float]]
-    more: Mapping[str, Interval]  # without the line itself and where the other has no prompt yet
+    more: Mapping[str, Interval]  # without the line itself and where the other has no prompt
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Made:
 
     @property
     def against(self) -> list[str]:
-        """What the others are held against."""
+        """The method that the others are compared with."""
         return held_against(self.plan)
 
     @property
@@ -62,12 +62,12 @@ class Made:
         return {x.budget: x for x in self.lines if (x.method, x.axis) == (method, axis)}
 
     def budgets(self, axis: str) -> list[float]:
-        """Those that some method has a prompt for."""
+        """Those for which some method has a prompt."""
         return sorted({line.budget for line in self.lines if line.axis == axis})
 
 
 def held_against(plan: Mapping[str, Any]) -> list[str]:
-    """The methods that a plan holds the others against: ours, and more that it names."""
+    """The methods that a plan compares the others with: ours, and others it names."""
     return [plan["ours"], *plan.get("against", ())]
 
 

@@ -1,4 +1,4 @@
-"""How well mini-sd draws what it is told: writes generator.json, generator.md and a grid.
+"""How well mini-sd follows its prompts: writes generator.json, generator.md and a grid.
 
     python benchmarks/generator.py [--folder data/generators/mini-sd] [--guidance 2 3 4 6]
 
@@ -41,7 +41,7 @@ def held_out(groups: int) -> list[tuple[world.Scene, str]]:
 
 
 def draw(folder: Path, texts: list[str], guidance: float, steps: int, first: int = 0) -> list:
-    """One picture a text, each from a seed of its own."""
+    """One picture per text, each from its own seed."""
     from pez.generation import GenerateOptions, open_painter
 
     options = GenerateOptions(str(folder), steps=steps, guidance=guidance, device="cpu")

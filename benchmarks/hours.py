@@ -2,14 +2,14 @@
 
     python benchmarks/hours.py benchmarks/real/table1.toml
 
-Assumed is one A100 of 80 GB. Searches run in float32 at 10 TFLOP/s, half of what its data sheet
-says, as many rows share a batch. A text tower of P parameters takes 2 P operations a position,
-backwards as many again (its weights need no gradient), at the prompt's tokens and two more;
-the nearest words take 2 x 34,277 x width a token. An image tower takes 2 P a position, and each
-comparison reads both pictures. Seconds of a picture are guesses for float16 at each generator's
-own size and steps. A long prompt is taken to have 40 tokens, each data set to have all items
-that are asked for. Fetching data and weights, and loading models, are left out. As a check by
-other people's figures: one picture at a time, 3,000 steps on one A6000 took 191 s.
+Assumptions: one A100 with 80 GB. Searches run in float32 at 10 TFLOP/s, half of the data sheet's
+figure, as many rows share a batch. A text tower of P parameters takes 2 P operations per position
+and as many backwards (its weights need no gradient), at the prompt's tokens and two more;
+the nearest words take 2 x 34,277 x width per token. An image tower takes 2 P per position, and
+each comparison reads both pictures. Seconds per picture are guesses for float16 at each generator's
+own size and steps. A long prompt is assumed to have 40 tokens, each data set to have all the
+items requested. Downloads and loading models are not included. As a check against published
+figures: one picture at a time, 3,000 steps on one A6000 took 191 s.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def search_seconds(way: Way) -> float:
 
 
 def judge_seconds(name: str, pictures: int) -> float:
-    """One comparison, of so many pictures and else of texts of a dozen tokens."""
+    """One comparison, of that many pictures, else of texts of a dozen tokens."""
     _, _, parameters, positions = MODELS[name.partition("/")[0]]
     operations = pictures * 2 * parameters * positions
     return (operations + (2 - pictures) * text_operations(name, 14)) / SPEED

@@ -5,12 +5,12 @@
     python benchmarks/methods.py --items 3 --seeds 1 --most 200 --output small
 
 Each method of methods.toml runs once at the largest budget, all pictures as one batch. For each
-smaller budget the prompt is what the search would have given so far: the best by its *own* score.
-Its text is then read afresh by the searched model and by a judge that is never searched. Passes
-are text-tower passes of one picture, a pass of several models once for each and of a draft like
-any other, once without and once (``alone``) with what is rated before the first step for all
-pictures (words, a bank); seconds are the batch's divided by its pictures, on one core;
-``--workers`` batches run side by side. With ``--rows FILE`` a killed run goes on where it stopped.
+smaller budget the prompt is the search's result so far: the best by its *own* score. Its text is
+then read afresh by the searched model and by a judge that is never searched. Passes are text-tower
+passes for one picture; a pass through several models counts once for each, a draft's like any
+other. They are given without and (``alone``) with the scoring before the first step that all
+pictures share (words, a bank). Seconds are the batch's divided by its pictures, on one core;
+``--workers`` batches run in parallel. With ``--rows FILE`` a killed run continues where it stopped.
 Needs the font that data/world.py draws with.
 """
 
@@ -77,7 +77,7 @@ class Scenes:
 
 
 def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
-    """The lines of a plan, each with as many steps as its ``most`` passes pay for, or
+    """The lines of a plan, each with as many steps as its ``most`` passes allow, or
     ``longest`` if that is less.
     """
     ways = []
@@ -105,15 +105,15 @@ def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
 
 
 def step_cost(method: Method, models: int) -> int:
-    """Passes of a row and step through so many models at once, and through a draft."""
+    """Passes per row and step through that many models at once, and through a draft."""
     return models * (method.forwards + method.backwards) + method.drafts
 
 
 def best_steps(
     scores: Sequence[float], spent: Sequence[float], budgets: Sequence[float]
 ) -> list[int | None]:
-    """For each budget the step with the best score among those that it pays for, the first of
-    equals; None where it pays for none, or for more steps than were made.
+    """For each budget the step with the best score among those it covers, the first of equals;
+    None if it covers none, or more steps than were made.
 
     ``spent`` (s,) is the cost up to the end of each step, ``scores`` (s,) what each found.
     """
@@ -127,7 +127,7 @@ def best_steps(
 
 
 def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -> dict[str, Any]:
-    """One batch: each item's scores and prompts of all steps, and what was spent by their end."""
+    """One batch: each item's scores and prompts of all steps, and the cost up to their end."""
     options = replace(way.options, seed=seed, rows=len(pictures), device="cpu")
     clock: list[float] = []
     watch = Watch(progress=lambda *_: clock.append(time.perf_counter()))
@@ -159,14 +159,14 @@ class Task:
     budgets: dict[str, list[float]]
 
     def key(self, truth: dict[str, list[float]]) -> str:
-        """What decides the rows; other weights give true captions other scores."""
+        """What decides the rows; different weights give true captions different scores."""
         way = [self.way.label, self.way.models, record_of(self.way.options)]
         return json.dumps([*way, self.seed, self.budgets, truth])
 
 
 @cache
 def open_scenes(models: tuple[str, ...], judge: str, seed: int, count: int) -> Scenes:
-    """Held-out scenes with those who read their prompts."""
+    """Held-out scenes with the models that read their prompts."""
     pictures, _, captions = quality.scenes(count, seed)
     readers = {"searched": load_model(models, "cpu"), "judge": load_model(judge, "cpu")}
     looks = {name: reader.encode_images(pictures) for name, reader in readers.items()}
@@ -206,7 +206,7 @@ def carry_out(task: Task) -> list[dict[str, Any]]:
 def collect(
     tasks: Sequence[Task], truth: dict[str, list[float]], kept: Path | None, workers: int
 ) -> list[dict[str, Any]]:
-    """The rows of all tasks, in their order; those that ``kept`` holds are not made again."""
+    """The rows of all tasks, in their order; those in ``kept`` are not recomputed."""
     done: dict[str, list[dict[str, Any]]] = {}
     if kept and kept.exists():
         lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, help="fewer pictures")
     parser.add_argument("--seeds", type=int, help="fewer seeds")
     parser.add_argument("--most", type=int, help="no budget of more passes")
-    parser.add_argument("--rows", type=Path, help="keep what is found in this file, go on from it")
+    parser.add_argument("--rows", type=Path, help="store results in this file and continue from it")
     parser.add_argument("--workers", type=int, default=2, help="batches side by side (2)")
     parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
     args = parser.parse_args()

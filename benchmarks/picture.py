@@ -1,4 +1,4 @@
-"""Draw the README's picture: shipped samples, the prompts found for them, and these drawn again.
+"""Draw the README's picture: shipped samples, their prompts, and pictures drawn from these.
 
 python benchmarks/picture.py          # writes data/readme.png
 """

@@ -15,10 +15,10 @@ from pez.evaluation.report.charts import decimals, ticks_of
 
 WIDE, TALL = 900, 620  # of a panel
 LEFT, RIGHT, ABOVE, BELOW = 64, 215, 46, 54
-HIDDEN = 0.2  # share of the medians that may lie below a panel: the best are what is compared
+HIDDEN = 0.2  # share of the medians that may be below a panel: the best ones are compared
 FINE = 2  # drawn so many times larger, so that lines are smooth
 INK, FAINT, BAND = "#222222", "#dddddd", "#e6e6e6"
-# colours that also the colour-blind tell apart (after Okabe and Ito), the dark ones twice
+# colours that the colour-blind can also distinguish (after Okabe and Ito), the dark ones twice
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7b5ea7", "#8c6d31")
 DASHES = ((), (9, 5), (2, 4))
 
@@ -27,7 +27,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where values lie on a panel: the horizontal axis is logarithmic."""
+    """Where values are on a panel: the horizontal axis is logarithmic."""
 
     left: float
     right: float
@@ -88,7 +88,7 @@ def _grid(pen: ImageDraw.ImageDraw, ticks: list[float], frame: Frame) -> None:
 
 
 def _floor(pen: ImageDraw.ImageDraw, frame: Frame, budgets: list[float]) -> None:
-    """The budgets, over what lies too low to be shown."""
+    """The budgets, above values too low to be shown."""
     floor = TALL - BELOW
     pen.rectangle([0, floor * FINE, (WIDE - RIGHT + 4) * FINE, TALL * FINE], fill="white")
     _line(pen, [(LEFT, floor), (WIDE - RIGHT, floor)], FAINT, 1)
@@ -144,7 +144,7 @@ def _labels(
 
 
 def apart(places: Sequence[float], step: float, low: float, high: float) -> list[float]:
-    """Ascending ``places`` moved as little as it takes to lie ``step`` apart between ``low``
+    """Ascending ``places`` moved as little as it takes to be ``step`` apart between ``low``
     and ``high``, if there is room for all.
     """
     groups: list[list[float]] = []  # of offsets from an even spacing, pooled where they fall

@@ -3,9 +3,9 @@
     python benchmarks/quality.py          # writes benchmarks/quality.json and quality.md
 
 200 one-thing scenes are inverted as one batch: by the default, by the paper's method from random
-words, by the default in two models at once. A prompt names a thing,
-background or style if it holds one of its words; the judge, a model never searched, ranks the
-found prompt among 256 pictures. Needs the font that data/world.py draws with.
+words, and by the default in two models at once. A prompt names a thing, background or style if it
+contains one of its words. The judge, a model never searched, ranks the found prompt among 256
+pictures. Needs the font that data/world.py draws with.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def row(
     name: str, prompts: list[str], scores: list[float], truth: list[dict], judge: Reader,
     pictures: list[Image.Image], seconds: float,
 ) -> dict:  # fmt: skip
-    """The figures of one way to make prompts."""
+    """The figures of one method of making prompts."""
     hits = np.mean([named(p, w) for p, w in zip(prompts, truth, strict=True)], 0)
     first, cosine = judged(judge, prompts, pictures)
     figures = {

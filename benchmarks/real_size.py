@@ -3,9 +3,10 @@
     python benchmarks/real_size.py                    # the processor; writes real-size.json and .md
     python benchmarks/real_size.py --device cuda      # a GPU, its figures beside those
 
-Speed and memory do not depend on what the weights are, so random ones serve. Each model runs in a
-process of its own: its peak memory is its own too. Literal is Algorithm 1 of Wen et al. 2023 as it
-reads, one picture at a time (``benchmarks/speed.py``). Ratios are of two things timed in one run.
+Speed and memory do not depend on the weights' values, so random ones suffice. Each model runs in a
+process of its own, so its peak memory is measured alone. Literal is Algorithm 1 of Wen et al. 2023
+as written, one picture at a time (``benchmarks/speed.py``). Each ratio is of two things timed in
+one run.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MODELS = {  # by the names of their published weights; several are searched at o
     "SDXL's pair": ("ViT-L-14/openai", "ViT-bigG-14/laion2b_s39b_b160k"),
 }
 ROWS = {"cpu": (1, 8), "cuda": (1, 32, 256, 1024)}
-# what a processor does in minutes: words rated, pictures of a folder and steps for each
+# what a processor does in minutes: words scored, pictures of a folder and steps for each
 SMALL = {"words": 2_000, "pictures": 20, "steps": 2}
 
 
@@ -131,7 +132,7 @@ def seconds(work: Callable[[], Any], times: int, device: torch.device) -> float:
 
 
 def operations(reader: Any, rows: int) -> float:
-    """Multiplications and additions of one PEZ step: the towers there and back, the nearest."""
+    """Multiplications and additions of one PEZ step: the towers both ways, the nearest words."""
     total = 0.0
     for one in getattr(reader, "readers", [reader]):
         if one.tower is None:
@@ -149,14 +150,14 @@ def peak_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def memory(device: torch.device) -> float:
-    """Peak gigabytes so far: of the GPU's, or of this process."""
+    """Peak gigabytes so far: the GPU's, or this process's."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated() / 1e9, 2)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2)
 
 
 def pictures(count: int) -> list[Any]:
-    """Random pictures; what is on them does not change the time."""
+    """Random pictures; their content does not change the time."""
     from PIL import Image
 
     noise = torch.randint(256, (count, 24, 24, 3), generator=torch.Generator().manual_seed(0))
@@ -186,7 +187,7 @@ def measure_steps(reader: Any, device: torch.device, rate: float) -> dict[str, A
 
 
 def measure_start(reader: Any, device: torch.device) -> dict[str, Any]:
-    """Seconds to rate the words once; on a processor of some of them, and what all would take."""
+    """Seconds to score the words once; on a processor for some, extrapolated to all."""
     problem = problem_of(reader, 1)
     count = WORDS if device.type == "cuda" else SMALL["words"]
     ids = problem.vocabulary.ids[:count]
@@ -270,7 +271,7 @@ def child_memory(label: str) -> dict[str, Any]:
 
 
 def fill_cache(name: str, folder: str) -> None:
-    """Random weights in a cache of the hub, where those of ``name`` would lie."""
+    """Random weights in a hub cache, at the place of those of ``name``."""
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
     from safetensors.torch import save_file
@@ -288,7 +289,7 @@ def fill_cache(name: str, folder: str) -> None:
 
 
 def whole_run(label: str) -> dict[str, Any]:
-    """Peak memory of ``pez invert`` from weights in a file to the prompt, words rated and all."""
+    """Peak memory of ``pez invert`` from a weights file to the prompt, scoring the words too."""
     (name,) = MODELS[label]
     with tempfile.TemporaryDirectory() as folder:
         code = f"import benchmarks.real_size as r; r.fill_cache({name!r}, {folder!r})"
@@ -301,7 +302,7 @@ def whole_run(label: str) -> dict[str, Any]:
 
 
 def child(*arguments: str) -> dict[str, Any]:
-    """What this script prints in a process of its own. RuntimeError if it fails."""
+    """This script's output from a separate process. RuntimeError if it fails."""
     command = [sys.executable, "-m", "benchmarks.real_size", *arguments]
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -324,7 +325,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--parts", default="start,steps,folder,many")
     parser.add_argument("--cap", default="0", help="GB of a GPU that may be used; 0 is all")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are kept")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="where they are stored")
     parser.add_argument("--one", choices=MODELS, help="one model in this process, as JSON")
     parser.add_argument(
         "--whole-run",

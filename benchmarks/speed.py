@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py            # writes benchmarks/speed.json and speed.md
 
-Literal means Algorithm 1 as it reads: two forwards a step over all 77 positions (one for
+Literal means Algorithm 1 as written: two forwards a step over all 77 positions (one for
 the score, one for the gradient), the whole vocabulary normalised at every step. Weights are
 random: speed does not depend on them. Each figure is the median of pairs timed in turn, so
 that a machine whose speed drifts slows both sides.
@@ -40,7 +40,7 @@ LENGTH = 16
 
 
 def random_model(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
-    """A real architecture with random weights; after ``/`` may stand the tag it is built for."""
+    """A real architecture with random weights; its tag may follow after ``/``."""
     import open_clip
 
     torch.manual_seed(0)
@@ -50,7 +50,7 @@ def random_model(name: str, device: torch.device, dtype: torch.dtype) -> OpenCli
 
 
 def literal(reader: OpenClip, target: Tensor) -> Callable[[], None]:
-    """One step of Algorithm 1 as it reads, for one prompt."""
+    """One step of Algorithm 1 as written, for one prompt."""
     table = reader.table
     ids = torch.randint(table.shape[0] - 2, (1, LENGTH), device=table.device)
     point = table[ids].clone().requires_grad_(True)
@@ -63,7 +63,7 @@ def literal(reader: OpenClip, target: Tensor) -> Callable[[], None]:
         with torch.no_grad():
             near = F.normalize(point.flatten(0, 1), dim=-1) @ F.normalize(table, dim=-1).T
             projected = table[near.argmax(-1)].unflatten(0, point.shape[:2])
-            float(features(projected) @ target)  # the score, by a forward of its own
+            float(features(projected) @ target)  # the score, from a separate forward
         leaf = projected.detach().requires_grad_(True)
         loss = 1 - (features(leaf) @ target).mean()
         (point.grad,) = torch.autograd.grad(loss, leaf)
@@ -131,7 +131,7 @@ def against_literal(name: str, device: torch.device, pairs: int) -> list[dict]:
 
 
 def half_precision(name: str, device: torch.device, pairs: int) -> list[dict]:
-    """Ratios of bfloat16 to float32: above 1 means bfloat16 is the slower."""
+    """Ratios of bfloat16 to float32: above 1 means bfloat16 is slower."""
     readers = {t: random_model(name, device, t) for t in (torch.bfloat16, torch.float32)}
     width = readers[torch.float32].encode_text(["a"]).shape[1]
     target = F.normalize(torch.randn(width, 1, device=device), dim=0)

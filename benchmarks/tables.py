@@ -3,10 +3,10 @@
     python benchmarks/tables.py table1            # writes table1.md and table1.csv
     python benchmarks/tables.py transfer --check  # are the committed means within the intervals?
 
-There are table1, transfer, length, distill, style and mix; any other plan goes by its path, and
-its table is written beside it. A table comes from `pez evaluate` and `pez report`; a folder that
-already holds the run (``--output``) is gone on with. ``--check`` returns 1 where something
-differs, and tells what.
+There are table1, transfer, length, distill, style and mix; any other plan is given by its path, and
+its table is written beside it. A table comes from `pez evaluate` and `pez report`; a run
+already in the folder (``--output``) is continued. ``--check`` returns 1 if something differs,
+and prints what.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def rows_of(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
 
 
 def differences(old: Path, new: Path) -> list[str]:
-    """What is missing, or whose committed mean lies outside the new interval."""
+    """Rows that are missing, or whose committed mean is outside the new interval."""
     before, after = rows_of(old), rows_of(new)
     out = [f"{told(row)}: no longer there" for key, row in before.items() if key not in after]
     out += [
@@ -51,7 +51,7 @@ def differences(old: Path, new: Path) -> list[str]:
 
 
 def within(value: float, row: dict[str, str], name: str) -> bool:
-    """Whether ``value`` lies in a row's interval; that of one item is the item's figure."""
+    """Whether ``value`` is in a row's interval; that of one item is the item's figure."""
     low, high = (float(row[name + end] or row[name]) for end in ("_low", "_high"))
     return low - ROUNDING <= value <= high + ROUNDING
 
@@ -65,7 +65,7 @@ def told(row: dict[str, str]) -> str:
 
 
 def cell(row: dict[str, str], name: str) -> str:
-    """A mean with its interval, which one item alone does not have."""
+    """A mean with its interval, which a single item does not have."""
     ends = [f"{float(row[name + end]):.3f}" for end in ("_low", "_high") if row[name + end]]
     mean = f"{float(row[name]):.3f}" if row[name] else ""
     return f"{mean} [{', '.join(ends)}]" if ends else mean
@@ -89,7 +89,7 @@ def heading(figure: str, judge: str, generator: str, against: str) -> str:
 
 
 def markdown(name: str, path: Path) -> str:
-    """One table for each judge and figure: a line a method, a column a data set."""
+    """One table for each judge and figure: one line per method, one column per data set."""
     rows = rows_of(path)
     models = {row["search_model"] for row in rows.values() if row["search_model"]}
     sets = list(dict.fromkeys(row["dataset"] for row in rows.values()))
@@ -122,7 +122,7 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     """
     if not plan.is_file():
         names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
-        raise pez.PezError(f"{plan} is no plan; name one of {names}, or give a plan's path.")
+        raise pez.PezError(f"{plan} is not a plan; name one of {names}, or give a plan's path.")
     folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
     kept, page = plan.with_suffix(".csv"), plan.with_suffix(".md")
     if check and not kept.is_file():
@@ -135,7 +135,7 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     made = folder / "report.csv"
     if check:
         wrong = differences(kept, made)
-        print("\n".join(wrong) or f"{kept.name}: every committed mean lies within its interval")
+        print("\n".join(wrong) or f"{kept.name}: every committed mean is within its interval")
         return int(bool(wrong))
     kept.write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
     page.write_text(markdown(plan.stem, made), encoding="utf-8")
@@ -146,7 +146,7 @@ def main() -> int:
     """Run the plan, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="table1, or a plan's path")
-    parser.add_argument("--output", type=Path, help="where the run is kept")
+    parser.add_argument("--output", type=Path, help="where the run is stored")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     own = HERE / f"{args.name}.toml"

@@ -4,7 +4,7 @@
 
 Each folder has the hub's ImageFolder layout: pictures and a ``metadata.jsonl`` with
 ``file_name``, ``text`` (the first caption), ``captions`` and the true attributes. Their things
-are those that the small generator knows, so that a picture can be drawn again from its prompt.
+are those that the small generator knows, so that a picture can be redrawn from its prompt.
 """
 
 from __future__ import annotations

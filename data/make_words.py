@@ -1,9 +1,9 @@
-"""Write data/words/english.txt: the English words and names that prompts may be made of.
+"""Write data/words/english.txt: the English words and names that prompts may use.
 
     apt-get install scowl wordnet-base
     python data/make_words.py [--scowl FOLDER] [--wordnet FOLDER]
 
-data/words/README.md tells what the sources are and why they are cut where they are.
+data/words/README.md describes the sources and why they are cut where they are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The generator's part of the world: forty things, large, upright and in the middle.
 
-Drawn at any place, size and tilt they took a small U-Net more pictures than two cores can show it:
-after 420,000 a person knew half of them.
+At any place, size and tilt, a small U-Net would need more pictures than two cores can train on:
+after 420,000 a person recognised half of them.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def salad_table(words: Words, tables: dict, columns: int) -> tuple[np.ndarray, T
 
 def salads(words: Words, table: tuple, count: int, rng) -> tuple[Tensor, Tensor]:
     """Random word lists as ids (count, 14) and the share (count, columns) of single-word
-    prompts that are in them, synonyms too. They are what a search tries: read as the words
-    they hold, they leave it no way to please a picture with other words."""
+    prompts that are in them, synonyms too. A search tries such lists: if they are read as the words
+    they contain, it cannot match a picture with unrelated words."""
     ids, truth, often = table
     picks = rng.choice(len(ids), (count, 12), p=often)
     lengths = rng.integers(1, 13, count)
@@ -138,7 +138,7 @@ def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool
 
 def searched(model: CLIP, image: Tensor, allowed: Tensor, words: Words, steps: int = 40) -> Tensor:
     """Prompts of eight words that PEZ finds for images (b, e) on the model as it is: compact
-    ids (b, 10). Shown as negatives they close the ways around language that a search finds."""
+    ids (b, 10). Used as negatives they close the shortcuts around language that a search finds."""
     allowed = allowed.to(image.device)
     table = F.normalize(model.token_embedding.weight[allowed].detach(), dim=-1)
     ids = allowed[torch.randint(len(allowed), (len(image), 8)).to(image.device)]

@@ -6,7 +6,7 @@
 The loss is CLIP's, with hard-negative captions as extra columns; a word-prediction loss: the
 image against each single word as a prompt, by kind of word; and, for the text tower alone, random
 word lists must read as the words they hold. Without the last and without the prompts that PEZ
-itself finds as negatives, a search pleases pictures with words that have nothing to do with them.
+itself finds as negatives, a search matches pictures with words that have nothing to do with them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RECIPES = {
     "mini-b": (224, _vision("convnext_zepto_rms"), _text(192, 2), 640_000, 3),
     "mini-judge": (256, _vision("convnext_atto"), _text(256, 2), 700_000, 1),
 }
-SCALE = 20.0  # low and fixed: a true pair must lie close, which leaves a search no room above it
+SCALE = 20.0  # low and fixed: a true pair must be close, which leaves a search no room above it
 SEARCH_EVERY = 48  # steps between searches for adversarial prompts
 SALADS = 64  # random word lists a step
 CAPTION_EVERY = 3  # things are learned slower than language: most steps see single words only
@@ -246,7 +246,7 @@ def main() -> None:
             both = torch.cat([F.pad(t, (0, pad - t.shape[1])) for t in (ids, *wrong)])
             feature = text_features(model, both)
             logits = SCALE * image @ feature.T  # (b, b + wrong)
-            if done > 0.5:  # a found prompt that names everything is no wrong one
+            if done > 0.5:  # a found prompt that names everything is not wrong
                 named = naming(wrong[-1], scenes, words, ("thing", "background", "style"))
                 logits[:, -half:] = logits[:, -half:].masked_fill(named.to(device), -1e4)
             truth = torch.arange(len(image), device=device)

@@ -3,7 +3,7 @@
     python data/train_generator.py RUNS              # resumes from RUNS/mini-sd.pt
     python data/train_generator.py RUNS --export data/generators/mini-sd
 
-Its text encoder is that of the shipped CLIP ``mini``, kept as it is, so that a soft prompt found
+Its text encoder is that of the shipped CLIP ``mini``, unchanged, so that a soft prompt found
 on mini can be drawn. Its latents are principal components of patches. Only the U-Net learns: to
 predict v (Salimans & Ho 2022) on a schedule that ends in pure noise (Lin et al. 2024), so that
 plain backgrounds come out in their true colours.

@@ -4,7 +4,7 @@
     python data/train_language.py RUNS --export data/language/mini-lm
 
 A small GPT-2 over the small tokenizer of ``mini_text.py``, whose words are CLIP's own, so that
-what it says of a prompt has a gradient for the prompt's tokens. It learns the texts alone.
+its score of a prompt has a gradient for the prompt's tokens. It learns from texts only.
 """
 
 from __future__ import annotations

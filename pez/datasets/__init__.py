@@ -4,7 +4,7 @@
     chosen = draw(items, 100, seed=0)
     write_manifest("run/manifest.jsonl", chosen, "coco", "test", 0)  # of pez.datasets.manifest
 
-One file for each, with one function ``load(split, path)`` that gives :class:`Example` by item.
+One file for each, with one function ``load(split, path)`` that yields :class:`Example` items.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ DATASETS: dict[str, tuple[str, str]] = {
 def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Example]:
     """The items of a data set, one by one; no picture is read yet.
 
-    ``split`` "" means all. ``path`` is where the data lie; "" is the hub for coco, celeba, laion
-    and lexica. The first item is looked for at once, so that errors come here: PezError for an
-    unknown name or split, data that are missing, empty or damaged, and a hub out of reach.
+    ``split`` "" means all. ``path`` is where the data are; "" is the hub for coco, celeba, laion
+    and lexica. The first item is read at once, so that errors are raised here: PezError for an
+    unknown name or split, data that are missing, empty or damaged, and an unreachable hub.
     """
     if name not in DATASETS:
         near = difflib.get_close_matches(name, DATASETS, 3, 0.5)
@@ -55,8 +55,8 @@ def draw(items: Iterable[Example], count: int, seed: int) -> list[Example]:
     """``count`` items at random from a stream, or all if there are fewer; O(count) memory.
 
     Each item has a rank, a hash of seed and id, and the lowest ranks are taken in order. So
-    the draw depends on nothing but the seed and which ids there are: not on their order, and a
-    draw of 10 is the beginning of a draw of 100. PezError for a count below 1.
+    the draw depends only on the seed and the set of ids, not on their order, and a draw of 10 is
+    the beginning of a draw of 100. PezError for a count below 1.
     """
     if count < 1:
         raise PezError(f"the number of items to draw must be above 0, not {count}.")

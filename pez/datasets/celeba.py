@@ -1,7 +1,7 @@
 """CelebA: faces with 40 attributes, from the hub's parquet or the original text files.
 
-Z. Liu, P. Luo, X. Wang, X. Tang, *Deep Learning Face Attributes in the Wild*, ICCV 2015. On the
-hub ``tpremoli/CelebA-attrs`` is read: splits train, validation, test in
+Z. Liu, P. Luo, X. Wang, X. Tang, *Deep Learning Face Attributes in the Wild*, ICCV 2015. From
+the hub ``tpremoli/CelebA-attrs`` is read: splits train, validation, test in
 ``data/train-00000-of-00003.parquet`` and so on; columns ``image`` (a struct of bytes and path),
 40 attributes of -1 and 1, and a text ``prompt_string`` (names, files and values verified in
 published code that reads them, not on the hub itself).
@@ -67,7 +67,7 @@ def load(split: str, path: str) -> Iterator[Example]:
 def celeba_caption(attributes: Mapping[str, bool]) -> str:
     """A caption made from attributes: "a photo of a young woman with wavy blond hair, smiling".
 
-    What raters found (attractive, big nose, chubby) and what no picture shows is not told.
+    Omits raters' opinions (attractive, big nose, chubby) and what no picture shows.
     """
     has = {name for name, value in attributes.items() if value}
     age = "young " if "Young" in has else ""
@@ -103,7 +103,7 @@ def _from_lists(file: Path, root: Path, split: str) -> Iterator[Example]:
     """The original lists: a count, the names, a line of -1 and 1 for each picture."""
     parts = _partition(file, root)
     if split and not parts:
-        raise PezError(f"{root} has no list_eval_partition.txt, which tells the splits; add it.")
+        raise PezError(f"{root} has no list_eval_partition.txt, which defines the splits; add it.")
     wanted = {n for n, name in enumerate(_SPLITS) if not split or name in split_names(split)}
     if not wanted:
         raise PezError(f"CelebA has no split {split!r}; there are {', '.join(_SPLITS)}.")
@@ -141,7 +141,7 @@ def _partition(file: Path, root: Path) -> dict[str, Any]:
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
-    """The words of each line of a list; commas part them in the ``.csv`` form."""
+    """The words of each line of a list; commas separate them in the ``.csv`` form."""
     try:
         with file.open(encoding="utf-8-sig") as stream:
             for line in stream:

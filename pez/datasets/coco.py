@@ -29,8 +29,8 @@ _WEB = "http://images.cocodataset.org/"
 def load(split: str, path: str) -> Iterator[Example]:
     """Items of COCO; the id is COCO's image id in all layouts.
 
-    ``path`` is a caption file or a folder with one (also in ``annotations/``; Karpathy's goes
-    before COCO's own), or parquet files, or nothing for the hub. Pictures are looked for in
+    ``path`` is a caption file or a folder with one (also in ``annotations/``; Karpathy's has
+    priority over COCO's own), or parquet files, or nothing for the hub. Pictures are looked for in
     ``val2014/``, ``images/val2014/``, ``images/`` and the folder itself, else on the web.
     Splits: Karpathy's train, val, test, restval (which many count to train); of COCO's files
     what their name says (``val``, ``val2014``).

@@ -24,7 +24,7 @@ def load(split: str, path: str) -> Iterator[Example]:
     """Items of a folder or caption file; the id is the picture's file name.
 
     Karpathy's file has the splits train, val and test; ``captions.txt`` (a csv with the columns
-    ``image`` and ``caption``, a line a caption) has none.
+    ``image`` and ``caption``, one caption per line) has none.
     """
     place = Path(path)
     if not path or not place.exists():

@@ -1,8 +1,8 @@
-"""A plain folder of pictures with what is known of them beside.
+"""A plain folder of pictures with metadata beside them.
 
 What is read, at any depth: ``metadata.csv`` and ``metadata.jsonl`` of the hub's ImageFolder (a
 row for each picture; ``file_name`` is relative to the metadata's folder), else for each picture
-a ``.txt`` of the same name (a caption a line) and a ``.json`` (as img2dataset writes it).
+a ``.txt`` of the same name (one caption per line) and a ``.json`` (as img2dataset writes it).
 Captions are in ``text``, ``caption`` or ``captions`` (a list; in a csv as JSON), ``prompt`` is
 the text that the picture was made from; all other columns are attributes.
 """
@@ -27,7 +27,7 @@ def load(split: str, path: str) -> Iterator[Example]:
     """Items of a folder: those of its metadata in their order, then the other pictures.
 
     A split is a sub-folder (``train``, or ``data/train``; ``val`` finds ``validation``). The id
-    is the picture's path below ``path``. A picture that metadata name but that is missing is
+    is the picture's path below ``path``. A picture that is named in metadata but missing is
     an item whose ``picture()`` fails.
     """
     root = Path(path)
@@ -56,7 +56,7 @@ def load(split: str, path: str) -> Iterator[Example]:
 def metadata_rows(file: Path) -> Iterator[dict[str, Any]]:
     """The rows of a ``metadata.csv`` or ``.jsonl``; each has a ``file_name``.
 
-    PezError that names the line for what cannot be read as such.
+    PezError with the line number for what cannot be read as such.
     """
     rows = _csv_rows(file) if file.suffix == ".csv" else _json_rows(file)
     try:
@@ -66,7 +66,7 @@ def metadata_rows(file: Path) -> Iterator[dict[str, Any]]:
             if row["file_name"]:
                 yield row
     except UnicodeDecodeError:
-        raise PezError(f"{file} is no UTF-8 text; convert it first.") from None
+        raise PezError(f"{file} is not UTF-8 text; convert it first.") from None
     except OSError as error:
         raise PezError(f"{file} cannot be read ({error.strerror}).") from error
 
@@ -79,7 +79,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, Any]]:
                 cells = {k: v for k, v in row.items() if k is not None}  # cells beyond the head
                 yield reader.line_num, cells
         except csv.Error as error:
-            raise PezError(f"{file}, line {reader.line_num}: no csv ({error}).") from None
+            raise PezError(f"{file}, line {reader.line_num}: not valid CSV ({error}).") from None
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, Any]]:
@@ -89,7 +89,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, Any]]:
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
-                    raise PezError(f"{file}, line {number}: no JSON; mend that line.") from None
+                    raise PezError(f"{file}, line {number}: not JSON; correct that line.") from None
                 yield number, row
 
 
@@ -118,7 +118,7 @@ def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Example:
 
 
 def _text(file: Path) -> str:
-    """A text beside a picture; one that cannot be read is none, as the picture is there still."""
+    """A text beside a picture; an unreadable one is ignored, as the picture is still usable."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -126,7 +126,7 @@ def _text(file: Path) -> str:
 
 
 def beside(text: str) -> dict[str, Any]:
-    """The object in a ``.json`` beside a picture; nothing for what is none."""
+    """The object in a ``.json`` beside a picture; empty for anything else."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""One picture of a data set with what is known of it, and how captions and splits are read."""
+"""One picture of a data set with its metadata, and how captions and splits are read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
 
-# columns of a metadata row that hold captions, in the order in which they are taken
+# columns of a metadata row that hold captions, in order of priority
 CAPTION_KEYS = ("text", "caption", "captions", "sentences")
-# the hub's names for one and the same split
+# the hub's names for the same split
 _SAME_SPLIT = (
     ("train", "training"),
     ("validation", "valid", "val", "dev"),
@@ -23,11 +23,11 @@ _SAME_SPLIT = (
 
 @dataclass(frozen=True)
 class Example:
-    """A picture that is read when asked for, never before.
+    """A picture that is read on request, never before.
 
     ``id`` is the same whenever and wherever the data set is opened, ``source`` the file path,
-    archive member or address of the picture, ``prompt`` the text that the picture was made from
-    where that is known. Items can be pickled as long as their data stays where it is.
+    archive member or address of the picture, ``prompt`` the text that the picture was made from,
+    if known. Items can be pickled as long as their data stays where it is.
     """
 
     id: str
@@ -38,32 +38,32 @@ class Example:
     prompt: str | None = None
 
     def picture(self) -> bytes:
-        """The bytes of the picture's file. PezError if they cannot be read or are no picture."""
+        """The bytes of the picture's file. PezError if they cannot be read or are not a picture."""
         from pez.images import check_picture
 
         return check_picture(self.read(), self.source)
 
     def image(self) -> Image.Image:
-        """The decoded 8-bit RGB picture. PezError also for one that is damaged further on."""
+        """The decoded 8-bit RGB picture. PezError also for one that is damaged in later bytes."""
         from pez.images import decode_image
 
         return decode_image(self.picture(), self.source)
 
 
 def clean(texts: Iterable[str]) -> tuple[str, ...]:
-    """Texts without the blanks around them, each once, the empty ones left out."""
+    """Texts without the blanks around them, each once, without empty ones."""
     return tuple(dict.fromkeys(filter(None, (text.strip() for text in texts))))
 
 
 def text_captions(text: str) -> tuple[str, ...]:
-    """The captions of a ``.txt`` beside a picture: one a line."""
+    """The captions of a ``.txt`` beside a picture: one per line."""
     return clean(text.removeprefix("\ufeff").splitlines())
 
 
 def cell_captions(value: Any) -> tuple[str, ...]:
     """The captions in one cell: a text, a list of texts or of ``{"raw": text}``, or as JSON.
 
-    Total: whatever else a cell holds (nothing, a number) is no caption.
+    Never fails: anything else in a cell (nothing, a number) is not a caption.
     """
     if isinstance(value, str):
         value = _json_list(value) or [value]
@@ -74,7 +74,7 @@ def cell_captions(value: Any) -> tuple[str, ...]:
 
 
 def _json_list(text: str) -> list[Any] | None:
-    """A csv has no lists, so they stand there as JSON; a caption may begin with a bracket too."""
+    """A csv has no lists, so they are JSON there; a caption may begin with a bracket too."""
     if not text.lstrip().startswith("["):
         return None
     try:
@@ -90,7 +90,7 @@ def split_row(
 ) -> tuple[tuple[str, ...], dict[str, Any], str | None]:
     """Captions, attributes and prompt of a metadata row; ``texts`` are captions known before.
 
-    A prompt counts as a caption where there is no other. Empty cells are left out.
+    A prompt counts as a caption if there is no other. Empty cells are omitted.
     """
     found = [text for key in CAPTION_KEYS for text in cell_captions(row.get(key))]
     prompt = next(iter(cell_captions(row.get("prompt"))), None)
@@ -107,7 +107,7 @@ def split_names(split: str) -> tuple[str, ...]:
 
 
 def in_split(path: str, split: str) -> bool:
-    """Whether a file is of ``split`` by a word of its path, as the hub has it; "" is any.
+    """Whether a file is of ``split`` by a word of its path, as on the hub; "" is any.
 
     ``data/train-00000-of-00003.parquet`` and ``train/7.tar`` are of ``train``,
     ``captions_val2014.json`` is of ``val`` and of ``val2014``, ``restval.json`` is not.

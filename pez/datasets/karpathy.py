@@ -22,13 +22,13 @@ _INNER = {"sentences", "sentids", "imgid", "filename", "filepath", "cocoid"}
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a caption file, whole (COCO's has 150 MB). PezError if it is none."""
+    """The object in a caption file, whole (COCO's has 150 MB). PezError if it is not one."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise PezError(f"{file} cannot be read ({error.strerror}); check the name.") from error
     except (ValueError, RecursionError):
-        raise PezError(f"{file} is damaged or no JSON; download it again.") from None
+        raise PezError(f"{file} is damaged or not JSON; download it again.") from None
     if not isinstance(found, dict) or not isinstance(found.get("images"), list):
         raise PezError(f"{file} has no list of images; give a caption file of COCO or Karpathy.")
     return found
@@ -40,8 +40,8 @@ def karpathy_items(
     """Items of a caption file; its pictures are looked for in ``folders``.
 
     Splits are those in the file: ``train``, ``val``, ``test`` and COCO's ``restval``. The id is
-    COCO's own id where there is one, else the file's name. Where no picture is in any folder,
-    they are read from the web by ``address``; without that PezError.
+    COCO's own id if there is one, else the file's name. If no folder has any picture, they are
+    read from the web by ``address``; without that PezError.
     """
     rows = [row for row in read_json(file)["images"] if isinstance(row, dict)]
     splits = sorted({str(row.get("split")) for row in rows})
@@ -67,7 +67,7 @@ def karpathy_items(
 def picture_place(
     folders: Sequence[Path], names: Sequence[str], address: Address | None, file: Path
 ) -> Callable[[str], str]:
-    """What gives a picture's path by its name: the first of ``folders`` that has one of them.
+    """A function from a picture's name to its path, in the first of ``folders`` that has one.
 
     The folder may hold the whole name or its last part. Only 20 are tried, so that a folder with
     a few pictures missing stays the folder (their items fail), and one on a slow disk is quick.

@@ -20,9 +20,8 @@ LAYOUT = "data/train-*.parquet and data/test-*.parquet"
 
 
 def load(split: str, path: str) -> Iterator[Example]:
-    """Items with their prompt, which is the one caption too; the id is Lexica's.
-
-    Without an id in the file it is the file and the row.
+    """Items with their prompt, which is also the only caption; the id is Lexica's, or the file and
+    row if the file has no ids.
     """
     files = parquet_files(HUB, split, path, LAYOUT)
     for place, row, read in parquet_rows(files, "image", skip=("modifier10_vector",)):

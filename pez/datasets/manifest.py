@@ -1,4 +1,4 @@
-"""Which pictures a run used, so that it can be repeated with these very ones."""
+"""Which pictures a run used, so that it can be repeated with the same ones."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def write_manifest(
     """
     entries = [Entry(dataset, split, item.id, _digest(item), seed) for item in items]
     lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
-    # names that are no UTF-8 come out as JSON escapes
+    # names that are not UTF-8 become JSON escapes
     content = "".join(lines).encode("utf-8", "backslashreplace")
     write_whole(Path(path), content, remedy="choose another file")
     return entries
 
 
 def read_manifest(path: str | Path) -> list[Entry]:
-    """The lines of a manifest. PezError that names the line for one that is none."""
+    """The lines of a manifest. PezError that names an invalid line."""
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -54,19 +54,19 @@ def read_manifest(path: str | Path) -> list[Entry]:
             try:
                 entries.append(_entry(json.loads(line)))
             except (ValueError, TypeError, KeyError, RecursionError):
-                raise PezError(f"{path}, line {number}, is no line of a manifest.") from None
+                raise PezError(f"{path}, line {number}, is not a line of a manifest.") from None
     if not entries:
         raise PezError(f"{path} is empty; give a manifest that a run has written.")
     return entries
 
 
 def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Example]:
-    """The items of a manifest in its order, from the data set opened anew.
+    """The items of a manifest in its order, from the reopened data set.
 
     ``path_to_data`` is the ``path`` of :func:`pez.datasets.open_dataset`. Reads the data set
     until all are found, and every picture. PezError that names the item for an id that is
-    missing and for a picture whose bytes are not those of then: changed, unreadable now, or
-    readable now and not then.
+    missing and for a picture whose bytes differ from then: changed, unreadable now, or
+    readable now but not then.
     """
     entries = read_manifest(path)
     if len({(entry.dataset, entry.split) for entry in entries}) > 1:
@@ -99,7 +99,7 @@ def _digest(item: Example) -> str | None:
 
 
 def _entry(row: Any) -> Entry:
-    """The entry in a line's JSON; TypeError or KeyError for what is none."""
+    """The entry in a line's JSON; TypeError or KeyError for anything else."""
     entry = Entry(row["dataset"], row["split"], row["id"], row["sha256"], row["seed"])
     texts = [entry.dataset, entry.split, entry.id, entry.sha256 or ""]
     if not all(isinstance(text, str) for text in texts) or type(entry.seed) is not int:

@@ -1,7 +1,7 @@
-"""Parquet files, of a folder or of the hub: rows are streamed without their pictures.
+"""Parquet files from a folder or the hub: rows are streamed without their pictures.
 
 The bytes of a picture are read from its row group when asked for, so that drawing a hundred
-pictures from two hundred thousand fetches only what is needed.
+pictures from two hundred thousand downloads only what is needed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HUB = "hf://datasets/"
 def parquet_files(repo: str, split: str, path: str, layout: str) -> list[str]:
     """The parquet files of a split in order: of a local file or folder, else of the hub.
 
-    Those of the hub are named ``hf://datasets/owner/name/file``. ``layout`` tells which files
+    Those of the hub are named ``hf://datasets/owner/name/file``. ``layout`` says which files
     to put into a folder by hand. PezError if there are none, or the hub cannot be reached.
     """
     if path:
@@ -46,10 +46,10 @@ def parquet_files(repo: str, split: str, path: str, layout: str) -> list[str]:
 def parquet_rows(
     files: Sequence[str], picture: str = "", skip: Sequence[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any], partial[bytes]]]:
-    """For each row: where it is (``file#row``), its cells, and what reads its picture.
+    """For each row: where it is (``file#row``), its cells, and a reader of its picture.
 
     ``picture`` names the column of pictures (binary, or a struct of ``bytes`` and ``path`` as
-    the hub has it), of which only the path is among the cells; columns in ``skip`` are left out.
+    the hub has it), of which only the path is among the cells; columns in ``skip`` are omitted.
     """
     for file in files:
         with _explained(file), _opened(file) as table:
@@ -72,7 +72,7 @@ def read_cell(file: str, group: int, row: int, column: str) -> bytes:
     return value or b""
 
 
-@lru_cache(maxsize=2)  # pictures are mostly read in order, many of one row group in a row
+@lru_cache(maxsize=2)  # pictures are mostly read in order, many consecutive ones from one row group
 def _column(file: str, _stamp: tuple[int, ...], group: int, column: str) -> Any:
     with _opened(file) as table:
         cells = table.read_row_group(group, [column]).column(0).combine_chunks()
@@ -131,9 +131,9 @@ def _hub_files(repo: str, layout: str) -> list[str]:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-        # unlike list_repo_files, this is not tried again for half a minute without a network
+        # unlike list_repo_files, this does not retry for half a minute without a network
         told = api.dataset_info(repo, timeout=30.0).siblings or []
-    except Exception as error:  # the client and what it rests on raise dozens of kinds
+    except Exception as error:  # the client and its dependencies raise dozens of types
         status = getattr(getattr(error, "response", None), "status_code", None)
         by_hand = f"or download it by hand and give a folder with {layout} as path"
         if status in (401, 403):

@@ -1,6 +1,6 @@
 """Tar files of pictures as img2dataset writes them and WebDataset reads them.
 
-A sample is a run of members of one name up to the first dot: a picture (``.jpg``, ``.png``,
+A sample is a run of members with the same name up to the first dot: a picture (``.jpg``, ``.png``,
 ``.webp``), its captions in ``.txt`` and what else is known in ``.json``. Nothing is unpacked:
 a picture is read from its place in the tar when asked for.
 """
@@ -25,9 +25,9 @@ _LAYOUT = "tar files of .jpg, .txt and .json, as img2dataset --output_format web
 def load(split: str, path: str) -> Iterator[Example]:
     """Items of a tar file, or of all those in a folder and below.
 
-    A split is told from the tars' names or folders (``train-00000.tar``, ``train/00000.tar``).
+    A split is recognised by the tars' names or folders (``train-00000.tar``, ``train/00000.tar``).
     The id is the tar's name and the key: ``00000/000000012``. A sample without a picture (its
-    download failed) is left out.
+    download failed) is omitted.
     """
     root = Path(path)
     if not path or not root.exists():
@@ -69,7 +69,7 @@ def _samples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield key, members
     except (tarfile.TarError, OSError, EOFError) as error:
         why = str(error) or type(error).__name__
-        raise PezError(f"{file} is damaged or no tar ({why}); make or copy it again.") from error
+        raise PezError(f"{file} is damaged or not a tar ({why}); make or copy it again.") from error
 
 
 def _item(file: Path, name: str, members: dict[str, Any]) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""Which units are missing, put together into batches that need the same model."""
+"""Which units are missing, grouped into batches that need the same model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """Reads the store to tell what is missing. With ``retry`` what failed counts as missing;
-    with ``gpu`` batches are as large as a GPU takes them.
+    """Reads the store to tell what is missing. With ``retry`` failed units count as missing;
+    with ``gpu`` batches have the size for a GPU.
     """
 
     plan: Plan
@@ -48,10 +48,10 @@ class Missing:
         return Ready(self.plan, self.store, self.nodes)
 
     def _batches(self, kind: Kind, group: Group) -> list[tuple[int, Callable[[], Batch]]]:
-        """How many units are missing and what makes their batch, for each batch.
+        """For each batch, how many units are missing and what builds it.
 
-        The cuts lie at fixed places of the plan. A batch that a kill has left half told is done
-        again as a whole, as numbers of a batch depend, in their last digits, on what is done
+        Batches are cut at fixed places of the plan. A batch that a kill left incomplete is redone
+        as a whole, because the last digits of its numbers depend on which units are done
         together: so the store ends up as it would have without the kill.
         """
         pairs = list({unit.key: (unit, place) for unit, place in group.pairs}.values())

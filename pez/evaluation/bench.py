@@ -1,4 +1,4 @@
-"""Where batches are done: the model that is held, and how outcomes are told."""
+"""Where batches are done: holds the loaded model and reports outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Look = Callable[[float], None]  # the share of the batch that is done
 
 
 class Bench:
-    """Holds the model that was used last; opening another lets go of it."""
+    """Holds the model that was used last; opening another releases it."""
 
     def __init__(self, device: str = "auto") -> None:
         self.device = device
@@ -33,22 +33,22 @@ class Bench:
 
 
 class Report:
-    """Tells outcomes, each with its share of the batch's time: what has passed since the
-    last one is shared evenly by all that were still under way.
+    """Reports outcomes, each with its share of the batch's time: the time since the last
+    report is divided evenly among all units still in progress.
     """
 
     def __init__(self, batch: Batch, tell: Tell) -> None:
         self._batch, self._tell, self._id = batch, tell, batch.id
         self.left = {task.key: task for task in batch.tasks}
         self._start, self._shared = time.monotonic(), 0.0
-        self.broken = False  # what was told could not be kept: no fault of a unit
+        self.broken = False  # the outcome could not be stored: no fault of a unit
 
     def start_clock(self) -> None:
-        """The model is there; its loading is no unit's time."""
+        """The model is loaded; loading counts for no unit."""
         self._start = time.monotonic()
 
     def decoded(self) -> tuple[list[Task], list[list[Image.Image]]]:
-        """The tasks whose pictures can be decoded, and these; the others are told as failed."""
+        """The tasks whose pictures can be decoded, and these; the others are reported as failed."""
         tasks, decoded = [], []
         for task in self._batch.tasks:
             try:
@@ -63,11 +63,11 @@ class Report:
     def done(
         self, task: Task, out: dict[str, Any], files: Mapping[str, bytes] | None = None
     ) -> None:
-        """Tell what came of a unit."""
+        """Report a unit's outcome."""
         self._end(task, out, dict(files or {}), "")
 
     def failed(self, task: Task, error: BaseException) -> None:
-        """Tell why a unit failed."""
+        """Report why a unit failed."""
         self._end(task, {}, {}, reason(error))
 
     def _end(self, task: Task, out: dict[str, Any], files: dict[str, bytes], error: str) -> None:

@@ -1,4 +1,4 @@
-"""Entries of a plan that are right alone and wrong together."""
+"""Entries of a plan that are valid alone but not together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pez.evaluation.tasks import TASKS, all_baselines, task_class
 
 
 def check(plan: Plan) -> None:
-    """PezError for a plan that cannot be followed."""
+    """PezError for a plan that cannot be carried out."""
     from pez.datasets import DATASETS
     from pez.methods import METHODS, open_method
 
@@ -57,18 +57,18 @@ def check(plan: Plan) -> None:
     searched = {name for model in plan.models for name in model}
     if both := [judge for judge in plan.judges if judge in searched]:
         raise PezError(
-            f"{both[0]} is searched and would judge its own prompts; choose another judge, or "
+            f"{both[0]} is searched and would score its own prompts; choose another judge, or "
             "name it among the readers, which only compare prompts with originals."
         )
 
 
 def _check_task(plan: Plan) -> None:
-    """PezError for entries that the plan's task has no use for."""
+    """PezError for entries that do not apply to the plan's task."""
     task = plan.task
     for name in plan.baselines:
         if name not in task.baselines:
             raise PezError(
-                f"baselines: {name} is none of the task {task.name}; there are "
+                f"baselines: {name} does not belong to the task {task.name}; there are "
                 f"{', '.join(task.baselines)}."
             )
     usual = MethodPlan("").lengths
@@ -77,18 +77,18 @@ def _check_task(plan: Plan) -> None:
         wrong = wrong if task.by_ratio else "ratios" if method.ratios else ""
         if wrong:
             other = "ratios" if wrong == "lengths" else "lengths"
-            raise PezError(f"methods.{wrong}: the task {task.name} goes by {other}.")
+            raise PezError(f"methods.{wrong}: the task {task.name} uses {other}.")
         if method.name == "soft" and task.things:
-            raise PezError("the method soft finds no text that could be framed with things.")
+            raise PezError("the method soft finds no text to put into a frame with things.")
     if any(data.group for data in plan.data) and not task.grouped:
         grouped = " and ".join(name for name in TASKS if task_class(name).grouped)
-        raise PezError(f"data.group is of the task {grouped}, not of {task.name}.")
+        raise PezError(f"data.group belongs to the task {grouped}, not {task.name}.")
 
 
 def _named_kind(name: str) -> Kind:
     known = {kind.name: kind for kind in all_kinds() if kind.named}
     if not known:
-        raise PezError(f"measures.name: unknown {name!r}; there are no measures to ask for.")
+        raise PezError(f"measures.name: unknown {name!r}; there are no measures to choose from.")
     return known[known_name(name, known, "measures.name")]
 
 

@@ -1,4 +1,4 @@
-"""What may stand in a plan file, read entry by entry, so that what is wrong can be named."""
+"""The possible entries of a plan file, read one by one, so that errors name the entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def entry(read: Callable[[Any, str], Any], default: Any = MISSING) -> Any:
-    """A field of a dataclass that stands in a plan; ``read(value, where)`` checks it."""
+    """A field of a dataclass that a plan may set; ``read(value, where)`` checks it."""
     return field(default=default, metadata={"read": read})
 
 
@@ -41,7 +41,7 @@ def above_zero(most: float) -> Callable[[Any, str], float]:
     def read(value: Any, where: str) -> float:
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         if not plain or not 0 < value <= most:
-            raise PezError(f"{where} must lie above 0 and be {most:g} at most, not {value!r}.")
+            raise PezError(f"{where} must be above 0 and at most {most:g}, not {value!r}.")
         return float(value)
 
     return read
@@ -54,7 +54,7 @@ def one_of(known: Iterable[str]) -> Callable[[Any, str], str]:
 
 
 def many(read: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
-    """A list without repetitions; a single entry may stand for a list of one."""
+    """A list without repetitions; a single entry counts as a list of one."""
 
     def listed(value: Any, where: str) -> tuple[T, ...]:
         entries = value if isinstance(value, list) else [value]
@@ -89,7 +89,7 @@ def option_table(value: Any, where: str) -> dict[str, Any]:
 
 
 def one_table(value: Any, where: str) -> dict[str, Any]:
-    """``[where]``, which stands in a plan once."""
+    """``[where]``, which a plan has once."""
     listed = value if isinstance(value, list) else [value]
     if not all(isinstance(table, dict) for table in listed):
         raise PezError(f"{where} must be a table; write [{where}] or [[{where}]] above it.")

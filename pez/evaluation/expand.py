@@ -28,7 +28,7 @@ from pez.methods import record_of
 
 BASELINE_STEPS = {"random-words": 1, SOFT: 500}
 
-Identity = Callable[[str], str]  # of a model or generator, by its content where that is at hand
+Identity = Callable[[str], str]  # of a model or generator, by its content if available
 
 
 def expand(
@@ -80,7 +80,7 @@ def _searches(
     for length, ratio in sizes:
         for model in plan.models:
             if method.name == SOFT and len(model) > 1:
-                continue  # no one generator reads the embeddings of several models
+                continue  # no single generator reads the embeddings of several models
             for seed in plan.seeds:
                 size = (length, ratio)
                 options = method_options(method, model, size, seed, plan.dtype, task)
@@ -91,7 +91,7 @@ def _searches(
 
 @dataclass(frozen=True)
 class _Expanding:
-    """What all nodes of a plan share."""
+    """What all nodes of a plan have in common."""
 
     plan: Plan
     identity: Identity
@@ -116,8 +116,8 @@ class _Expanding:
         ]
 
     def beside(self, subject: Subject) -> Node | None:
-        """The long prompt's own pictures, where others are compared with these: from other
-        noise, so that it has to find its meaning in them, not its noise.
+        """The long prompt's own pictures, if others are compared with these: from other
+        noise, so that the comparison measures the meaning, not the noise.
         """
         if not any(r.drawn for r in subject.references) or not self.draws:
             return None
@@ -144,7 +144,7 @@ class _Expanding:
         return Node(subject, way, unit, tuple(pictures), self._asked(PROMPT, question))
 
     def _asked(self, of: str, question: Question) -> dict[str, Asked]:
-        """The units of each kind that is of prompts, or of pictures."""
+        """The units of each kind that applies to prompts, or to pictures."""
         found = {kind.name: kind.asked(question) for kind in self.kinds if kind.of == of}
         return {name: units for name, units in found.items() if units}
 

@@ -1,4 +1,4 @@
-"""Prompts made elsewhere, from a CSV file, so that any rival can enter the table.
+"""Prompts made elsewhere, from a CSV file, so that any other method can enter the table.
 
 item,prompt,method
 web-00,a cob of corn on pink,mine
@@ -18,16 +18,16 @@ from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
 from pez.evaluation.units import Given, Original
 
-METHOD = "given"  # of rows that name none
+METHOD = "given"  # for rows that name none
 
 
 def read_given(
     path: str | Path, originals: Sequence[Original], store: Store
 ) -> tuple[list[Original], list[Given]]:
-    """All originals, those that only the file names behind the others, and the prompts.
+    """All originals (those named only by the file come last) and the prompts.
 
     Columns: ``item`` or ``image`` (an item of the plan, or a picture's path, taken from the
-    file's folder or from here), ``prompt``, and where wanted ``method``. A picture that is one
+    file's folder or from here), ``prompt``, and optionally ``method``. A picture that is one
     of the plan's, byte for byte, is that item. PezError that names the line for bad ones.
     """
     listed = list(originals)
@@ -63,11 +63,11 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise PezError(f"{path} cannot be read ({error.strerror}); give a CSV file.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise PezError(f"{path} is no CSV file ({error}); save it as CSV in UTF-8.") from None
+        raise PezError(f"{path} is not a CSV file ({error}); save it as CSV in UTF-8.") from None
 
 
 def _place(name: str, listed: list[Original], folder: Path, where: str, store: Store) -> int:
-    """Where an item stands among ``listed``, which grows by pictures that are new."""
+    """An item's place in ``listed``, to which new pictures are appended."""
     from pez.images import check_picture, read_bytes
 
     same = [n for n, original in enumerate(listed) if original.item == name]

@@ -1,4 +1,4 @@
-"""Models of language beside the search: captions of pictures."""
+"""Language models beside the search: captions of pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Captioner:
 
 
 def open_captioner(name: str, device: str = "auto") -> Captioner:
-    """A captioner by its id or folder. PezError if it cannot be had."""
+    """A captioner by its id or folder. PezError if it is not available."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     model, processor, where = open_pretrained(

@@ -1,4 +1,4 @@
-"""The pictures of a plan: drawn from its data sets once, and kept in the run's folder."""
+"""The pictures of a plan: drawn from its data sets once, and stored in the run's folder."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ Notice = Callable[[str, int, int], None]  # what is being done, how far, of how 
 def draw_originals(
     plan: Plan, store: Store, retry: bool = False, notice: Notice | None = None
 ) -> list[Original]:
-    """The items of all data sets of ``plan`` in order; what was drawn before is not drawn again.
+    """The items of all data sets of ``plan`` in order; earlier draws are reused.
 
-    A picture that cannot be read is told in its ``error``. PezError if a data set cannot be had.
+    A picture that cannot be read says so in its ``error``. PezError if a data set is not
+    available.
     """
     found: list[Original] = []
     for data in _parts(plan.data):
@@ -42,7 +43,7 @@ def draw_originals(
 
 
 def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
-    """What :func:`draw_originals` would give without reading any data set, if it can be known."""
+    """What :func:`draw_originals` would return without reading any data set, if that is known."""
     records = [store.get("draw", _unit(data).key) for data in _parts(plan.data)]
     if not all(records):
         return None
@@ -60,7 +61,7 @@ def _parts(listed: Sequence[Data]) -> Iterator[Data]:
 
 
 def _of_manifest(data: Data) -> list[tuple[str, str]]:
-    """The data sets and splits in a manifest, those that the plan asks for."""
+    """The data sets and splits of a manifest that the plan names."""
     from pez.datasets.manifest import read_manifest
 
     pairs = dict.fromkeys((e.dataset, e.split) for e in read_manifest(data.manifest))
@@ -78,7 +79,7 @@ def _unit(data: Data) -> Unit:
     """What decides a draw: a manifest by its content."""
     spec = asdict(data) | {"split": data.split[0]}
     if not data.group:
-        del spec["group"]  # plans without one name the same draw as ever
+        del spec["group"]  # plans without one keep the name of their draw
     if data.manifest:
         spec |= {"manifest": hashlib.sha256(Path(data.manifest).read_bytes()).hexdigest()}
         spec |= {"count": 0, "seed": 0}
@@ -110,7 +111,7 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
 
 def _of_groups(stream: Iterable[Example], data: Data) -> list[Example]:
     """``count`` items of each value of the attribute ``group``, groups by their names; items
-    without the attribute are left out. PezError if none has it.
+    without the attribute are omitted. PezError if none has it.
     """
     from pez.datasets import draw
 
@@ -131,7 +132,7 @@ def _group_of(item: Example, data: Data) -> str:
 
 
 def _manifest_copy(data: Data, store: Store) -> tuple[Path, dict[str, int]]:
-    """Those lines of the manifest that are of this data set and split, as a file, and the
+    """The lines of the manifest for this data set and split, as a file, and the
     seeds they were drawn with.
     """
     from pez.datasets.manifest import read_manifest

@@ -1,4 +1,4 @@
-"""What is measured: data, methods, generators and the task, with what each of them may be."""
+"""A plan as data: data sets, methods, generators and the task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pez.options import SearchOptions
 
 RATIOS = (0.7, 0.5, 0.3, 0.1)  # of Wen et al. 2023
 CAPTIONER = "Salesforce/blip-image-captioning-large"
-# of a verb's options: given elsewhere in a plan, or no part of what is measured
+# of a verb's options: set elsewhere in a plan, or irrelevant to the measurement
 _TAKEN = (
     *("model", "generator", "method", "length", "ratio", "seed", "together", "device"),
     *("image", "text", "negative"),

@@ -10,9 +10,9 @@ from pez.evaluation.entries import above_zero, entry, many, number, option_table
 
 @dataclass(frozen=True)
 class Data:
-    """One data set: its splits, where it lies, how many items of each split are drawn.
+    """One data set: its splits, its location, how many items of each split are drawn.
 
-    With ``group``, an attribute of the items, so many are drawn of each of its values. With
+    With ``group``, an attribute of the items, that many are drawn of each of its values. With
     ``manifest`` the items are those of an earlier run.
     """
 
@@ -27,7 +27,7 @@ class Data:
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """One way to search, at each of its ``lengths`` (tokens), or ``ratios`` where prompts are
+    """One way to search, at each of its ``lengths`` (tokens), or ``ratios`` if prompts are
     distilled (shares of the long one's tokens); ``label`` names it in tables.
     """
 
@@ -52,7 +52,7 @@ class GeneratorPlan:
 
 @dataclass(frozen=True)
 class MeasurePlan:
-    """One kind of unit that is asked for by its name (:mod:`kinds`), with its options."""
+    """One kind of unit that is requested by name (:mod:`kinds`), with its options."""
 
     name: str = entry(text)
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})

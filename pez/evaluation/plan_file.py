@@ -15,7 +15,7 @@ count = 15
 name = "pez"
 lengths = [8, 16]
 steps = 500
-options = { init = "random", history = true }  # any of pez invert
+options = { init = "random", history = true }  # any option of pez invert
 
 [[generators]]
 name = "mini-sd"
@@ -24,9 +24,9 @@ options = { steps = 20 }           # any option of pez generate
 
 [[measures]]                       # a further kind of units, by its name in KINDS (see kinds/)
 name = "..."
-options = {}                       # those that the kind has
+options = {}                       # the kind's own options
 
-What prompts are searched for is a picture each, unless a task says otherwise (see tasks.py):
+Each prompt is searched for one picture, unless a task says otherwise (see tasks/):
 
 task = "distill"                   # a shorter prompt for each item's text; ratios, not lengths
 [task]                             # or one prompt for several pictures of a style:
@@ -34,7 +34,7 @@ name = "together"                  # with [data] group = "style", count is of ea
 of = 4                             # pictures of one prompt
 things = ["a castle", "a frog"]    # drawn in that style
 frame = "{thing} in the style of {}"
-[task]                             # or one prompt for two items after each other
+[task]                             # or one prompt for two consecutive items
 name = "mix"
 sources = "pictures"               # or texts: their prompts or captions
 weights = [0.5, 0.5]
@@ -56,13 +56,13 @@ from pez.evaluation.tasks.task import SearchTask
 
 
 def read_plan(path: str | Path) -> Plan:
-    """The plan in a TOML file. PezError that names what is wrong in it."""
+    """The plan in a TOML file. PezError that names what is wrong."""
     try:
         content = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise PezError(f"{path} cannot be read ({error.strerror}); give a plan file.") from None
     except UnicodeDecodeError:
-        raise PezError(f"{path} is no UTF-8 text; give a plan file in TOML.") from None
+        raise PezError(f"{path} is not UTF-8 text; give a plan file in TOML.") from None
     return parse_plan(content, str(path))
 
 
@@ -71,7 +71,7 @@ def parse_plan(content: str, name: str = "the plan") -> Plan:
     try:
         table = tomllib.loads(content)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PezError(f"{name} is no TOML ({error}); mend that line.") from None
+        raise PezError(f"{name} is not valid TOML ({error}); correct that line.") from None
     parts = {
         "data": tuple(tables(Data, table.pop("data", None), "data")),
         "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),

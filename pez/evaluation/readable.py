@@ -13,8 +13,8 @@ def english() -> Callable[[str], bool] | None:
     """Whether a word (in small letters) is an English one; None where there is no word list.
 
     The list is that of the package pyspellchecker (160,000 words, mostly American spelling)
-    with the words that the shipped models know. CLIP's own vocabulary would not do: it holds
-    tags and names of users as whole words, which is just what makes prompts hard to read.
+    with the words that the shipped models know. CLIP's own vocabulary is not suitable: it holds
+    tags and user names as whole words, which are just what makes prompts hard to read.
     """
     try:
         from spellchecker import SpellChecker
@@ -31,8 +31,8 @@ def english() -> Callable[[str], bool] | None:
 def real_words(prompt: str, known: Callable[[str], bool]) -> float | None:
     """The share of ``prompt``'s words that are ``known``; None if it has no words.
 
-    What stands between blanks and hyphens counts as a word, without the punctuation around
-    it; so emoji and made-up words count against a prompt, while commas and numbers do not.
+    Words are separated by blanks and hyphens and stripped of punctuation;
+    so emoji and made-up words count against a prompt, while commas and numbers do not.
     """
     words = [_bare(piece) for piece in prompt.lower().replace("-", " ").split()]
     words = [word for word in words if word and not word.isnumeric()]
@@ -40,7 +40,7 @@ def real_words(prompt: str, known: Callable[[str], bool]) -> float | None:
 
 
 def _bare(piece: str) -> str:
-    """``piece`` without punctuation at both ends and without a genitive's end."""
+    """``piece`` without punctuation at both ends and without a possessive ending."""
     ends = [n for n, sign in enumerate(piece) if unicodedata.category(sign)[0] != "P"]
     word = piece[ends[0] : ends[-1] + 1] if ends else ""
     return word.replace("\u2019", "'").removesuffix("'s")

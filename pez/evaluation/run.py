@@ -41,14 +41,14 @@ def evaluate(
     device: str = "auto",
     listener: Listener | None = None,
 ) -> list[dict[str, Any]]:
-    """Do what is missing of a plan and give the table's rows (:func:`table.columns`).
+    """Do what is missing of a plan and return the table's rows (:func:`table.columns`).
 
-    ``plan`` is a file or a read plan, ``folder`` where all results are kept; what is there is
-    not done again. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or a pool that
-    is open, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere
-    (:func:`given.read_given`); ``retry`` does again what failed.
-    A unit that fails is recorded with its reason. PezError for a plan that cannot be followed,
-    a data set that cannot be had, or a folder that cannot be written.
+    ``plan`` is a file or a read plan, ``folder`` where all results are stored; finished units
+    are not redone. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or an open
+    pool, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere
+    (:func:`given.read_given`); ``retry`` redoes what failed.
+    A unit that fails is recorded with its reason. PezError for an invalid plan, a data set
+    that is not available, or a folder that cannot be written.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     store, listener = Store(folder), listener or Listener()
@@ -106,7 +106,7 @@ def prepare(
 
 
 def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
+    """Versions that the numbers depend on."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -119,7 +119,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(eq=False)
 class _Keeper:
-    """Puts outcomes into the store, each unit's once, and shows how far things are."""
+    """Puts outcomes into the store, each unit's once, and shows progress."""
 
     store: Store
     listener: Listener
@@ -139,7 +139,7 @@ class _Keeper:
             yield batch
 
     def tell(self, told: Told) -> None:
-        """Keep an outcome unless the unit is done already."""
+        """Store an outcome unless the unit is done already."""
         record, files = told
         before = self.store.get(record.kind, record.key)
         if before is None or (before.error and before != record):
@@ -147,7 +147,7 @@ class _Keeper:
             self.listener.step(bool(record.error))
 
     def look(self, batch: Batch, part: float) -> None:
-        """Show how far a batch is."""
+        """Show a batch's progress."""
         self.listener.part(part * len(batch.tasks))
 
     def _put(self, record: Record, files: dict[str, bytes]) -> None:

@@ -19,8 +19,8 @@ from pez.session.session import Session, Watch
 def searchable(
     reader: Reader, tasks: Sequence[Task], pictures: Sequence[list[Image.Image]], report: Report
 ) -> tuple[list[Task], list[list[Image.Image]]]:
-    """Those tasks that can be searched for, with their pictures; a text of no tokens is told
-    as failed.
+    """Those tasks that can be searched for, with their pictures; a text without tokens is
+    reported as failed.
     """
     out, kept = [], []
     for task, own in zip(tasks, pictures, strict=True):
@@ -35,7 +35,7 @@ def searchable(
 def search_all(
     session: Session, tasks: Sequence[Task], pictures: Sequence[list[Image.Image]], watch: Watch
 ) -> None:
-    """A prompt for each task, told to ``watch`` by its place."""
+    """A prompt for each task, reported to ``watch`` by its place."""
     if tasks:
         kind = task_class(tasks[0].spec.get("task", "invert"))
         kind.search(session, tasks, pictures, watch)
@@ -43,13 +43,13 @@ def search_all(
 
 @dataclass(eq=False)
 class Searched:
-    """Models that are searched, with the session of the options that were asked for last."""
+    """Models that are searched, with the session of the last options."""
 
     reader: Reader
     _session: Session | None = None
 
     def session(self, options: SearchOptions) -> Session:
-        """The session of ``options``, made anew if others were asked for last."""
+        """The session of ``options``, made anew if the last were different."""
         if self._session is None or self._session.options != options:
             self._session = Session.of(self.reader, options)
         return self._session

@@ -1,4 +1,4 @@
-"""Who is told how far a plan is, and the summary of its table."""
+"""Progress of a plan, and the summary of its table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Listener:
-    """Is told how far a plan is. This one is silent; others override what they want to hear."""
+    """Receives a plan's progress. This one is silent; others override what they need."""
 
     def notice(self, text: str, done: int = 0, total: int = 0) -> None:
-        """What is done before the first stage."""
+        """Preparation before the first stage."""
 
     def stage(self, title: str, missing: int) -> None:
         """A stage begins that has ``missing`` units of one kind to do."""
@@ -22,14 +22,14 @@ class Listener:
         """A unit is done."""
 
     def part(self, units: float) -> None:
-        """So much of the batch under way is done, in units."""
+        """Progress of the current batch, in units."""
 
     def close(self) -> None:
-        """Nothing more is to come."""
+        """All work is done."""
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """The table in a few columns: means with 95 % intervals over items, a line for each way
+    """The table in a few columns: means with 95 % intervals over items, a line for each method
     and judge.
     """
     from pez.evaluation.stats import bootstrap_mean

@@ -1,4 +1,4 @@
-"""How much a plan asks for, and how long a million pictures would take at the pace measured."""
+"""How much work a plan is, and how long a million pictures would take at the measured pace."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MANY = 1_000_000
 
 @dataclass(frozen=True)
 class Size:
-    """Units of one kind: how many there are, are done and failed, and seconds of those that
-    were measured, a unit and an item (0 where none was).
+    """Units of one kind: how many there are, are done and failed, and measured seconds per
+    unit and per item (0 if none was measured).
     """
 
     kind: str
@@ -28,8 +28,8 @@ class Size:
 
 
 def sizes(nodes: Sequence[Node], store: Store) -> list[Size]:
-    """One for each kind. An item's seconds are those of a mean unit times its units, method by
-    method, as methods differ in cost and some units may be missing.
+    """One for each kind. An item's seconds are a unit's mean times the number of its units, method
+    by method, as methods differ in cost and some units may be missing.
     """
     originals = [node.subject.original for node in nodes]
     items = len({(o.dataset, o.split, o.item) for o in originals})
@@ -83,7 +83,7 @@ def sizing_note(listed: Sequence[Size]) -> str:
 
 
 def placeholders(plan: Plan) -> list[Original]:
-    """Originals to count with before any was drawn: as many as the plan may draw, no two alike
+    """Placeholder originals before any was drawn: as many as the plan may draw, all different
     and all with a caption and a prompt, so that the counts are upper bounds.
     """
     out = []

@@ -1,7 +1,7 @@
 """Means with intervals: the bootstrap over items.
 
-B. Efron and R. Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13: of B samples
-drawn with replacement the mean is taken, and the interval of level 1 - 2a goes from the a to the
+B. Efron and R. Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13: take the mean of
+each of B samples drawn with replacement; the interval of level 1 - 2a goes from the a to the
 1 - a quantile of these means. Pictures and seeds of one item are not independent of each other,
 so items are drawn, not rows (A. Davison and D. Hinkley, *Bootstrap Methods and their
 Application*, 1997, section 3.8): the mean is that of the items' own means.
@@ -21,8 +21,8 @@ _BLOCK = 4_000_000  # drawn places in memory at once
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, its bootstrap interval and over how many items; with less than two items the
-    interval is not known (nan).
+    """A mean, its bootstrap interval and over how many items; with fewer than two items the
+    interval is unknown (nan).
     """
 
     mean: float
@@ -66,7 +66,7 @@ def paired_difference(
 ) -> Interval:
     """The mean of ``values`` - ``others`` over the items that both have, with its interval.
 
-    An interval that does not hold 0 says that the two differ. Raises ValueError if there is no
+    If the interval does not contain 0, the two differ. Raises ValueError if there is no
     common item.
     """
     one, two = item_means(values, items), item_means(others, other_items)
@@ -91,7 +91,7 @@ def item_means(
 
 def _percentiles(means: np.ndarray, level: float, draws: int, seed: int) -> tuple[float, float]:
     if not 0 < level < 1:
-        raise ValueError(f"the level of an interval must lie between 0 and 1, not {level}")
+        raise ValueError(f"the level of an interval must be between 0 and 1, not {level}")
     count = len(means)
     if count < 2:
         return math.nan, math.nan

@@ -1,9 +1,9 @@
 """Results of a run in a folder: one file a unit, written once and whole.
 
-units/KIND/ab/KEY.json    what was done and what came of it; KEY begins with ab
+units/KIND/ab/KEY.json    what was done and its outcome; KEY begins with ab
 units/KIND/ab/KEY.png     of a picture; KEY.npy of a prompt that is no text
 originals/ab/SHA256.png   the pictures of the data sets, as they came
-index.jsonl               the units of the plan of today: a line for each prompt
+index.jsonl               the units of the current plan: a line for each prompt
 manifest.jsonl, plan.toml, plan.json
 """
 
@@ -44,8 +44,8 @@ class Record:
 class Store:
     """The folder of a run. Any number of processes may read while one writes.
 
-    A record stays in memory once it was read or written, and is read again only if its file is
-    another one by then. Records are not to be changed.
+    A record is cached in memory once it was read or written, and is read again only if its file
+    was replaced. Do not change records.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -65,11 +65,11 @@ class Store:
             ) from error
 
     def path(self, kind: str, key: str, suffix: str = ".json") -> Path:
-        """Where a file of a unit is."""
+        """The path of a unit's file."""
         return self.folder / "units" / kind / key[:2] / f"{key}{suffix}"
 
     def get(self, kind: str, key: str) -> Record | None:
-        """A unit's record; None if it was not done, or its file is no record."""
+        """A unit's record; None if it was not done, or its file is not a record."""
         path = self.path(kind, key)
         try:
             now, held = _stamp(path.stat()), self._held.get(path)
@@ -89,7 +89,7 @@ class Store:
         self._hold(path, self._write(path, data), data)
 
     def put_original(self, data: bytes, sha256: str, suffix: str) -> str:
-        """Keep a picture under its content's name; its path within the folder."""
+        """Store a picture under its content's name; its path within the folder."""
         name = f"originals/{sha256[:2]}/{sha256}{suffix}"
         if not (self.folder / name).is_file():
             self._write(self.folder / name, data)
@@ -106,11 +106,11 @@ class Store:
             return [json.loads(line) for line in text.split("\n") if line]
         except (OSError, ValueError):
             raise PezError(
-                f"{self.folder} holds no whole {name}; give a folder that pez evaluate wrote."
+                f"{self.folder} holds no complete {name}; give a folder that pez evaluate wrote."
             ) from None
 
     def _hold(self, path: Path, stamp: Stamp, data: bytes) -> Record:
-        """Keep a record as it is read from its file's ``data``; the oldest give way."""
+        """Cache a record as read from its file's ``data``; the oldest are evicted."""
         record = Record(**json.loads(data))
         self._held.pop(path, None)
         if len(self._held) >= MOST_HELD:
@@ -119,10 +119,10 @@ class Store:
         return record
 
     def _write(self, path: Path, data: bytes) -> Stamp:
-        """All or nothing: a reader never meets half a file, whatever is killed when."""
+        """All or nothing: a reader never sees half a file, whatever is killed when."""
         return _stamp(write_whole(path, data, folder=self._parts))
 
 
 def _stamp(stat: os.stat_result) -> Stamp:
-    """What tells a file from the one that replaces it: inode, time of change and size."""
+    """What distinguishes a file from its replacement: inode, time of change and size."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,4 +1,4 @@
-"""The table of a run: a row for each picture and judge, put together from what the units say."""
+"""The table of a run: a row for each picture and judge, assembled from the units' records."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ COLUMNS = (
 )
 _OF_ITEM = ("dataset", "split", "item", "source", "caption")
 _OF_WAY = ("method", "length", "search_model", "seed")
-_OF_TASK = {"ratio": None, "against": "", "sources": []}  # and what older folders mean
+_OF_TASK = {"ratio": None, "against": "", "sources": []}  # and the meaning of older folders
 Found = dict[str, tuple[Kind, dict[str, Record | None]]]  # kind -> by who did it
 
 
 def columns() -> tuple[str, ...]:
-    """``COLUMNS``, and behind them those of kinds of units that have others."""
+    """``COLUMNS``, then those of kinds of units that have others."""
     own = [column for kind in all_kinds() for column in kind.columns]
     return tuple(dict.fromkeys((*COLUMNS, *own)))
 
@@ -33,10 +33,10 @@ def read_rows(folder: str | Path | Store) -> list[dict[str, Any]]:
     """The table of a run: a dict of :func:`columns` for each picture and judge, in the plan's
     order.
 
-    A judge or reader that sees no picture has rows of its own with ``generator`` "" and
+    A judge or reader without pictures has rows of its own with ``generator`` "" and
     ``image_seed``, ``picture`` and ``similarity`` None. ``source`` and ``picture`` are paths
-    within ``folder``. What is not done yet, failed or makes no sense is None; ``error`` is "" or
-    tells what failed. ``length``, ``ratio`` and ``seed`` are None where there are none. ``against``
+    within ``folder``. What is not done yet, failed or does not apply is None; ``error`` is "" or
+    says what failed. ``length``, ``ratio`` and ``seed`` are None if there are none. ``against``
     names what was compared with (:func:`tasks.about`): "" is the original, ``sources`` are the
     paths of all pictures that a prompt was searched for, ``thing`` is what a picture should show.
     PezError if ``folder`` holds no run.
@@ -90,7 +90,7 @@ def _rows(
 
 
 def _found(store: Store, keys: Mapping[str, Mapping[str, str]], kinds: Mapping[str, Kind]) -> Found:
-    """The records of units by their keys; a kind that this pez does not have is left out."""
+    """The records of units by their keys; kinds that this pez does not have are omitted."""
     return {
         name: (kinds[name], {who: store.get(name, key) for who, key in own.items()})
         for name, own in keys.items()
@@ -99,7 +99,7 @@ def _found(store: Store, keys: Mapping[str, Mapping[str, str]], kinds: Mapping[s
 
 
 def _who(found: Found) -> list[str]:
-    """Who did units that are not the only ones of their kind: judges, as a rule."""
+    """The models of kinds that have several: usually judges."""
     return list(dict.fromkeys(who for _, own in found.values() for who in own if who))
 
 

@@ -1,7 +1,7 @@
 """What a plan asks for, as units: each is named by a hash of all that decides its outcome.
 
 A subject (an item, see tasks.py) and a way make a prompt, a prompt and a generator pictures;
-what is asked of either is up to the kinds of units (kinds/).
+what is measured of either depends on the kinds of units (kinds/).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pez.evaluation.plan_entries import GeneratorPlan
     from pez.options import SearchOptions
 
-SOFT = "soft"  # the method whose prompts are embeddings and no text
-VERSION = 1  # of what a unit's outcome means; a new one does everything again
+SOFT = "soft"  # the method whose prompts are embeddings, not text
+VERSION = 1  # of what a unit's outcome means; a new version redoes everything
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Unit:
 @dataclass(frozen=True)
 class Original:
     """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
-    ``error`` tells why where it could not be read. ``group`` is what the plan groups items by.
+    ``error`` says why if it could not be read. ``group`` is what the plan groups items by.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class Original:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The item by its content; by its name where it could not be read."""
+        """The item by its content; by its name if it could not be read."""
         if self.sha256:
             return {"item": self.sha256}
         return {"item": "", "name": [self.dataset, self.split, self.item]}
@@ -63,10 +63,10 @@ class Original:
 @dataclass(frozen=True)
 class Reference:
     """What pictures and prompts are compared with: pictures by their files in the run's folder
-    or texts, of which the mean counts, or with ``least`` the lowest.
+    or texts; their mean counts, or with ``least`` their minimum.
 
     ``drawn``: pictures are compared with those drawn from the text, not with the text itself.
-    ``thing``: pictures alone are, each with the thing it should show.
+    ``thing``: only pictures are compared, each with the thing it should show.
     """
 
     name: str
@@ -92,8 +92,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class Given:
-    """A prompt made elsewhere, for the item at ``place`` of the subjects; ``number`` tells
-    several of one method apart.
+    """A prompt made elsewhere, for the item at ``place`` of the subjects; ``number`` distinguishes
+    several of one method.
     """
 
     place: int
@@ -105,7 +105,7 @@ class Given:
 @dataclass(frozen=True)
 class Way:
     """How a prompt is obtained: a search with ``options``, or ``text`` or ``captioner`` as
-    ``how`` says. ``length``, ``ratio`` and ``seed`` are None where they mean nothing.
+    ``how`` says. ``length``, ``ratio`` and ``seed`` are None if they do not apply.
     """
 
     label: str
@@ -123,15 +123,15 @@ class Way:
         return self.options is None or self.options.method != SOFT
 
 
-# units of one kind asked of a prompt or picture, by who does them (a judge, or "" for the only
+# units of one kind for a prompt or picture, by who does them (a judge, or "" for the only
 # one) and the name of the reference they compare with
 Asked = dict[tuple[str, str], Unit]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and what is asked
-    of it, by kind. ``beside`` is the picture it is compared with where that is drawn, too.
+    """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and what is
+    measured of it, by kind. ``beside`` is the picture it is compared with if that is drawn too.
     """
 
     unit: Unit
@@ -150,8 +150,8 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Node:
-    """A prompt and everything asked of it, by kind. One that is ``hidden`` is only drawn, for
-    others to be compared with, and stands in no table.
+    """A prompt and all its measurements, by kind. A ``hidden`` one is only drawn, for others to
+    be compared with, and is in no table.
     """
 
     subject: Subject
@@ -211,8 +211,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Task:
-    """One unit of a batch and what it needs. ``pictures`` and ``texts`` are what is searched for
-    or compared with, ``picture`` or ``text`` is what is drawn, read or compared.
+    """One unit of a batch and what it needs. ``pictures`` and ``texts`` are the search targets
+    or references, ``picture`` or ``text`` is what is drawn, read or compared.
     """
 
     key: str
@@ -228,14 +228,14 @@ class Task:
 @dataclass(frozen=True)
 class Batch:
     """Units of one kind that need the same model. ``options`` are what opens the model or runs
-    the search, ``how`` is which work it is where the kind has several.
+    the search, ``how`` names the work if the kind has several.
     """
 
     kind: str
     how: str
     options: Any
     tasks: tuple[Task, ...]
-    title: str = ""  # for people
+    title: str = ""  # for display
 
     @property
     def id(self) -> str:
@@ -253,8 +253,8 @@ def _of(units: dict[tuple[str, str], Unit], reference: str) -> dict[str, str]:
 
 
 def _others(asked: dict[str, Asked], reference: str) -> dict[str, Any]:
-    """Units of kinds that have no entry of their own in the index; those that compare with no
-    reference stand in every line.
+    """Units of kinds that have no entry of their own in the index; those without a
+    reference are in every line.
     """
     own = ("score", "reading", "language")
     others = {kind: units for kind, units in asked.items() if kind not in own}
@@ -263,8 +263,8 @@ def _others(asked: dict[str, Asked], reference: str) -> dict[str, Any]:
 
 
 def noise_seed(original: Original, image_seed: int, salt: str = "") -> int:
-    """The generator's seed: the same for all prompts of an item, so that methods are compared
-    in pairs, and another for each item, so that no one noise decides a whole table.
+    """The generator's seed: the same for all prompts of an item, so that comparisons
+    of methods are paired, and different for each item, so that no single noise decides a table.
     """
     text = f"{original.sha256}/{image_seed}" + (f"/{salt}" if salt else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -1,7 +1,7 @@
-"""Batches of units done: the only place of the harness that loads models.
+"""Does batches of units: the only part of the harness that loads models.
 
-A batch holds all that it needs, bytes of pictures too, and its outcome depends on nothing else.
-So it may be done in this process, in another, or on another machine, and done again.
+A batch holds all that it needs, including the bytes of pictures, and its outcome depends on
+nothing else. So it may be done in this process, in another, or on another machine, and redone.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pez.evaluation.units import Batch
 
 
 def work(batch: Batch, bench: Bench, tell: Tell, look: Look | None = None) -> None:
-    """Do a batch and ``tell`` of each unit as soon as it is done.
+    """Do a batch and report each unit to ``tell`` as soon as it is done.
 
-    A unit that fails is told with its reason; if the model itself cannot be had, all are.
-    Only what ``tell`` raises, and Ctrl-C, comes through.
+    A unit that fails is reported with its reason; if the model itself is not available, all are.
+    Only what ``tell`` raises, and Ctrl-C, is passed on.
     """
     report = Report(batch, tell)
     try:

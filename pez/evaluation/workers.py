@@ -16,12 +16,12 @@ Told = tuple[Record, dict[str, bytes]]  # a unit's record and its files by suffi
 
 @dataclass(frozen=True)
 class Evaluating:
-    """Batches (:func:`pez.evaluation.work.work`) as a pool does them
+    """Batches (:func:`pez.evaluation.work.work`) for a pool
     (:class:`pez.workers.pool.Work`); an outcome is ``Told``.
     """
 
     def open(self, device: str) -> Bench:
-        """Models are loaded as batches ask for them."""
+        """Models are loaded as batches need them."""
         return Bench(device)
 
     def do(
@@ -32,7 +32,7 @@ class Evaluating:
         look: Callable[[float], None],
         stopped: Stopped,
     ) -> None:
-        """Do a batch. Units are kept one by one, so a stop just ends the worker."""
+        """Do a batch. Units are stored one by one, so a stop just ends the worker."""
         work(chunk, held, lambda record, files: tell((record, files)), look)
 
     def lost(self, chunk: Batch) -> Iterator[Told]:

@@ -62,7 +62,7 @@ def set_scheduler(pipe: Any, name: str) -> None:
 def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     """Load each ``file-folder-or-id=weight`` and set its weight.
 
-    Several add up. PezError where the pipeline takes none or a file fits none of its parts.
+    Several add up. PezError if the pipeline takes none or a file fits none of its parts.
     """
     if not loras:
         return
@@ -89,8 +89,8 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
 
 
 def _hub_lora(pipe: Any, source: str, name: str) -> None:
-    """Load a LoRA by its id of the hub. Without a network diffusers asks for the name of the
-    file: then the cached files are loaded like a folder of this disk.
+    """Load a LoRA by its hub id. Without a network diffusers needs the name of the file:
+    then the cached files are loaded like a local folder.
     """
     from huggingface_hub import constants, snapshot_download
 
@@ -103,7 +103,7 @@ def _hub_lora(pipe: Any, source: str, name: str) -> None:
 
 
 def add_embedding(pipe: Any, source: str) -> list[str]:
-    """Load a textual inversion by file or id; the words that now stand for it in prompts.
+    """Load a textual inversion by file or id; returns the words for it in prompts.
 
     A file that names no word gets its own name in angle brackets. SDXL's files hold a part for
     each of its two text encoders.

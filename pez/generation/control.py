@@ -1,4 +1,4 @@
-"""Pictures that steer a drawing: ControlNets (Zhang et al. 2023) and what they look at."""
+"""Pictures that steer a drawing: ControlNets (Zhang et al. 2023) and their input maps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def control_model(generator: str, kind: str, named: str) -> str:
 
 
 def condition(picture: Image.Image, kind: str, depth_model: str, device: Any) -> Image.Image:
-    """What a ControlNet looks at, made from an RGB picture; as large as that.
+    """A ControlNet's input map, made from an RGB picture and of its size.
 
     ``edge``: Canny's edges (1986) with the thresholds the ControlNets were trained with;
     ``sketch``: the dark lines that a difference of Gaussians leaves (Winnemoeller et al.

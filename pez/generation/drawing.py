@@ -1,4 +1,4 @@
-"""``pez.generate``: pictures of prompts, with all that is needed to draw them again."""
+"""``pez.generate``: pictures of prompts, with all that is needed to reproduce them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def generate(
 
     A prompt is a text or a soft prompt, token embeddings (k, w) of the generator's text
     encoder; ``settings`` are the fields of :class:`pez.generation.GenerateOptions`. With
-    ``painter`` a generator loaded before is used, its options for all but seed and count.
+    ``painter`` a loaded generator is reused, with its options for all but seed and count.
     Raises PezError for bad input.
     """
     options = options or generate_options(settings)

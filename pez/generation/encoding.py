@@ -1,11 +1,11 @@
-"""Prompts that plain texts cannot say, as what the text encoder makes of them.
+"""Prompts beyond plain text, as outputs of the text encoder.
 
 Weighted texts and texts beyond the encoder's positions are read by compel (2.5 works with
 transformers 5): a weight above 1 pushes a word's outputs away from those of an empty text, one
 below 1 pulls them back and blends towards the text with that word masked; long texts are read in
 chunks that end at a word.
-Soft prompts are *input* embeddings: they are put in place of looked-up rows of the token
-embedding and run through the whole encoder. A pipeline's own ``prompt_embeds`` are encoder
+Soft prompts are *input* embeddings: they replace rows of the token embedding and run through
+the whole encoder. A pipeline's own ``prompt_embeds`` are encoder
 outputs, another space, where a soft prompt would be noise.
 """
 
@@ -26,7 +26,7 @@ from pez.models.loading import quiet
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One prompt as a pipeline's encoders leave it: (1, n, w), pooled (1, e) for SDXL."""
+    """One prompt as a pipeline's encoders output it: (1, n, w), pooled (1, e) for SDXL."""
 
     prompt: Tensor
     negative: Tensor
@@ -63,11 +63,11 @@ class Encoding:
             self._plain_negative = self._is_plain(self._negative)
 
     def read(self, prompt: str | Tensor) -> str | Encoded:
-        """A plain text for the pipeline's own way, else what the text encoders make of it.
+        """A plain text if the pipeline can read it itself, else the text encoders' output.
 
         Raises PezError for what the pipeline cannot read.
         """
-        with quiet():  # the pipeline would tell that it cuts what compel reads whole
+        with quiet():  # the pipeline would warn that it truncates what compel reads whole
             return self._read(prompt)
 
     def _read(self, prompt: str | Tensor) -> str | Encoded:
@@ -83,13 +83,13 @@ class Encoding:
         parts = [Fragment(text)] if self._literal else parse_weights(text)
         if not self._encoders and any(f.weight != 1 for f in parts):
             raise PezError(
-                f"{type(self.pipe).__name__} reads no weights in prompts; take ( ) [ ] away, "
+                f"{type(self.pipe).__name__} reads no weights in prompts; remove ( ) [ ], "
                 "escape them as \\( or give --literal."
             )
         return parts
 
     def _is_plain(self, fragments: Sequence[Fragment]) -> bool:
-        """Whether the pipeline reads it whole and as it stands."""
+        """Whether the pipeline reads it whole and unchanged."""
         if any(f.weight != 1 for f in fragments):
             return False
         text = "".join(f.text for f in fragments)
@@ -101,7 +101,7 @@ class Encoding:
         return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _own(self, text: str) -> Encoded:
-        """The pipeline's own reading of a plain text, cut where its positions end."""
+        """The pipeline's own reading of a plain text, truncated to its positions."""
         found = self.pipe.encode_prompt(
             prompt=text,
             device=self.pipe._execution_device,
@@ -112,7 +112,7 @@ class Encoding:
         return Encoded(*found)
 
     def _joined(self, own: Encoded, prompt: Tensor) -> Encoded:
-        """``own`` with another ``prompt``, and a negative one as long."""
+        """``own`` with another ``prompt``, and a negative one of equal length."""
         negative = own.negative if self._plain_negative else self._weighted(self._negative)
         length = max(prompt.shape[1], negative.shape[1])
         zero = not self.negative and self.pipe.config.get("force_zeros_for_empty_prompt", False)
@@ -121,7 +121,7 @@ class Encoding:
         return Encoded(filled[0], filled[1], own.pooled, own.negative_pooled)
 
     def _filled(self, x: Tensor, length: int, zero: bool = False) -> Tensor:
-        """``x`` (1, n, w) with empty chunks behind it up to ``length``."""
+        """``x`` (1, n, w) padded with empty chunks to ``length``."""
         if x.shape[1] == length:
             return x
         empty = self._weighted([])
@@ -129,7 +129,7 @@ class Encoding:
         return torch.cat([x, *[torch.zeros_like(empty) if zero else empty] * count], 1)
 
     def _weighted(self, fragments: Sequence[Fragment]) -> Tensor:
-        """What the encoders make of weighted parts (1, chunks * positions, w)."""
+        """The encoders' output for weighted parts (1, chunks * positions, w)."""
         from compel.embeddings_provider import (
             EmbeddingsProvider,
             ReturnedEmbeddingsType,
@@ -180,7 +180,7 @@ class Encoding:
                 f"{tuple(rows.shape)}; search it on the generator's own text encoder."
             )
         if any(f.weight != 1 for f in self._fragments(self._template)):
-            raise PezError("no weights are read around a soft prompt; take them off --template.")
+            raise PezError("no weights are read around a soft prompt; remove them from --template.")
         before, after = self._template.split("{}")
         first = self._encoders[0]
         count, word = len(rows), first.stand_in

@@ -1,4 +1,4 @@
-"""Pictures on disk: PNG files that tell how they were drawn, and are found again by it."""
+"""Pictures on disk: PNG files that record how they were drawn, and are found again by that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def picture_key(prompt: str, seed: int, settings: dict[str, Any]) -> str:
 
 
 def picture_path(folder: Path, prompt: str, seed: int, settings: dict[str, Any]) -> Path:
-    """Where a picture goes: some of its prompt to read, its seed, its key to be found by."""
+    """Where a picture goes: part of its prompt for readers, its seed, its key for look-up."""
     words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40].strip("-") or "picture"
     return folder / f"{words}-{seed}-{picture_key(prompt, seed, settings)}.png"
 
@@ -34,7 +34,7 @@ def picture_path(folder: Path, prompt: str, seed: int, settings: dict[str, Any])
 def save_picture(
     picture: Image.Image, path: Path, prompt: str, seed: int, settings: dict[str, Any]
 ) -> None:
-    """Write a PNG, whole or not at all. PezError if that cannot be."""
+    """Write a PNG, whole or not at all. PezError if that fails."""
     record = {"prompt": prompt, "seed": seed, "settings": settings}
     record["key"] = picture_key(prompt, seed, settings)
     shown = _parameters(prompt, seed, settings, picture.size)
@@ -55,7 +55,7 @@ def save_grid(
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What a picture of ours tells of itself; None for any other file, and for one cut off."""
+    """The record in a picture of ours; None for any other file, and for a truncated one."""
     try:
         with Image.open(path, "r", ("PNG",)) as image:
             image.load()
@@ -66,7 +66,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_drawn(path: Path, prompt: str, seed: int, settings: dict[str, Any]) -> bool:
-    """Whether the very picture lies there already, whole."""
+    """Whether that very picture is there already, complete."""
     record = read_record(path) if path.is_file() else None
     return record is not None and record.get("key") == picture_key(prompt, seed, settings)
 

@@ -17,7 +17,7 @@ _MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """Options of ``pez generate``; empty texts and 0 leave a thing to the generator."""
+    """Options of ``pez generate``; empty texts and 0 leave the choice to the generator."""
 
     generator: str = _option(
         "sd15",
@@ -35,7 +35,7 @@ class GenerateOptions:
     template: str = _option(
         "{}", 'fixed words around each prompt, a soft one too: "a photo of {}"', metavar="TEXT"
     )
-    literal: bool = _option(False, "read ( ) [ ] and : as they stand, not as weights")
+    literal: bool = _option(False, "read ( ) [ ] and : literally, not as weights")
     scheduler: str = _option(
         "", "sampler: ddim, euler, euler_a, dpm++, unipc, ... (the generator's own)", metavar="NAME"
     )
@@ -47,37 +47,37 @@ class GenerateOptions:
         metavar="X[=W]",
     )
     embedding: tuple[str, ...] = _option(
-        (), "a textual inversion by file or hub id; its word may stand in prompts", metavar="X"
+        (), "a textual inversion by file or hub id; prompts may then use its word", metavar="X"
     )
     image: str = _option("", "a picture to start from", metavar="IMAGE")
-    mask: str = _option("", "with --image: what is white here is drawn anew", metavar="IMAGE")
+    mask: str = _option("", "with --image: white areas are redrawn", metavar="IMAGE")
     strength: float = _option(
-        0.0, "how far to go from --image, up to 1; 0 is the generator's own", metavar="X"
+        0.0, "how far to depart from --image, up to 1; 0 is the generator's own", metavar="X"
     )
     control: str = _option(
         "", "a picture whose shapes the drawing keeps (ControlNet)", metavar="IMAGE"
     )
     control_kind: str = _option(
         "edge",
-        "what is kept of --control: edge, sketch, depth, or ready where it is such a map itself",
+        "what to use of --control: edge, sketch, depth, or ready if it is such a map itself",
         metavar="KIND",
     )
     control_model: str = _option(
         "", "the ControlNet, by id or folder; else one made for the generator", metavar="NAME"
     )
-    control_scale: float = _option(1.0, "how strictly --control is kept", metavar="X")
+    control_scale: float = _option(1.0, "how strictly to follow --control", metavar="X")
     depth_model: str = _option(
         "depth-anything/Depth-Anything-V2-Small-hf",
         "what sees the depth for --control-kind depth, by id or folder",
         metavar="NAME",
     )
-    rows: int = _option(0, "pictures side by side; 0 lets memory decide", metavar="N")
+    rows: int = _option(0, "pictures per batch; 0 lets memory decide", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
     dtype: str = _option("auto", "auto, float32, bfloat16 or float16", metavar="NAME")
     offload: bool = _option(False, "keep idle parts of the generator off the GPU")
 
     def __post_init__(self) -> None:
-        """Raise PezError for values of another kind and numbers that make no sense."""
+        """Raise PezError for values of the wrong type and invalid numbers."""
         for option in fields(self):
             _check_kind(option.name, getattr(self, option.name), option.metadata["kind"])
         least = {"count": 1}
@@ -90,13 +90,13 @@ class GenerateOptions:
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
         if not 0 <= self.strength <= 1:
-            raise PezError(f"--strength must lie between 0 and 1, not {self.strength}.")
+            raise PezError(f"--strength must be between 0 and 1, not {self.strength}.")
         if not 0 <= self.control_scale < math.inf:
             raise PezError(f"--control-scale must be 0 or more, not {self.control_scale}.")
         if self.mask and not self.image:
-            raise PezError("--mask tells what to draw anew in a picture; give that as --image.")
+            raise PezError("--mask says what to redraw in a picture; give the picture as --image.")
         if self.strength and not self.image:
-            raise PezError("--strength tells how far to go from a picture; give it as --image.")
+            raise PezError("--strength says how far to depart from a picture; give it as --image.")
 
     @property
     def seeds(self) -> list[int]:
@@ -104,8 +104,8 @@ class GenerateOptions:
         return list(range(self.seed, self.seed + self.count))
 
     def record(self) -> dict[str, Any]:
-        """Those options that decide what a picture shows, as plain JSON values, and what is
-        in the files that they name.
+        """The options that decide what a picture shows, as plain JSON values, with the content of
+        the files that they name.
         """
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _MANNER}
         named = [self.image, self.mask, self.control, *self.embedding]
@@ -122,14 +122,14 @@ class GenerateOptions:
 
 
 def split_weight(text: str) -> tuple[str, float]:
-    """``name=0.8`` -> name and weight; a name alone counts 1. PezError for a bad weight."""
+    """``name=0.8`` -> name and weight; a name alone has weight 1. PezError for a bad weight."""
     name, equals, weight = text.rpartition("=")
     if not equals:
         return text, 1.0
     try:
         value = float(weight)
     except ValueError:
-        return text, 1.0  # a name that holds a sign of equality
+        return text, 1.0  # a name that contains an equals sign
     if not math.isfinite(value):
         raise PezError(f"{text!r} has no usable weight; write one such as {name}=0.8.")
     return name, value

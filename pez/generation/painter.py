@@ -1,4 +1,4 @@
-"""Draws pictures of prompts, each from a seed of its own."""
+"""Draws pictures of prompts, each from its own seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Painter:
     """A loaded generator.
 
     ``settings`` record what decides its pictures besides prompt and seed; ``pictures`` are
-    what it starts from (image, mask) and keeps to (control); ``words`` stand for the loaded
+    what it starts from (image, mask) and follows (control); ``words`` stand for the loaded
     textual inversions in prompts.
     """
 
@@ -52,10 +52,10 @@ class Painter:
     ) -> list[Image.Image]:
         """One picture for each pair of a prompt and a seed.
 
-        A prompt is a text or token embeddings (k, w). ``done`` gets each picture as soon as
-        it is there, ``warn`` is told of pictures that a safety checker blackened. A picture
-        depends on its own prompt and seed alone, up to rounding, whatever is drawn beside it.
-        Raises PezError for what the generator cannot read or draw.
+        A prompt is a text or token embeddings (k, w). ``done`` receives each picture as
+        soon as it is finished, ``warn`` is notified of pictures that a safety checker blackened.
+        A picture depends only on its own prompt and seed, up to rounding, whatever else is in the
+        batch. Raises PezError for what the generator cannot read or draw.
         """
         if len(prompts) != len(seeds):
             raise PezError(f"there are {len(prompts)} prompts but {len(seeds)} seeds.")
@@ -136,7 +136,7 @@ class Painter:
 
     @cached_property
     def _fixed(self) -> dict[str, Any]:
-        """The numbers of every call; what is left to the pipeline is not named."""
+        """The numbers of every call, without those left to the pipeline."""
         own = self.options
         wide, high = own.width, own.height
         if self.pictures:
@@ -159,16 +159,16 @@ class Painter:
         return {names[kind]: picture for kind, picture in self.pictures.items()}
 
     def _kept(self, picture: Image.Image) -> Image.Image:
-        """With a mask, the drawn part within the given picture, which stays to the pixel."""
+        """With a mask, the drawn part within the given picture, whose other pixels stay exactly."""
         if "mask" not in self.pictures:
             return picture
         return Image.composite(picture, self.pictures["image"], self.pictures["mask"])
 
     def _rows(self) -> int:
-        """How many pictures to try at once: half of the memory that is free.
+        """How many pictures to try at once: half of the free memory.
 
-        A picture of Stable Diffusion takes about 12 kB a pixel in float32 while it is
-        decoded; too high a guess is halved until it fits.
+        A picture of Stable Diffusion takes about 12 kB per pixel in float32 while it is
+        decoded; too large a guess is halved until it fits.
         """
         device = self.pipe._execution_device
         cuda = device.type == "cuda"
@@ -185,7 +185,7 @@ class Painter:
 
 
 class _Reading:
-    """Reads prompts as they come, each once where it is drawn from several seeds."""
+    """Reads prompts in order, each only once if it is drawn from several seeds."""
 
     def __init__(self, encoding: Encoding, prompts: Sequence[str | Tensor]) -> None:
         self._encoding, self._prompts = encoding, prompts

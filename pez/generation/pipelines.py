@@ -23,9 +23,9 @@ from pez.models.pipelines import load_pipeline
 
 @dataclass(frozen=True)
 class Setup:
-    """What will be drawn with, known before anything is loaded.
+    """The generator and its settings, known before anything is loaded.
 
-    ``options`` have the generator's own numbers where none were given; ``settings`` record
+    ``options`` have the generator's own numbers if none were given; ``settings`` record
     all that decides a picture besides prompt and seed.
     """
 
@@ -54,9 +54,9 @@ def make_setup(options: GenerateOptions) -> Setup:
 
 
 def open_painter(options: GenerateOptions) -> Painter:
-    """Load the generator that ``options`` name, with all that is added to it.
+    """Load the generator that ``options`` name, with everything added to it.
 
-    Raises PezError for what is unknown, broken or neither cached nor to be had.
+    Raises PezError for what is unknown, broken, or not cached and cannot be downloaded.
     """
     setup = make_setup(options)
     device, options = pick_device(options.device), setup.options
@@ -79,7 +79,7 @@ def open_painter(options: GenerateOptions) -> Painter:
 
 
 def _load(setup: Setup, device: torch.device) -> Any:
-    """The pipeline for what is drawn from: a text alone, a picture, a masked one, a control."""
+    """The pipeline for the inputs: a text alone, a picture, a masked picture, a control."""
     options = setup.options
     task = "text" if not options.image else "inpaint" if options.mask else "image"
     control = ""
@@ -96,7 +96,7 @@ def _load(setup: Setup, device: torch.device) -> Any:
 
 
 def _pictures(pipe: Any, setup: Setup, device: torch.device) -> dict[str, Image.Image]:
-    """The pictures a drawing starts from and keeps to, all of one size: image, mask, control."""
+    """The pictures a drawing starts from and follows, all of one size: image, mask, control."""
     options = setup.options
     named = {"image": options.image, "mask": options.mask, "control": options.control}
     found = {name: read_image(path) for name, path in named.items() if path}

@@ -18,8 +18,8 @@ from pez.workers.share import LOST, Far, Outcome, Share, cut
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """A picture to draw: prompt (a text or embeddings (k, w)) and seed; ``label`` is what people
-    call the prompt.
+    """A picture to draw: prompt (a text or embeddings (k, w)) and seed; ``label`` names
+    the prompt for display.
     """
 
     place: int
@@ -31,14 +31,14 @@ class Wanted:
 @dataclass(frozen=True)
 class Drawing:
     """Drawing as a pool does it (:class:`pez.workers.pool.Work`): chunks are ``Wanted``, an
-    outcome is a picture. What a worker holds is the generator.
+    outcome is a picture. A worker holds the generator.
     """
 
     options: GenerateOptions
     quiet: bool = False
 
     def open(self, device: str) -> Painter:
-        """Load the generator. PezError if it cannot be had."""
+        """Load the generator. PezError if it is not available."""
         return open_painter(replace(self.options, device=device))
 
     def do(
@@ -49,7 +49,7 @@ class Drawing:
         look: Callable[[Far], None],
         stopped: Stopped,
     ) -> None:
-        """Draw the pictures of a chunk; one begun is none, so a stop just ends the worker."""
+        """Draw the pictures of a chunk; unfinished ones do not count, so a stop just ends it."""
         if held.words and not self.quiet:
             tell(Outcome(said=words_told(held), once=True))
         held.paint(
@@ -82,10 +82,10 @@ def draw_spread(
     progress: Callable[[int, int], None] | None = None,
     quiet: bool = False,
 ) -> None:
-    """Draw all ``wanted``; ``done`` gets each picture with its place as soon as it is there,
-    ``failed`` why there is none, ``progress`` denoising steps done and in all.
+    """Draw all ``wanted``; ``done`` receives each picture with its place when it is finished,
+    ``failed`` why there is none, ``progress`` denoising steps done and in total.
 
-    With ``options.rows`` the same pictures are drawn side by side as in one process. Raises
+    With ``options.rows`` the same pictures are batched together as in one process. Raises
     PezError for what cannot be read or drawn.
     """
 

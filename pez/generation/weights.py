@@ -2,8 +2,8 @@ r"""The weights people write into prompts: ``(word)``, ``(word:1.3)``, ``[word]`
 
 The signs are those of AUTOMATIC1111's web UI (its wiki, "Attention/emphasis"): round brackets
 times 1.1 or the given number, square ones divided by 1.1, nested ones multiply, an opening one
-without an end counts to the end of the text, a closing one without a start is a plain sign.
-compel has signs of its own (``word++``), so only this reading is ours; the weighting itself is
+without an end applies to the end of the text, a closing one without a start is plain text.
+compel has its own syntax (``word++``), so only the parsing is ours; the weighting itself is
 compel's (:mod:`pez.generation.encoding`).
 """
 
@@ -23,7 +23,7 @@ _SIGNS = re.compile(
 
 @dataclass(frozen=True)
 class Fragment:
-    """A part of a prompt and how much it counts; 1 is as any text."""
+    """A part of a prompt and its weight; 1 is neutral."""
 
     text: str
     weight: float = 1.0
@@ -82,5 +82,5 @@ def _weight(number: str) -> float:
 
 
 def escape(text: str) -> str:
-    """``text`` so written that :func:`parse_weights` gives it back as it stands."""
+    """``text`` escaped so that :func:`parse_weights` returns it unchanged."""
     return re.sub(r"([\\()\[\]])", r"\\\1", text)

@@ -74,7 +74,7 @@ def method_class(name: str) -> type[Method]:
 def make_method(name: str, settings: Sequence[str] = (), steps: int = 0, **given: Any) -> Method:
     """The method ``name`` with the settings ``given``, and with ``settings``, texts
     ``name=value`` that win over them. ``steps`` are those of the search: a method with a setting
-    of that name gets them.
+    of that name receives them.
 
     Raises PezError if the method is unknown, and for a setting that it does not read, with the
     methods that do.

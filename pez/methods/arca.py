@@ -6,10 +6,9 @@ word v is ranked by its first-order approximation at random words v_1 ... v_m,
 
     f~(v) = 1/m sum_j  e(v)^T grad_{e(v_j)} f(s_1 ... v_j ... s_k)    (up to a constant),
 
-and the best words by f~ are judged exactly. Here v_1 is the word that stands there, so that
-the best of the judged and of the averaged words, all of whose losses are known, is never
-worse than the prompt before; with one averaged word this is AutoPrompt with its places in
-turn.
+and the best words by f~ are evaluated exactly. Here v_1 is the current word, so the best of the
+evaluated and the averaged words, whose losses are all known, is never worse than the previous
+prompt. With one averaged word this is AutoPrompt with its places taken in turn.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ from pez.search.rows import Rows
 
 @dataclass(frozen=True)
 class Arca(Method):
-    """The paper averages and judges 32 words at each step."""
+    """The paper averages over and evaluates 32 words at each step."""
 
     name: ClassVar[str] = "arca"
 
-    candidates: int = 16  # words judged at each step; fewer if fewer are allowed
+    candidates: int = 16  # words evaluated at each step; fewer if fewer are allowed
     average: int = 4  # words at which the gradient is taken
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
@@ -67,7 +66,7 @@ class Arca(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Average the gradient over words at the place, judge the best by it, keep the best."""
+        """Average the gradient over words at the place, evaluate the best by it, keep the best."""
         ids, place = state["ids"], state["place"]
         draw = draw_targets(problem, rows, self.batch_size)
         now = ids.gather(1, place)

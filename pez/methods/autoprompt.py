@@ -4,8 +4,8 @@ Shin et al., "AutoPrompt: Eliciting Knowledge from Language Models with Automati
 Generated Prompts", EMNLP 2020, section 2.2 and equation 2: the candidates at a place are the
 ``candidates`` words w with the largest product of their embedding and the gradient of the
 log-likelihood, here with the smallest product with the gradient of the loss; each is then
-judged exactly. As in the authors' program the place is drawn at random and a prompt that is
-no better than the one before is not taken.
+evaluated exactly. As in the authors' code, the place is drawn at random and a prompt that does
+not improve on the previous one is rejected.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AutoPrompt(Method):
     name: ClassVar[str] = "autoprompt"
     backwards = 1
 
-    candidates: int = 10  # words judged at each step; fewer if fewer are allowed
+    candidates: int = 10  # words evaluated at each step; fewer if fewer are allowed
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class AutoPrompt(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Rank the words of one place, judge the first ones, keep the best prompt."""
+        """Rank the words of one place, evaluate the first ones, keep the best prompt."""
         ids = state["ids"]
         draw = draw_targets(problem, rows, self.batch_size)
         place = (rows.uniform(1) * problem.template.slots).long()  # (b, 1)

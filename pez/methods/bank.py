@@ -16,21 +16,21 @@ from pez.search.rows import Job, Rows
 
 @dataclass(frozen=True)
 class PezBank(Pez):
-    """PEZ (Algorithm 1) whose P_0 comes from a bank: text of one prompt a line, its words that
-    may be chosen cut to the free places. Each prompt of the bank is rated by the objective once
-    for all rows, at one forward pass a prompt (:meth:`start_forwards`); a row begins at its item's
-    best, and where that leaves places free the next best stand behind it, so that prompts mix.
-    The words of a start text (``--init``) stand in front of them.
+    """PEZ (Algorithm 1) whose P_0 comes from a bank: a text file with one prompt per line. Words
+    that are not allowed are dropped and the rest is cut to the free places. The objective scores
+    each prompt of the bank once for all rows, at one forward pass per prompt
+    (:meth:`start_forwards`). A row begins at its item's best prompt; if that leaves places free,
+    the next best follow it. The words of a start text (``--init``) come first.
     Restart r begins at the r-th best; other seeds draw their prompts from the 16 best.
 
-    Without ``bank`` it is the shipped list of 2,000 captions of the synthetic world that the
+    The default is the shipped list of 2,000 captions of the synthetic world that the
     shipped models know (``data/banks``; none is a caption of a shipped sample). For pictures
-    of the real world give a list of real captions.
+    of the real world, give a list of real captions.
     """
 
     name: ClassVar[str] = "pez-bank"
 
-    bank: str = ""  # a text file of one prompt a line
+    bank: str = ""  # a text file with one prompt per line
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """PEZ's state at the bank's best prompts."""
@@ -47,7 +47,7 @@ class PezBank(Pez):
         for job, generator in zip(rows.jobs, rows.generators, strict=True):
             ids: list[int] = list(text)
             order = self._drawn(orders[job.item].tolist(), job, generator)
-            while len(ids) < slots:  # a small bank serves again
+            while len(ids) < slots:  # a small bank is reused
                 for n in order:
                     ids += phrases[n]
                     if len(ids) >= slots:
@@ -69,7 +69,7 @@ class PezBank(Pez):
         return order[first:] + order[:first]
 
     def _rated(self, problem: Problem) -> tuple[list[list[int]], Tensor]:
-        """The bank's prompts as ids and their features (P, e), computed once a problem."""
+        """The bank's prompts as ids and their features (P, e), computed once per problem."""
         key = (PezBank, self.bank)
         if key not in problem.memo:
             lines = read_lines(self.bank or shipped_bank(), "--set bank")

@@ -1,4 +1,4 @@
-"""What searches by swapping words share: slopes, the top candidate swaps, many prompts judged.
+"""Shared by searches that swap words: gradients, top candidate swaps, batched evaluation.
 
 The loss of a swap to first order is linear in the word's embedding (Ebrahimi et al.,
 "HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018), so one gradient
@@ -16,7 +16,7 @@ from pez.errors import PezError
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
-NUMBERS = 1 << 26  # of slopes in memory at once: a quarter of a gigabyte
+NUMBERS = 1 << 26  # of gradients in memory at once: a quarter of a gigabyte
 
 
 def check_counts(least: int = 1, /, **counts: int) -> None:
@@ -27,10 +27,10 @@ def check_counts(least: int = 1, /, **counts: int) -> None:
 
 
 def check_shares(**shares: float) -> None:
-    """PezError unless the settings of a method, by name, lie between 0 and 1."""
+    """PezError unless the settings of a method, by name, are between 0 and 1."""
     for name, share in shares.items():
         if not 0 <= share <= 1:
-            raise PezError(f"--set {name} must lie between 0 and 1, not {share}.")
+            raise PezError(f"--set {name} must be between 0 and 1, not {share}.")
 
 
 def allowed_start(problem: Problem, rows: Rows) -> Tensor:
@@ -60,8 +60,8 @@ def slopes(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss (b, c), score (b, c) and gradient (b, c, k, w) of prompts ids (b, c, k).
 
-    With ``place`` (b,) the gradient is that of one place alone, (b, c, 1, w). As many prompts
-    go together as there are rows, or a quarter of what is judged without a gradient.
+    With ``place`` (b,) the gradient is that of one place alone, (b, c, 1, w). A batch
+    holds as many prompts as there are rows, or a quarter of one without gradients.
     """
     b, c, k = ids.shape
     owner = torch.arange(b, device=ids.device).repeat_interleave(c)
@@ -98,11 +98,11 @@ def evaluate_all(
 
 @torch.no_grad()
 def top_candidates(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Tensor:
-    """Allowed ids (b, p, count) that lower the loss most, to first order, in the stead of
-    ``now`` (b, p); all of them if there are no more than ``count``.
+    """Allowed ids (b, p, count) that lower the loss most, to first order, instead of ``now``
+    (b, p); all of them if there are no more than ``count``.
 
     They have the smallest products of their embedding with the ``gradient`` (b, p, w), which
-    is the gradient for the one-hot row of the place. The id that stands there comes last.
+    is the gradient for the one-hot row of the place. The current id comes last.
     """
     vocabulary = problem.vocabulary
     size = max(1, NUMBERS // (now.shape[1] * len(vocabulary.ids)))

@@ -4,7 +4,7 @@ Holland, "Adaptation in Natural and Artificial Systems", 1975; selection as in G
 "A Comparative Analysis of Selection Schemes Used in Genetic Algorithms", 1991. A child's
 parents are each the best of ``tournament`` members drawn at random, each of its words comes
 from one parent or the other (uniform crossover), and each is swapped for a random word with
-probability ``mutation``. The ``elite`` best of a generation live on.
+probability ``mutation``. The ``elite`` best of a generation survive.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from pez.search.rows import Rows
 
 @dataclass(frozen=True)
 class Evolve(Method):
-    """A step judges one generation."""
+    """A step evaluates one generation."""
 
     name: ClassVar[str] = "evolve"
     backwards = 0
 
     population: int = 16  # prompts of a generation
     tournament: int = 3  # members drawn for each parent
-    mutation: float = 0.1  # chance of a word to be swapped
-    elite: int = 2  # best prompts that live on, with no new cost
+    mutation: float = 0.1  # probability that a word is swapped
+    elite: int = 2  # best prompts that survive, at no extra cost
 
     def __post_init__(self) -> None:
         check_counts(population=self.population, tournament=self.tournament)
@@ -52,7 +52,7 @@ class Evolve(Method):
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """Children (b, p, k): the first ids, and copies in which more and more words are
-        random, all of them in the last. There is no generation before (b, p, k), so its
+        random, all of them in the last. There is no previous generation (b, p, k), so its
         losses (b, p) are infinite.
         """
         first = allowed_start(problem, rows)[:, None].repeat(1, self.population, 1)
@@ -71,7 +71,7 @@ class Evolve(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Judge the children, let the elite of their parents replace the worst, breed."""
+        """Evaluate the children, let the elite of their parents replace the worst, breed."""
         loss, score = evaluate_all(problem, state["young"], rows.item)
         old = slice(0, self.elite)
         ids = torch.cat([state["young"], state["ids"][:, old]], 1)
@@ -84,7 +84,7 @@ class Evolve(Method):
         return ids[:, 0], score[:, 0], {"young": young, "ids": ids, "loss": loss, "score": score}
 
     def _breed(self, problem: Problem, rows: Rows, ids: Tensor) -> Tensor:
-        """Children (b, p, k) of a generation ids (b, p, k) that is sorted, best first."""
+        """Children (b, p, k) of a generation of ids (b, p, k), which is sorted, best first."""
         _, p, k = ids.shape
         drawn = (rows.uniform(2, p, self.tournament) * p).long()
         mother, father = (

@@ -25,15 +25,15 @@ class FluentPrompt(Method):
 
         e_{i+1} = Proj_E(e_i - lr * grad energy(e_i) + sqrt(2 * lr * beta_i) * z_i),
 
-    from one prompt of the vocabulary to the next: unlike PEZ nothing of a step that the
-    projection undoes is kept. The energy is the objective's loss; the paper's, task and
+    from one prompt of the vocabulary to the next: unlike PEZ, whatever the
+    projection undoes is lost. The energy is the objective's loss; the paper's, task and
     fluency weighed as ``l_task * loss + l_fluency * -log P(prompt)``, is the loss of a search
     with ``--fluency`` X, where X stands for l_fluency / l_task times the number of words (only
-    their ratio counts, for the gradient is brought to one size; ours is the mean over words).
+    their ratio counts, for the gradient is normalised; ours is the mean over words).
     The noise falls geometrically over ``steps``, beta_i = noise * (last_noise / noise)^(i / steps).
 
     A gradient's size and a table's differ by orders of magnitude from model to model: here
-    the gradient is brought to unit root mean square over a row, and a step is measured in
+    the gradient is scaled to unit root mean square over a row, and a step is measured in
     the root mean square of the allowed words' embeddings.
     """
 

@@ -72,6 +72,6 @@ class Gbda(Method):
 
 
 def gumbel(rows: Rows, *shape: int) -> Tensor:
-    """Standard Gumbel noise (b, *shape), each row's its own."""
+    """Standard Gumbel noise (b, *shape), a separate draw for each row."""
     uniform = rows.uniform(*shape).clamp(1e-9, 1 - 1e-7)
     return -(-uniform.log()).log()

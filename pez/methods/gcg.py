@@ -2,19 +2,19 @@
 
 Zou et al., "Universal and Transferable Adversarial Attacks on Aligned Language Models", 2023,
 Algorithm 1: at each place i the words X_i = Top-k(-grad_{e(x_i)} L), of which ``candidates``
-prompts are drawn, each with one word swapped, and x becomes the one of lowest loss, be it
-worse than x or not. The swaps are drawn without repetition: with as many candidates as
-there are, the step tries them all.
+prompts are drawn, each with one word swapped, and x becomes the one of lowest loss, even if
+that is worse than x. The swaps are drawn without repetition: if ``candidates`` is as large as
+their number, the step tries them all.
 
 ``momentum`` is that of Zhang & Wei, "Boosting Jailbreak Attack with Momentum" (MAC), 2024,
 Algorithm 1: the words are ranked by g_t = mu g_(t-1) + (1 - mu) grad. As the gradient of a
-one-hot row is linear in that of the embedding, the latter is what is kept.
+one-hot row is linear in that of the embedding, the latter is stored.
 
-``buffer`` holds the best prompts so far. With 1 the search only goes on from something
-better, as nanoGCG's buffer makes it. With more each step goes on from one of them, drawn at
-random; always from the best, as nanoGCG does, all sizes would be the same.
+``buffer`` holds the best prompts so far. With 1 the search continues only from a better
+prompt, as with nanoGCG's buffer. With more, each step continues from one of them, drawn at
+random; if it always took the best, as nanoGCG does, all sizes would behave alike.
 
-``draft`` names a cheaper model that sorts the candidates, so that the searched one reads few of
+``draft`` names a cheaper model that sorts the candidates, so that the searched model reads few of
 them: probe sampling of Zhao et al. (2024, Algorithm 1), see :mod:`pez.methods.probe`.
 """
 
@@ -48,19 +48,19 @@ from pez.search.rows import Rows
 
 @dataclass(frozen=True)
 class Gcg(Method):
-    """The paper draws 512 candidates among the 256 top candidates of each place. With fewer a
-    step costs less, and more of them can be made.
+    """The paper draws 512 candidates among the 256 top candidates of each place. With fewer, a
+    step costs less, so there can be more steps.
     """
 
     name: ClassVar[str] = "gcg"
     backwards = 1
 
-    candidates: int = 32  # prompts judged at each step; fewer if fewer can be had
+    candidates: int = 32  # prompts evaluated at each step; fewer if fewer exist
     topk: int = 64  # top candidates of each place that are drawn from
-    momentum: float = 0.0  # share of the gradients before (MAC); 0 is none
-    buffer: int = 0  # best prompts to go on from; 0 goes on from the last
+    momentum: float = 0.0  # weight of earlier gradients (MAC); 0 is none
+    buffer: int = 0  # best prompts to continue from; 0 continues from the last
     batch_size: int = 0  # targets seen at each step; 0 means all of them
-    draft: str = ""  # a model of the same tokenizer that sorts the candidates; none reads them all
+    draft: str = ""  # a model with the same tokenizer to sort candidates; without it all are read
     probe: int = 16  # with a draft: one candidate in so many is in the probe set (k)
     reduction: int = 8  # with a draft: at most one in so many is in the filtered set (R)
 
@@ -107,7 +107,7 @@ class Gcg(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Rank the words of all places, judge some of the first, go on from the best."""
+        """Rank the words of all places, evaluate some of the first, continue from the best."""
         ids = self._pick(rows, state)
         draw = draw_targets(problem, rows, self.batch_size)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
@@ -132,7 +132,7 @@ class Gcg(Method):
         )
 
     def _pick(self, rows: Rows, state: dict[str, Tensor]) -> Tensor:
-        """The prompt (b, k) of each row's pool from which it goes on."""
+        """The prompt (b, k) of each row's pool from which it continues."""
         pool = state["pool"]
         if pool.shape[1] == 1:
             return pool[:, 0]
@@ -142,10 +142,10 @@ class Gcg(Method):
 
 
 def _merge(state: dict[str, Tensor], found: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """The pool (b, m, k) and its losses (b, m) with ``found`` prompts (b, k) and losses (b,) in
-    it, if they are better; a prompt stands in it once.
+    """The pool (b, m, k) and its losses (b, m) with ``found`` prompts (b, k) and losses (b,) added
+    if they are better; it holds each prompt once.
     """
-    # behind the new ones, so that a loss measured again replaces the old one
+    # after the new ones, so that a loss measured again replaces the old one
     pool = torch.cat([*(ids[:, None] for ids, _ in found), state["pool"]], 1)
     loss = torch.cat([*(loss[:, None] for _, loss in found), state["loss"]], 1)
     same = (pool[:, :, None] == pool[:, None]).all(-1)

@@ -1,7 +1,7 @@
-"""The interrogator's way: a text, then phrases from lists, at each place the best of all.
+"""CLIP Interrogator's method: a text, then the best phrase of a list at each place.
 
 After the tool CLIP Interrogator (pharmapsychotic, 2022), which starts from a captioner's text
-and chains phrases of its lists by their similarity with the picture. There is no paper. The
+and chains phrases of its lists by their similarity to the picture. There is no paper. The
 lists here are the user's or the vocabulary's own words.
 """
 
@@ -23,29 +23,29 @@ from pez.search.rows import Rows
 @dataclass(frozen=True)
 class Interrogator(Method):
     """The prompt begins as ``--init``'s text (a captioner's, or your own) or empty. At the
-    next free place all phrases are tried, ``candidates`` of them a step, and the best one is
-    appended, until every place is taken; places not reached yet repeat what stands so far, so
-    each prompt tried is a whole one. A full chain is gone over again from its first phrase:
-    one that does better in a place takes it.
+    next free place all phrases are tried, ``candidates`` of them per step, and the best one is
+    appended, until every place is filled. Places not yet reached repeat the text so far, so each
+    prompt tried is complete. A full chain is then revised from its first phrase on: a phrase
+    that does better at a place replaces the one there.
 
-    The ``top`` phrases by their own scores are tried; rating them takes one forward pass a
-    phrase, once for all rows (:meth:`start_forwards`). A phrase too long for the places left is
-    cut. Restarts and other seeds without a text begin at a phrase drawn from the best.
+    The ``top`` phrases by their own scores are tried; scoring them takes one forward pass per
+    phrase, once for all rows (:meth:`start_forwards`). A phrase too long for the remaining places
+    is cut. Restarts and other seeds without a text begin at a phrase drawn from the best.
     """
 
     name: ClassVar[str] = "interrogator"
     backwards = 0
 
-    phrases: str = ""  # a text file of one phrase a line; without it the vocabulary's words
-    candidates: int = 64  # tried in a step
-    top: int = 1024  # phrases tried at a place, the best by themselves
+    phrases: str = ""  # a text file with one phrase per line; default: the vocabulary's words
+    candidates: int = 64  # tried per step
+    top: int = 1024  # phrases tried at a place: those with the best own scores
 
     def __post_init__(self) -> None:
         check_counts(candidates=self.candidates, top=self.top)
 
     @property
     def forwards(self) -> int:
-        """Each step scores that many prompts a row."""
+        """Each step scores that many prompts per row."""
         return self.candidates
 
     def start_forwards(self, problem: Problem) -> int:
@@ -78,7 +78,7 @@ class Interrogator(Method):
             "score": score,
             "place": torch.where(full, 0, place),
             "first": torch.where(full | (said == 0), 0, place),  # where the chain begins
-            "again": full,  # whether the chain is gone over again
+            "again": full,  # whether the chain is being revised
             "cursor": torch.zeros_like(place),  # phrases tried at this place
             "best": ids,
             "best_end": torch.zeros_like(place),
@@ -90,9 +90,9 @@ class Interrogator(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Try the next phrases at each row's place; once all were tried keep the best.
+        """Try the next phrases at each row's place; once all were tried, keep the best.
 
-        Gives the best one tried, or the prompt that it changes where that is better.
+        Returns the best prompt tried, or the previous one if that is better.
         """
         slots = problem.template.slots
         phrases, lengths, _ = self._rated(problem)
@@ -114,7 +114,7 @@ class Interrogator(Method):
         best_score = torch.where(better, score, state["best_score"])
         cursor = state["cursor"] + self.candidates
         done = cursor >= most
-        # a row that goes over its chain again leaves a place that was best as it was
+        # a row that revises its chain leaves a place unchanged if it was best
         moved = torch.where(best_end > place, best_end, place + 1)
         full = done & (moved >= slots)
         again = again | full
@@ -139,7 +139,7 @@ class Interrogator(Method):
 
     def _rated(self, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         """Phrases as ids (P, k), each repeated over the places, their lengths (P,) and their
-        features (P, e), once a problem.
+        features (P, e), once per problem.
         """
         key = (Interrogator, self.phrases)
         if key not in problem.memo:
@@ -160,8 +160,8 @@ def _with_phrases(
     ids: Tensor, phrases: Tensor, place: Tensor, end: Tensor, again: Tensor
 ) -> Tensor:
     """Prompts (b, c, k): ``ids`` (b, k) with each of ``phrases`` (b, c, k) from ``place`` (b,)
-    to ``end`` (b, c). Behind it stands what was there, or where the chain still grows
-    (``again`` (b,) is false) the prompt from its beginning.
+    to ``end`` (b, c). After it comes what was there, or, while the chain still grows
+    (``again`` (b,) is false), the prompt from its beginning.
     """
     at = torch.arange(ids.shape[1], device=ids.device)
     shifted = (at - place[:, None]).clamp(min=0)[:, None].expand_as(phrases)

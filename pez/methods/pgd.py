@@ -32,13 +32,13 @@ class Pgd(Method):
 
         X~_{t+1} = Pi_entropy(Pi_simplex(X~_t - lr * G_t)),
 
-    where G_t is the running mean of the gradients of the loss at the mixtures X~_t E, its
-    largest entry in a prompt brought to one, and the projections are Algorithms 2 and 3
-    (:mod:`pez.methods.simplex`). The prompt tried is the argmax of each row. The paper moves
-    by Adam; its first steps are of one size for all words, which the simplex makes ties that
-    only rounding decides. The paper's relaxed length is left away, as a template says how many
-    words there are; so are its restarts of the learning rate and its return to the best prompt
-    after a long wait.
+    where G_t is the running mean of the gradients of the loss at the mixtures X~_t E, their
+    largest entry in a prompt scaled to one, and the projections are Algorithms 2 and 3
+    (:mod:`pez.methods.simplex`). The prompt tried is the argmax of each row. The paper uses
+    Adam, whose first steps are equally large for all words; on the simplex that gives ties which
+    only rounding decides. We omit the paper's relaxed length, as a template fixes the number of
+    words, and also its restarts of the learning rate and its return to the best prompt after a
+    long wait.
     """
 
     name: ClassVar[str] = "pgd"
@@ -52,7 +52,7 @@ class Pgd(Method):
 
     def __post_init__(self) -> None:
         if not 0 <= self.entropy <= 1:
-            raise PezError(f"the entropy of pgd must lie between 0 and 1, not {self.entropy}.")
+            raise PezError(f"the entropy of pgd must be between 0 and 1, not {self.entropy}.")
         if not 0 <= self.momentum < 1:
             raise PezError(f"the momentum of pgd must be 0 or more, below 1, not {self.momentum}.")
 

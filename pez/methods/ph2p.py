@@ -1,21 +1,19 @@
 """PH2P's delayed projection: continuous embeddings move for some steps before they are projected.
 
 Mahajan, Rahman, Yi, Sigal, "Prompting Hard or Hardly Prompting: Prompt Inversion for
-Text-to-Image Diffusion Models", CVPR 2024. Where PEZ projects before every gradient, here a turn
-of ``delay`` gradients starts at the projection and is taken along a continuous path, while the
-embeddings P that are kept move with all of these gradients:
+Text-to-Image Diffusion Models", CVPR 2024. PEZ projects before every gradient. Here a turn of
+``delay`` gradients starts at the projection and follows a continuous path, while the stored
+embeddings P move with all of these gradients:
 
     Q_0 = Proj_E(P);   for i < delay:  g = grad L(Q_i);  P <- step(P, g);  Q_i+1 = Q_i + same step.
 
-The loss is meant to be that of ``--objective denoise``, at late timesteps; with
-``batch_size`` each gradient sees a part of them, drawn anew. Under any other objective the search
-is the same.
+The intended loss is that of ``--objective denoise``, at late timesteps; with ``batch_size`` each
+gradient sees a new random part of them. Under any other objective the search is the same.
 
-What differs from the paper: it steps by L-BFGS (20 inner iterations, rate 0.8 in the authors'
-program), each row of a batch by itself; here the steps are AdamW's, those of PEZ with its
-settings, so that with a delay of 1 it is PEZ. The paper keeps the prompt whose regenerated picture
-a CLIP finds most like the target; here the one of the lowest loss is kept, which needs no second
-model.
+Differences from the paper: it uses L-BFGS (20 inner iterations, rate 0.8 in the authors' code),
+separately for each row of a batch. Here the steps are PEZ's AdamW steps with its settings, so a
+delay of 1 gives PEZ. The paper returns the prompt whose regenerated picture is most like the
+target to a CLIP; here it is the prompt of lowest loss, which needs no second model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lists of phrases from files: read, split into allowed ids, rated under the objective."""
+"""Lists of phrases from files: read, split into allowed ids, scored by the objective."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pez.search.vocabulary import Vocabulary
 
 
 def read_lines(path: str, option: str) -> list[str]:
-    """The lines of a text file that hold something. PezError if there are none."""
+    """The non-empty lines of a text file. PezError if there are none."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
-            f"{option}={path} is no readable text file; give UTF-8 text, one phrase a line."
+            f"{option}={path} is not a readable text file; give UTF-8 text, one phrase per line."
         ) from None
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
-        raise PezError(f"{option}={path} holds no text; give one phrase a line.")
+        raise PezError(f"{option}={path} holds no text; give one phrase per line.")
     return [line for line in lines if line]
 
 
 def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) -> list[list[int]]:
-    """Ids of each line's words that may be chosen, at most ``longest``, none twice.
+    """Ids of each line's allowed words, at most ``longest``, without duplicates.
 
     A word of several tokens stays only if all of them are allowed. PezError if no line has an
     allowed word.
@@ -47,7 +47,7 @@ def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) ->
             found[tuple(ids[:longest])] = None
     if not found:
         raise PezError(
-            "no phrase of the list has a word that may be chosen; allow more words with "
+            "no phrase of the list has an allowed word; allow more words with "
             "--vocabulary or give another list."
         )
     return [list(ids) for ids in found]
@@ -57,7 +57,7 @@ def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) ->
 def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tensor:
     """Features (P, e) of phrases, each alone in as many of the free places as it needs.
 
-    Costs one forward pass a phrase.
+    Costs one forward pass per phrase.
     """
     by_length: dict[int, list[int]] = {}
     for n, ids in enumerate(phrases):
@@ -75,7 +75,7 @@ def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tenso
 
 
 def best_first(problem: Problem, features: Tensor, items: Sequence[int]) -> dict[int, Tensor]:
-    """For each item the phrases' numbers (P,), the best under the objective in front."""
+    """For each item the phrases' numbers (P,), those with the best objective first."""
     listed = sorted(set(items))
     scores = problem.objective.rate(features, listed)
     orders = scores.sort(dim=-1, descending=True, stable=True).indices

@@ -1,22 +1,23 @@
-"""Probe sampling: a cheap draft sorts the candidates of a step, the model reads few of them.
+"""Probe sampling: a cheap draft model sorts a step's candidates and the model reads few of them.
 
 Zhao, Zheng, Cai, Do, Kawaguchi, Goyal, Shieh, "Accelerating Greedy Coordinate Gradient and General
 Prompt Optimization via Probe Sampling", NeurIPS 2024, Algorithm 1. Of B candidates
 
 1. the draft reads all, the model a random B / k, the probe set;
-2. both orders of the probe set agree by alpha = (Spearman's rho + 1) / 2;
+2. the agreement of both rankings of the probe set is alpha = (Spearman's rho + 1) / 2;
 3. the model reads the (1 - alpha) B / R candidates that the draft likes best, the filtered set;
 4. the best of both sets by the model's loss is the best of the step.
 
-The paper's numbers are B = 512, k = 16, R = 8. With 32 candidates the probe set is of two, which
-agree or do not.
+The paper's numbers are B = 512, k = 16, R = 8. With 32 candidates the probe set has two, whose
+rankings agree or do not.
 
-What it costs: rows of a batch agree by shares of their own, which only the device knows. To ask it
-at every step would stop it, so the model reads the largest filtered set for every row, and alpha
-says which of it count: at k = 16 and R = 8 it reads 3/16 of the candidates, where the paper reads
-1/16 to 3/16. The draft's B passes come on top. They are cheap where its text tower is: the
-authors' language models were fifty times as large as their drafts, while ViT-L's text tower (85
-million parameters) is twice ViT-B's (38). One of several models searched together may be the draft.
+What it costs: each row of a batch has an alpha of its own, known only on the device. Reading it at
+every step would stall the device, so the model reads the largest filtered set for every row, and
+alpha says how much of it counts: at k = 16 and R = 8 it reads 3/16 of the candidates, where the
+paper reads 1/16 to 3/16. The draft's B passes are extra. They are cheap if its text tower is
+small: the authors' language models were fifty times as large as their drafts, while ViT-L's text
+tower (85 million parameters) is twice ViT-B's (38). One of several models searched together may be
+the draft.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pez.search.problem import Problem
 def set_sizes(candidates: int, probe: int, reduction: int) -> tuple[int, int]:
     """Prompts in the probe set, B / k, and in the largest filtered set, B / R.
 
-    At least two in the first, as one has no order, and one in the second, while there are any.
+    At least two in the first, as one has no order, and one in the second, if there are any.
     """
     probed = min(candidates, max(2, candidates // probe))
     return probed, min(candidates - probed, max(1, candidates // reduction))
@@ -49,11 +50,11 @@ def judge_probed(
     reduction: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prompts (b, s, k) of the probe and the filtered set, loss (b, s) and score (b, s), of
-    candidates ids (b, c, k) that stand in random order.
+    candidates ids (b, c, k) in random order.
 
     The first of them are the probe set. The filtered set is taken from the others, as the loss
-    of those is known. How large a row's own is only the device knows: the model reads the
-    largest there can be, and what lies beyond a row's own has loss inf.
+    of the probe set is known. A row's own size is known only on the device: the model reads the
+    largest possible set, and what is beyond the row's own has loss inf.
     """
     if problem.draft is None:
         raise PezError("this search has no draft that has read the targets; see --set draft.")

@@ -1,16 +1,16 @@
 """Pursuit: words whose features together point at the target, then exact swaps.
 
 Ours. The start is a matching pursuit over the words' own features (:mod:`pez.search.init`), which
-costs no pass of the text tower beyond those that rate every word once for all pictures. Each step
+costs no pass of the text tower beyond those that score every word once for all pictures. Each step
 then takes the gradient, tries swaps drawn among the top candidates as GCG does (Zou et al. 2023,
-Algorithm 1), and one prompt more: all those swaps together that were improvements by
-themselves, the best of each place. The best of all goes on. Where two steps on end found nothing
-better, the best of what was tried goes on though it is worse, as in GCG: the search leaves a local
-optimum, and the engine keeps the best prompt seen.
+Algorithm 1), and one more prompt: it combines all swaps that were improvements by
+themselves, the best at each place. The search continues from the best of all. If two consecutive
+steps found nothing better, it continues from the best prompt tried although that is worse, as in
+GCG: so it leaves a local optimum, while the engine keeps the best prompt seen.
 
-With it belongs ``--style phrases`` (:mod:`pez.session.styles`): words between commas transfer
+Use it with ``--style phrases`` (:mod:`pez.session.styles`): words between commas transfer
 better to models that were not searched than the same number of words in a row.
-``benchmarks/methods-choose.md`` has what was tried.
+``benchmarks/methods-choose.md`` lists what was tried.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ from pez.search.rows import Rows
 
 @dataclass(frozen=True)
 class Pursuit(Method):
-    """A step costs as many passes as nine of PEZ's, of which fifty bring it where PEZ does not
-    get.
-    """
+    """One step costs nine PEZ steps; fifty of them reach scores that PEZ does not."""
 
     name: ClassVar[str] = "pursuit"
     usual_steps: ClassVar[int] = 50
@@ -50,9 +48,9 @@ class Pursuit(Method):
     usual_style: ClassVar[str] = "phrases"
     backwards = 1
 
-    candidates: int = 16  # prompts judged at each step; fewer if fewer can be had
+    candidates: int = 16  # prompts evaluated at each step; fewer if fewer exist
     topk: int = 32  # top candidates of each place that are drawn from
-    escape: int = 2  # steps on end without anything better before something worse; 0 is never
+    escape: int = 2  # steps without improvement before a worse prompt is taken; 0 is never
     batch_size: int = 0  # targets seen at each step; 0 means all of them
 
     def __post_init__(self) -> None:
@@ -61,7 +59,7 @@ class Pursuit(Method):
 
     @property
     def forwards(self) -> int:
-        """One for the gradient, one for each candidate, one for the improvements together."""
+        """One for the gradient, one for each candidate, one for the combined improvements."""
         return 2 + self.candidates
 
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
@@ -72,7 +70,7 @@ class Pursuit(Method):
     def step(
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Judge some of the top candidate swaps and the best of them together; the best goes on."""
+        """Evaluate some of the top candidate swaps and the best of them combined; keep the best."""
         ids = state["ids"]
         draw = draw_targets(problem, rows, self.batch_size)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)

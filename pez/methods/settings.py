@@ -29,10 +29,10 @@ def in_force(method: Method) -> dict[str, Any]:
 def read_settings(
     method: type[Method], settings: Sequence[str], elsewhere: Callable[[str], str] = lambda _: ""
 ) -> dict[str, Any]:
-    """Values of ``name=value`` texts, each of its setting's kind; the last of a name counts.
+    """Values of ``name=value`` texts, each of its setting's type; the last of a name counts.
 
-    Raises PezError for a text without ``=``, a setting that the method's class lacks, which is
-    told with what is known of it ``elsewhere``, and a value of another kind.
+    Raises PezError for a text without ``=``, a setting that the method's class lacks (the
+    message adds what ``elsewhere`` knows of it), and a value of another type.
     """
     known, values = defaults(method), {}
     for text in settings:
@@ -50,7 +50,7 @@ def read_settings(
 
 
 def as_texts(settings: str | list | dict) -> tuple[str, ...]:
-    """``name=value`` texts of a dict, which is what Python callers like to write; one text or
+    """``name=value`` texts of a dict, as Python callers write it; one text or
     a list as a tuple.
     """
     if isinstance(settings, dict):

@@ -18,9 +18,9 @@ def mix(vocabulary: Vocabulary, weights: Tensor) -> Tensor:
 
 
 def start_places(problem: Problem, rows: Rows) -> Tensor:
-    """Where the start's words stand among the allowed ones, int64 (b, k) below n.
+    """Positions of the start's words among the allowed ones, int64 (b, k) below n.
 
-    A word of the start that is not allowed gives way to the nearest that is.
+    A word of the start that is not allowed is replaced by the nearest that is.
     """
     # the allowed ids ascend
     return torch.searchsorted(problem.vocabulary.ids, allowed_start(problem, rows))
@@ -34,8 +34,8 @@ def one_hot(places: Tensor, count: int) -> Tensor:
 def simplex_projection(points: Tensor) -> Tensor:
     """The nearest weights (..., n) that are not negative and sum to one.
 
-    Geisler et al. 2024, Algorithm 2, which is Duchi et al. 2008: what is left of each
-    coordinate above a threshold, found on the sorted ones.
+    Geisler et al. 2024, Algorithm 2, which is Duchi et al. 2008: the part of each
+    coordinate above a threshold, which is found from the sorted coordinates.
     """
     top = points.sort(-1, descending=True).values
     count = torch.arange(1, points.shape[-1] + 1, device=points.device, dtype=points.dtype)
@@ -54,8 +54,8 @@ def entropy_projection(weights: Tensor, most: float) -> Tensor:
     about ``most``; those at or below it stay.
 
     Geisler et al. 2024, Algorithm 3: the sphere of radius ``sqrt(1 - most - 1/m)`` around the
-    uniform mixture of the m words in use is where the index equals ``most``. Where the push
-    makes a weight negative the simplex projection follows, and the index comes near ``most``
+    uniform mixture of the m words in use is where the index equals ``most``. If the push
+    makes a weight negative, the simplex projection follows, and the index approaches ``most``
     only over several steps.
     """
     used = (weights > 0).float()
@@ -64,7 +64,7 @@ def entropy_projection(weights: Tensor, most: float) -> Tensor:
     off = weights - middle
     distance = off.norm(dim=-1, keepdim=True)
     radius = (1 - most - 1 / m).clamp(min=0).sqrt()
-    # at the very middle there is no way out that is better than another
+    # at the exact centre no direction is better than another
     inside = (distance < radius) & (distance > 1e-6)
     pushed = simplex_projection(middle + off * (radius / distance.clamp(min=1e-6)))
     return torch.where(inside, pushed, weights)

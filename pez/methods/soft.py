@@ -1,4 +1,4 @@
-"""Soft prompts: embeddings that need be no word's, the bound of what words could reach.
+"""Soft prompts: embeddings of no particular words, an upper bound on what words can reach.
 
 Gal et al., "An Image is Worth One Word: Personalizing Text-to-Image Generation using Textual
 Inversion", 2022; Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient
@@ -26,10 +26,10 @@ class Soft(Method):
     Equation 2, with the objective's loss in place of the denoising one), by Adam from the
     start's words. Nothing is projected during the search.
 
-    A soft prompt has no text. What it scores stands beside the prompt, as ``soft_score``,
-    with its embeddings (:meth:`extra`); the ids tried at each step are the words nearest to
-    where the embeddings are, and the score is theirs. ``--patience`` waits for that score
-    too, so leave it at 0 where the embeddings are wanted.
+    A soft prompt has no text. Its own score is returned beside the prompt, as ``soft_score``,
+    with its embeddings (:meth:`extra`). The ids tried at each step are the words nearest to
+    the embeddings, and the score is theirs. ``--patience`` also watches that score, so leave
+    it at 0 if you want the embeddings.
     """
 
     name: ClassVar[str] = "soft"

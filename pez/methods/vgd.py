@@ -18,28 +18,28 @@ from pez.search.method import Method
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
-SCALE = 100.0  # CLIP's own: what a cosine is multiplied with before it is a logit
+SCALE = 100.0  # CLIP's own: the factor that makes a cosine a logit
 
 
 @dataclass(frozen=True)
 class Vgd(Method):
-    """A step fills one place, from the first on. The language model continues each of the
-    ``beams`` prompts begun; the ``candidates`` likeliest of all are judged, and those ``beams``
-    are kept that have the highest
+    """Each step fills one place, from the first on. The language model continues each of the
+    ``beams`` partial prompts; the ``candidates`` likeliest of all are evaluated, and the
+    ``beams`` with the highest value are kept:
 
         log p(words) + alpha * 100 * -loss(words),
 
-    which for pictures is the paper's log P_LLM + alpha * log P_CLIP but for what all candidates
-    share. Beams, candidates and alpha are those of the authors' code. What is returned of a step
-    is the best prompt begun, ended by the language model's likeliest words, so that it is whole.
-    After the last place another pass begins, whose candidates are drawn by their chances (Kool
-    et al. 2019, Gumbel top-k) as all those of restarts and other seeds are.
+    which for pictures is the paper's log P_LLM + alpha * log P_CLIP except for terms that all
+    candidates share. Beams, candidates and alpha are those of the authors' code. A step returns the
+    best partial prompt, completed with the language model's likeliest words.
+    After the last place another pass begins, whose candidates are sampled by their probabilities
+    (Kool et al. 2019, Gumbel top-k), as are all those of restarts and other seeds.
 
     The paper writes the best single word into the instruction of a chat model. A plain language
     model takes no instruction: here it says the best single word, or one of the ``hints`` best,
-    with the chance ``hint`` at every place, none of them twice; hint=0 leaves it unguided. On
-    mini one hint did best, more of them or likelier ones brought the same thing by other names.
-    Rating the words takes a forward pass each, once for all rows (:meth:`start_forwards`).
+    with probability ``hint`` at every place, none of them twice; hint=0 leaves it unguided. On
+    mini one hint did best; more or likelier hints gave the same thing by other names.
+    Scoring the words takes one forward pass each, once for all rows (:meth:`start_forwards`).
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -49,7 +49,7 @@ class Vgd(Method):
     backwards = 0
 
     beams: int = 10
-    candidates: int = 100  # judged in a step, of all beams together
+    candidates: int = 100  # evaluated per step, over all beams
     alpha: float = 1.5
     hint: float = 0.05
     hints: int = 1
@@ -64,7 +64,7 @@ class Vgd(Method):
         return self.candidates + 1
 
     def start_forwards(self, problem: Problem) -> int:
-        """One for each word, whose scores tell the hints."""
+        """One for each word, whose scores select the hints."""
         return len(problem.vocabulary.ids)
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Vgd(Method):
         """Beams (b, m, n + 1), the best first, and log p (b, m) of their words."""
         ids, told = begun["ids"], begun["told"]
         kept, n = ids.shape[1:]
-        if n == self._said(problem):  # there all beams are one
+        if n == self._said(problem):  # at the start all beams are the same
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
         chance = told[..., None] + self._hinted(problem, chance, begun)
@@ -158,7 +158,7 @@ class Vgd(Method):
 
 
 def _ended(problem: Problem, chosen: Tensor) -> Tensor:
-    """Ids (b, k): the words ``chosen`` (b, n) and the likeliest behind them."""
+    """Ids (b, k): the words ``chosen`` (b, n) followed by the likeliest."""
     for _ in range(problem.template.slots - chosen.shape[1]):
         next_word = problem.vocabulary.ids[problem.next_words(chosen).argmax(1)]
         chosen = torch.cat([chosen, next_word[:, None]], 1)

@@ -1,4 +1,4 @@
-"""What makes a prompt good: name -> module:symbol and what it is, loaded when asked for."""
+"""What makes a prompt good: name -> module:symbol and a description, loaded on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a prompt helps a diffusion model to take the noise off the target picture.
+"""How well a prompt helps a diffusion model to denoise the target picture.
 
 Mahajan, Rahman, Yi, Sigal, "Prompting Hard or Hardly Prompting: Prompt Inversion for
 Text-to-Image Diffusion Models" (PH2P), CVPR 2024: the model's own training loss (Ho et al. 2020,
@@ -6,10 +6,10 @@ Equation 14; Rombach et al. 2022, Equation 2), for prompts P and a picture's lat
 
     L(P) = E over t, noise of || target - unet(sqrt(a_t) z + sqrt(1 - a_t) noise, t, P) ||^2,
 
-taken at late, noisy timesteps alone, where what is drawn is decided. The target is the noise, or
+at late, noisy timesteps only, which decide what is drawn. The target is the noise, or
 what the pipeline's ``prediction_type`` says. The paper draws t and noise anew at each step (its
-program: t between 500 and 900 of 1,000); here a few pairs are fixed, the same for all prompts,
-so that scores compare.
+code: t between 500 and 900 of 1,000); here a few pairs are fixed, the same for all prompts,
+so that scores are comparable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pez.objectives.match import Targets
 @dataclass(frozen=True, eq=False)
 class Denoise:
     """Score = -loss, the mean squared error over an item's pictures (by weight), timesteps and
-    noises. What counts as a target is one noisy picture, of which a method may see a part at
+    noises. Each noisy picture counts as one target; a method may see only some of them at
     each step. Reading a prompt costs one pass of the text encoder and one of the U-Net for each
     noisy picture; passes are counted by prompts.
     """
@@ -128,8 +128,8 @@ class Denoise:
 
     @torch.no_grad()
     def rate(self, features: Tensor, items: Sequence[int]) -> Tensor:
-        """Scores (len(items), b) of prompts by their features (b, e): unlike a cosine's as dear
-        for each item as reading them anew.
+        """Scores (len(items), b) of prompts by their features (b, e): unlike a cosine, as
+        expensive for each item as reading them anew.
         """
         chunks = features.split(self.batch)
         rows = [torch.cat([-self._loss(some, [n] * len(some)) for some in chunks]) for n in items]

@@ -1,4 +1,4 @@
-"""A match that must also read well: what a language model thinks of the prompt is added.
+"""A match that must also read well: adds a language model's score of the prompt.
 
 The term is that of Shi et al. 2022 ("Toward Human Readable Prompt Tuning") and of Wen et al.
 2023, section 4: the negative log-likelihood of the prompt's own tokens.
@@ -20,8 +20,8 @@ from pez.search.problem import Objective
 from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 # The weight at which the language model's part of an embedding counts as much as a CLIP's when a
-# point is projected onto the vocabulary. Without such shares, methods that bring the gradient to
-# a size of its own would heed the language model alike whatever its weight. Of 0.1, 0.3, 1 and 3
+# point is projected onto the vocabulary. Without such shares, methods that normalise the gradient
+# would follow the language model equally whatever its weight. Of 0.1, 0.3, 1 and 3
 # this one led pez on mini to the highest totals, at the weights 0.03, 0.1 and 0.3 alike.
 EQUAL = 0.1
 
@@ -32,9 +32,9 @@ class Fluent:
     mean negative log-likelihood of the prompt's words under the language model, in nats.
 
     It reads embeddings whose first ``width`` columns are ``match``'s and whose others are the
-    language model's, ``scale`` times as long as they are there (:func:`fluent_words`).
+    language model's, scaled by ``scale`` (:func:`fluent_words`).
     With one table E for input and output, log p(word | before) = h . e - logsumexp(E h): so the
-    gradient tells of each word both as what is said and as what the next ones follow. ``rate``
+    gradient covers each word both as output and as context of the next ones. ``rate``
     and ``text_scores`` are ``match``'s alone.
     """
 
@@ -105,10 +105,10 @@ class Fluent:
 
 def fluent_words(vocabulary: Vocabulary, prior: Prior, weight: float) -> tuple[Vocabulary, float]:
     """``vocabulary`` with the ids that ``prior`` reads, each embedding followed by the language
-    model's, and the scale that makes that in the mean as long, so that steps fit both.
+    model's, and the scale that makes their mean lengths equal, so that steps suit both.
 
     In a projection the language model counts by its ``weight`` in the loss. Raises PezError if
-    it has not one table for input and output.
+    it does not share one table for input and output.
     """
     language, ids = prior.language, prior.ids
     _check_tied(language)
@@ -150,7 +150,7 @@ def _check_tied(language: LanguageModel) -> None:
     try:
         found = _hidden(language, table[ids]) @ table.float().T
         alike = torch.allclose(found, logits, rtol=1e-2, atol=1e-2 * float(logits.abs().max()))
-    except (RuntimeError, TypeError, AttributeError):  # other widths, no such way in
+    except (RuntimeError, TypeError, AttributeError):  # other widths, no such input
         alike = False
     if not alike:
         raise PezError(

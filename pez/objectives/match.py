@@ -29,7 +29,7 @@ class Targets:
         return self.weights / total
 
     def opposite(self, found: Tensor) -> Targets:
-        """What a prompt with the features ``found`` (e,) says and these do not show: a prompt of
+        """What a prompt with the features ``found`` (e,) says beyond these targets: a prompt with a
         high score here matches found - targets.
         """
         features = torch.cat([found[None], self.features])

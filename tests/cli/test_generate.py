@@ -140,7 +140,7 @@ def test_prompts_come_from_files_and_soft_ones_too(
         (["words.safetensors"], "no file of tensors"),
         (["two.safetensors"], "must hold one tensor"),
         (["x", "--count", "0"], "--count must be 1 or more"),
-        (["x", "--mask", "m.png"], "give that as --image"),
+        (["x", "--mask", "m.png"], "give the picture as --image"),
         (["x", "--strength", "2"], "between 0 and 1"),
         (["x", "--generator", "mini-ds"], "mini-sd"),
     ],

@@ -48,7 +48,7 @@ def test_a_new_judge_compares_two_files_and_is_listed(
     assert main(["similarity", one, two, "--judge", "colours:x"]) == 2
     assert "there are r, g and b" in capsys.readouterr().err
     assert main(["similarity", one, two, "--judge", "words"]) == 2
-    assert "words compares no pictures" in capsys.readouterr().err
+    assert "words does not compare pictures" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["similarity", "--help"])
     assert "colours:CH" in " ".join(capsys.readouterr().out.split())

@@ -144,8 +144,8 @@ def test_all_prompts_of_an_item_are_drawn_from_the_same_noise() -> None:
         (SMALL.replace('name = "pez"', 'name = "pursuit"'), "pursuit does not read lr; .*use pez"),
         (SMALL.replace("lengths = [4, 8]", "lengths = [0]"), "methods.lengths"),
         (SMALL + "options = { stepz = 3 }", "options of the generator mini-sd: unknown 'stepz'"),
-        ("judges = ['mini']\n" + SMALL, "mini is searched and would judge its own prompts"),
-        ("a = [", "is no TOML"),
+        ("judges = ['mini']\n" + SMALL, "mini is searched and would score its own prompts"),
+        ("a = [", "is not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:

@@ -117,7 +117,7 @@ def test_a_kill_while_writing_leaves_the_unit_undone(
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PezError, match="holds no whole index"):
+    with pytest.raises(PezError, match="holds no complete index"):
         read_rows(tmp_path)
 
 

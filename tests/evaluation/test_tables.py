@@ -64,7 +64,7 @@ def test_a_table_is_remade_checked_and_what_differs_is_told(
     page = plan.with_suffix(".md").read_text(encoding="utf-8")
     assert re.search(r"\| caption \| 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \|", page)
     assert tables.remake(plan, folder, check=True) == 0
-    assert "every committed mean lies within its interval" in capsys.readouterr().out
+    assert "every committed mean is within its interval" in capsys.readouterr().out
     with plan.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     (moved,) = [row for row in rows if row["method"] == "pez"]

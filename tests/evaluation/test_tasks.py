@@ -249,17 +249,17 @@ def test_an_item_without_a_text_is_told_and_stops_nothing() -> None:
     ("text", "message"),
     [
         ('task = "distil"\n' + PLAN.replace("SIZES", ""), "did you mean distill"),
-        (DISTILL.replace("ratios = [0.5, 0.2]", "lengths = [4]"), "distill goes by ratios"),
-        (PLAN.replace("SIZES", "ratios = [0.5]"), "invert goes by lengths"),
-        (DISTILL.replace("0.2]", "1.5]"), "methods.ratios must lie above 0 and be 1 at most"),
-        (DISTILL.replace('"beginning"', '"caption"'), "caption is none of the task distill"),
+        (DISTILL.replace("ratios = [0.5, 0.2]", "lengths = [4]"), "distill uses ratios"),
+        (PLAN.replace("SIZES", "ratios = [0.5]"), "invert uses lengths"),
+        (DISTILL.replace("0.2]", "1.5]"), "methods.ratios must be above 0 and at most 1"),
+        (DISTILL.replace('"beginning"', '"caption"'), "caption does not belong to the task"),
         (STYLE.replace("a {thing}, {}", "a {thing}"), "must hold {thing} and {}"),
-        (STYLE.replace('name = "together"', 'name = "mix"'), "of is of the task together"),
+        (STYLE.replace('name = "together"', 'name = "mix"'), "of belongs to the task together"),
         (MIX.replace("SOURCES", "weights = [1]"), "task.weights must be a list of two"),
         (MIX.replace("SOURCES", 'sources = "sounds"'), "task.sources: unknown 'sounds'"),
         (PLAN.replace("SIZES", 'ratio = "x"'), r"\[methods\]: unknown 'ratio'"),
-        (STYLE.replace('name = "pez"', 'name = "soft"'), "no text that could be framed"),
-        (STYLE.partition("[task]")[0], "data.group is of the task together"),
+        (STYLE.replace('name = "pez"', 'name = "soft"'), "no text to put into a frame"),
+        (STYLE.partition("[task]")[0], "data.group belongs to the task together"),
     ],
 )
 def test_a_task_that_cannot_be_is_named(text: str, message: str) -> None:
@@ -284,5 +284,5 @@ def test_a_new_task_is_one_file_and_one_line(
         assert (row["prompt"] == row["caption"].upper()) == (row["method"] == "shouted")
     page = pez.report(tmp_path).page.read_text(encoding="utf-8")
     assert "cosine of the prompt and the caption, under the judge" in page
-    with pytest.raises(PezError, match="every is of the task pairs, not of mix"):
+    with pytest.raises(PezError, match="every belongs to the task pairs, not mix"):
         parse_plan(text.replace('"pairs"', '"mix"'))

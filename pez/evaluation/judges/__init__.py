@@ -1,7 +1,7 @@
-"""Judges of likeness: name -> module:symbol, how it is written, what it is; loaded when asked for.
+"""Judges of likeness: name -> module:symbol, syntax, description; loaded on request.
 
-A judge goes by its name here, alone or followed by ``:`` and the weights it should take. Every
-other name is that of a CLIP. One file for each, with one class (:mod:`judge` says what it
+A judge is named as here, alone or followed by ``:`` and the weights to use. Any other name
+is a CLIP's. One file for each, with one class (:mod:`judge` says what it
 declares).
 """
 
@@ -46,7 +46,7 @@ def judge_class(name: str) -> type[Judge]:
 
 
 def check_judge(name: str) -> type[Judge]:
-    """The class of the judge ``name``; PezError for weights that such a judge cannot take."""
+    """The class of the judge ``name``; PezError for weights that this judge cannot use."""
     found = judge_class(name)
     found.check(_weights(name))
     return found
@@ -54,7 +54,7 @@ def check_judge(name: str) -> type[Judge]:
 
 def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge:
     """The judge ``name``. PezError if it is unknown, needs a package that is not installed, or
-    its weights cannot be had.
+    its weights are not available.
     """
     found = check_judge(name)
     if missing := [package for package in found.needs if util.find_spec(package) is None]:
@@ -63,13 +63,13 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
 
 
 def judge_identity(name: str, identity: Callable[[str], str]) -> str:
-    """``name`` with what ``identity`` knows of the weights that it stands for."""
+    """``name`` with what ``identity`` knows of its weights."""
     weights = judge_class(name).weights(_weights(name))
     return name + identity(weights).removeprefix(weights) if weights else name
 
 
 def judge_rows() -> list[dict[str, str]]:
-    """The judges that are no CLIP, as ``pez models`` lists them."""
+    """The judges other than CLIPs, as ``pez models`` lists them."""
     return [
         {"name": usage, "kind": "judge", "note": f"judges (--judge): {about}"}
         for family, (_, usage, about) in JUDGES.items()
@@ -86,12 +86,12 @@ def similarity(one: object, other: object, *, judge: str = "", device: str = "au
     """How similar two pictures are (paths, addresses or PIL pictures) under a judge.
 
     ``judge`` is a name that :data:`JUDGES` describes; "" is the paper's ViT-g-14. PezError for
-    pictures that cannot be read, weights that cannot be had and a judge that compares texts only.
+    pictures that cannot be read, weights that are not available and a judge of texts only.
     """
     from pez.images import read_image
 
     if not check_judge(judge or JUDGE).compares_pictures:
-        raise PezError(f"{judge} compares no pictures with pictures; choose another --judge.")
+        raise PezError(f"{judge} does not compare pictures with pictures; choose another --judge.")
     pictures = [read_image(source) for source in (one, other)]  # type: ignore[arg-type]
     opened = open_judge(judge or JUDGE, device)
     return opened.similarities(pictures[:1], pictures[1:])[0]
@@ -103,5 +103,5 @@ def _family(name: str) -> str:
 
 
 def _weights(name: str) -> str:
-    """What the user wrote of the weights: "" where it is the family's name alone."""
+    """The weights the user named: "" if only the family was named."""
     return name if _family(name) == CLIP else name.partition(":")[2]

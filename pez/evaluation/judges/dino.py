@@ -38,7 +38,7 @@ class Dino(Judge):
 
     @classmethod
     def offline(cls, weights: str) -> bool:
-        """Those in a folder."""
+        """Weights in a folder."""
         return is_on_disk(weights or DINO)
 
     def similarities(
@@ -55,7 +55,7 @@ class Dino(Judge):
 
 
 def _load(name: str, device: str) -> tuple[Any, Any, torch.device]:
-    """Model, processor and where they lie. PezError if they cannot be had."""
+    """Model, processor and their location. PezError if they are not available."""
     from transformers import AutoImageProcessor, AutoModel
 
     return open_pretrained(name, device, AutoModel, AutoImageProcessor, f"dino:{name}")

@@ -24,8 +24,8 @@ class Judge:
     """Scores pairs; more is better, and a pair of the same thing has the highest score.
 
     ``measure`` says in a table's note what a score is. ``needs`` are packages to import beyond
-    those that pez always has, ``installed_by`` is what pip is told to install them.
-    ``weights`` below is what stands after the colon of the judge's name, or "" for its usual ones.
+    those that pez always has, ``installed_by`` is the pip requirement that installs them.
+    ``weights`` below is the part after the colon of the judge's name, or "" for the default ones.
     """
 
     compares_pictures: ClassVar[bool] = True  # with pictures
@@ -37,17 +37,17 @@ class Judge:
 
     @classmethod
     def check(cls, weights: str) -> None:
-        """PezError for ``weights`` that can be seen to be wrong without loading anything."""
+        """PezError for ``weights`` that are wrong, as far as a look without loading shows."""
 
     @classmethod
     def open(cls, weights: str, device: str, dtype: str) -> Self:
-        """Load the judge. PezError if its weights cannot be had."""
+        """Load the judge. PezError if its weights are not available."""
         raise NotImplementedError
 
     @classmethod
     def weights(cls, weights: str) -> str:
-        """The name by which :func:`pez.models.identity.identity` tells these weights from other
-        ones; "" where there is none, and the judge's name says all.
+        """The name by which :func:`pez.models.identity.identity` tells these weights from
+        others; "" if there is none and the judge's name says it all.
         """
         return ""
 

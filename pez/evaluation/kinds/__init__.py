@@ -1,7 +1,7 @@
-"""Kinds of units: name -> module:symbol, in the order in which they are done.
+"""Kinds of units: name -> module:symbol, in the order in which they run.
 
 One file for each, with one class (:mod:`kind` says what it declares). A kind that is not built
-into a plan is asked for by its name::
+into plans is requested by name::
 
     [[measures]]
     name = "letters"

@@ -31,7 +31,7 @@ def reference_of(place: Place) -> Reference:
 
 def compare(batch: Batch, bench: Bench, report: Report, column: str) -> None:
     """Each task's picture or text with each of its references, all pairs at once; the mean of
-    a task's pairs counts, or their least. ``batch.options`` are the judge and its precision.
+    a task's pairs counts, or their minimum. ``batch.options`` are the judge and its precision.
     """
     name, dtype = batch.options
     judge = bench.get(("judge", name, dtype), lambda: open_judge(name, bench.device, dtype))
@@ -53,7 +53,7 @@ def compare(batch: Batch, bench: Bench, report: Report, column: str) -> None:
 
 
 def _scores(judge: Judge, pairs: Sequence[tuple[Any, Any]]) -> list[float]:
-    """What the judge makes of pairs of pictures, of texts, or of one of each."""
+    """The judge's scores of pairs of pictures, of texts, or of one of each."""
     ones, others = ([pair[n] for pair in pairs] for n in (0, 1))
     texts = [isinstance(side[0], str) for side in (ones, others)]
     if all(texts):

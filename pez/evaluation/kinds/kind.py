@@ -28,7 +28,7 @@ from pez.evaluation.units import Asked, Batch, Subject, Task, Unit, Way
 @dataclass(frozen=True)
 class Question:
     """What units are asked about: a prompt, or with ``picture`` a picture of it that should show
-    ``thing`` and has the picture ``beside`` as its rival. ``identity`` names models by content.
+    ``thing`` and is compared with the picture ``beside``. ``identity`` names models by content.
     """
 
     plan: Plan
@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Group:
-    """Units that need the same model, which ``options`` open; ``title`` is for people."""
+    """Units that need the same model, which ``options`` open; ``title`` is for display."""
 
     title: str
     options: Any
@@ -53,12 +53,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of unit, by default one that a plan's [[measures]] ask for, once for each prompt
-    that is a text (or each picture, where it is ``of`` pictures).
+    """A kind of unit, by default requested in a plan's [[measures]] and done once for each
+    prompt that is a text (or each picture, if it is ``of`` pictures).
 
-    ``columns`` are the entries of its outcomes that stand in the table, ``metrics`` those of them
-    that a report shows. ``defaults`` are the options that a plan may set, with their values.
-    ``size`` and ``size_gpu`` are how many units are done together.
+    ``columns`` are the entries of its outcomes that the table has, ``metrics`` those that a
+    report shows. ``defaults`` are the options that a plan may set, with their values.
+    ``size`` and ``size_gpu`` are the numbers of units in a batch.
     """
 
     name: str
@@ -73,17 +73,17 @@ class Kind:
     size_gpu: ClassVar[int] = 64
 
     def check(self, options: Mapping[str, Any]) -> None:
-        """PezError for options of a plan that this kind does not have."""
+        """PezError for options in a plan that this kind does not have."""
         for name in options:
             known_name(name, self.defaults, f"options of the measure {self.name}")
 
     def settings(self, plan: Plan) -> dict[str, Any] | None:
-        """The options that the plan asks for it with; None if it does not ask."""
+        """The options that the plan gives for it; None if the plan does not request it."""
         asked = [m.options for m in plan.measures if m.name == self.name]
         return {**self.defaults, **asked[0]} if asked else None
 
     def asked(self, question: Question) -> Asked:
-        """The units for one prompt or picture, by who does them and what they compare it with."""
+        """The units for one prompt or picture, by worker model and reference."""
         settings = self.settings(question.plan)
         unit = question.picture if self.of == PICTURE else question.prompt
         if settings is None or unit is None:
@@ -91,13 +91,13 @@ class Kind:
         return {("", ""): Unit(self.name, {self.of: unit.key} | settings)}
 
     def groups(self, ready: Ready) -> Iterable[Group]:
-        """The units that can be done now, put together by what they need."""
+        """The units that can be done now, grouped by what they need."""
         for (who, against), pairs in ready.asked(self.name, self.of).items():
             heading = self.heading(ready.plan, who) + (f", {against}" if against else "")
             yield Group(heading, self.options(ready.plan, who), pairs)
 
     def heading(self, plan: Plan, who: str) -> str:
-        """What people read while units are done."""
+        """The text shown while units are done."""
         return self.title + (f" by {who}" if who else "")
 
     def options(self, plan: Plan, who: str) -> Any:
@@ -105,13 +105,13 @@ class Kind:
         return who
 
     def task(self, ready: Ready, unit: Unit, place: Place) -> Task:
-        """A unit with all that it needs, read from the store."""
+        """A unit with all its inputs, read from the store."""
         if self.of == PICTURE and place.drawn:
             return Task(unit.key, unit.spec, picture=ready.drawn(place.drawn.unit))
         return Task(unit.key, unit.spec, text=ready.prompt_of(place.node))
 
     def work(self, batch: Batch, bench: Bench, report: Report, look: Look) -> None:
-        """Do a batch and tell ``report`` of each unit."""
+        """Do a batch and notify ``report`` of each unit."""
         raise NotImplementedError
 
     def kept(self, record: Record) -> Record:

@@ -16,14 +16,14 @@ from pez.evaluation.units import Asked, Batch, Task, Unit
 
 
 class PictureKind(Kind):
-    """Pictures of those prompts that are there."""
+    """Pictures of the finished prompts."""
 
     title = "pictures"
     named = False
     size, size_gpu = 8, 32
 
     def asked(self, question: Question) -> Asked:
-        """None: what is drawn of a prompt stands in its node."""
+        """None: a prompt's node lists its pictures."""
         return {}
 
     def groups(self, ready: Ready) -> Iterable[Group]:

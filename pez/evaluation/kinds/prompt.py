@@ -17,7 +17,7 @@ from pez.evaluation.units import Asked, Batch, Node, Subject, Task, Unit, Way
 
 
 class PromptKind(Kind):
-    """Searches and captions; texts that are given need no work."""
+    """Searches and captions; given texts need no work."""
 
     title = "prompts"
     named = False
@@ -53,7 +53,7 @@ class PromptKind(Kind):
         (_search if batch.how == "search" else _caption)(batch, bench, report, look)
 
     def kept(self, record: Record) -> Record:
-        """With what is measured of any prompt."""
+        """Adds what is measured for every prompt."""
         if record.error:
             return record
         return replace(record, out=measure(record.out["prompt"]) | record.out)

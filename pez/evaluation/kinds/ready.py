@@ -1,4 +1,4 @@
-"""What of a plan is done already, so that other units can be: read from the store."""
+"""What is already done in a plan, and which units that makes ready: read from the store."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Asks = dict[tuple[str, str], list[tuple[Unit, Place]]]
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A plan's nodes and what there is of them."""
+    """A plan's nodes and their finished results."""
 
     plan: Plan
     store: Store
     nodes: Sequence[Node]
 
     def asked(self, kind: str, of: str) -> Asks:
-        """The units of a kind whose prompts (those that are texts) or pictures are there, by who
-        does them and what they compare with; a model is opened once for all references.
+        """The units of a kind whose prompts (those that are texts) or pictures are finished, by
+        model and reference; a model is opened once for all references.
         """
         found: Asks = {}
         for own, place in self._pictures(kind) if of == PICTURE else self._prompts(kind):
@@ -64,11 +64,11 @@ class Ready:
         return all(_good(self.store.get("picture", key)) for key in keys)
 
     def with_prompt(self) -> list[Node]:
-        """The nodes whose prompts are there."""
+        """The nodes whose prompts are finished."""
         return [node for node in self.nodes if _good(self.store.get("prompt", node.unit.key))]
 
     def prompt_of(self, node: Node) -> str:
-        """The text of a prompt that is there."""
+        """The text of a finished prompt."""
         record = self.store.get("prompt", node.unit.key)
         assert record is not None
         return record.out["prompt"]
@@ -81,7 +81,7 @@ class Ready:
         return file.read_bytes() if soft else b""
 
     def drawn(self, picture: Unit) -> bytes:
-        """The file of a picture that is there."""
+        """The file of a finished picture."""
         return self.store.path("picture", picture.key, ".png").read_bytes()
 
     def files(self, names: Sequence[str]) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from pez.evaluation.units import Asked, Batch, Reference, Task, Unit
 
 
 class ScoreKind(Kind):
-    """Pictures that are there, compared with their references."""
+    """Finished pictures, compared with their references."""
 
     title = "scores of pictures"
     of = PICTURE

@@ -24,18 +24,18 @@ class ReportOptions:
     """Options of ``pez report``."""
 
     output: str = ""  # the page; report.html in the folder
-    baseline: str = ""  # a method, or method:length; the usual ones are tried
+    baseline: str = ""  # a method, or method:length; default: the usual ones
     items: int = 12  # items in the gallery at most
 
     def __post_init__(self) -> None:
-        """Raise PezError for numbers that make no sense."""
+        """Raise PezError for invalid numbers."""
         if isinstance(self.items, bool) or not isinstance(self.items, int) or self.items < 0:
             raise PezError(f"--items must be a whole number, 0 or more, not {self.items!r}.")
 
 
 @dataclass(frozen=True)
 class Written:
-    """The files a report consists of, and what is to be said about them."""
+    """The files of a report, and remarks on them."""
 
     page: Path
     files: tuple[Path, ...]
@@ -48,8 +48,8 @@ def report(
     """Write the report of a folder that ``pez evaluate`` wrote; the page's path is ``page``.
 
     ``output`` is the page's file, report.html in ``folder`` by default; .csv, .parquet and .tex
-    go beside it. PezError for a folder without a run, an unknown ``baseline`` and what cannot
-    be written.
+    go beside it. PezError for a folder without a run, an unknown ``baseline`` and files that
+    cannot be written.
     """
     from pez.evaluation.report.files import as_csv, as_parquet, records
     from pez.evaluation.report.gallery import make_gallery
@@ -91,5 +91,5 @@ def _page_path(folder: Path, output: str) -> Path:
     if path.is_dir():
         raise PezError(f"--output {output} is a folder; name a file, such as report.html.")
     if path.suffix.lower() not in (".html", ".htm"):
-        raise PezError(f"--output {output} is no name of a page; let it end in .html.")
+        raise PezError(f"--output {output} is not the name of a page; end it in .html.")
     return path

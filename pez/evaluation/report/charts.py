@@ -1,4 +1,4 @@
-"""Line charts: what they show, worked out from rows, and drawn as SVG without any library."""
+"""Line charts: what they show, computed from rows, and drawn as SVG without any library."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from pez.evaluation.report.rows import (
 from pez.evaluation.report.summary import Summary, all_metrics
 from pez.evaluation.report.tables import view_title
 
-LINES = 6  # colours and dashes that can be told apart
-POINTS = 120  # of a line; more would only swell the file
+LINES = 6  # distinguishable colours and dashes
+POINTS = 120  # of a line; more would only enlarge the file
 WIDE, TALL, LEFT, BELOW, ABOVE, RIGHT = 400, 250, 48, 38, 10, 14
-INSET = 12  # room for what stands at the ends of the axis
+INSET = 12  # room for labels at the ends of the axis
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: its points, and the interval at each where there is one."""
+    """One line: its points, and the interval at each if there is one."""
 
     name: str
     xs: tuple[float, ...]
@@ -53,10 +53,10 @@ class Chart:
 
 
 def search_charts(rows: Sequence[Row]) -> list[Chart]:
-    """Best score so far over the steps, mean over prompts, for those whose history was kept.
+    """Best score so far over the steps, mean over prompts, for those whose history was stored.
 
     A search that stopped early keeps its best score to the end of the line. One chart for each
-    data set and searched model, as scores of different models are no one scale.
+    data set and searched model, as scores of different models are not on one scale.
     """
     kept = [row for row in rows if scores_of(row)]
     charts = []
@@ -112,7 +112,7 @@ def _size(summary: Summary) -> float | None:
 def _charts(
     title: str, across: str, up: str, curves: Sequence[Curve], small: bool
 ) -> Iterable[Chart]:
-    """As many charts as keep their lines apart."""
+    """As many charts as it takes to keep lines distinguishable."""
     for first in range(0, len(curves), LINES):
         part = f"{title} ({first // LINES + 1})" if len(curves) > LINES else title
         yield Chart(part, across, up, tuple(curves[first : first + LINES]), small)
@@ -200,7 +200,7 @@ def ticks_of(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def decimals(ticks: Sequence[float]) -> int:
-    """How many decimals tell the ticks apart."""
+    """How many decimals distinguish the ticks."""
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     return max(0, -math.floor(math.log10(step) + 1e-9))
 

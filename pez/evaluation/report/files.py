@@ -20,13 +20,13 @@ COLUMNS = (
 
 
 def columns() -> tuple[str, ...]:
-    """``COLUMNS``, and behind them those of the kinds of units that have others."""
+    """``COLUMNS``, then those of the kinds of units that have others."""
     own = [f"{metric}{end}" for metric in all_metrics() for end in ("", "_low", "_high")]
     return tuple(dict.fromkeys((*COLUMNS, *own)))
 
 
 def records(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
-    """The figures unrounded, None where there is none."""
+    """The figures unrounded, None if there is none."""
     return [_record(summary) for summary in summaries]
 
 

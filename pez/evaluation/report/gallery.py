@@ -1,4 +1,4 @@
-"""Originals beside what was drawn from the prompts found for them."""
+"""Originals beside the pictures drawn from the prompts found for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pez.evaluation.report.summary import has_prompt
 from pez.evaluation.report.tables import written
 
 SHOTS = 2  # pictures shown of one prompt
-MOST_SHOTS = 6  # where each shows another thing
+MOST_SHOTS = 6  # if each shows a different thing
 MOST_BYTES = 24_000_000  # of all pictures: what a phone still opens
 
 
@@ -33,7 +33,7 @@ class Card:
 
     name: str
     prompt: str
-    soft: bool  # it is of embeddings; the text is only the words nearest to them
+    soft: bool  # a soft prompt; the text is only the words nearest to its embeddings
     figures: tuple[str, ...]
     pictures: tuple[Picture, ...]
     more: int  # pictures that are not shown
@@ -64,7 +64,8 @@ class Gallery:
 def make_gallery(
     rows: Sequence[Row], folder: Path, items: int, most_bytes: int = MOST_BYTES
 ) -> Gallery:
-    """The first ``items`` items, data sets by turns, with their first seeds: nothing is picked.
+    """The first ``items`` items, alternating between data sets, with their first seeds:
+    nothing is hand-picked.
 
     ``folder`` is what the rows' paths are relative to. Fewer items are shown where their
     pictures would take more than ``most_bytes``.
@@ -114,10 +115,10 @@ def _exhibit(
 
 
 def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
-    """The setting's first seed: its prompt, its first pictures and what they scored."""
+    """The setting's first seed: its prompt, its first pictures and their scores."""
     mine = [row for row in rows if row.get("seed") == rows[0].get("seed")]
     things = {row["picture"]: row.get("thing") for row in mine if row.get("picture")}
-    paths = sorted(things, key=lambda path: _turn(path, things))  # each thing once, then again
+    paths = sorted(things, key=lambda path: _turn(path, things))  # each thing once, then repeats
     shots = max(SHOTS, min(MOST_SHOTS, len(set(things.values()))))
     alt = f"drawn from the prompt of {name} for {item}"
     pictures = tuple(

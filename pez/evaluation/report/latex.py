@@ -28,12 +28,12 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is, on one line."""
+    """Text that LaTeX prints literally, on one line."""
     return "".join(_SPECIAL.get(sign) or (" " if sign.isspace() else sign) for sign in text)
 
 
 def latex(tables: Iterable[Table]) -> str:
-    """All tables, one after the other; each can be put into a paper by itself."""
+    """All tables, one after the other; each can be used in a paper by itself."""
     needs = "% \\usepackage{booktabs}\n% \\usepackage{amssymb}\n% \\usepackage[T1]{fontenc}\n"
     return needs + "".join("\n" + _table(table) for table in tables)
 

@@ -1,4 +1,4 @@
-"""What a report is made of: the rows of a run's folder, its plan, and histories where kept."""
+"""What a report is made of: the rows of a run's folder, its plan, and histories if stored."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OF_PROMPT = ("dataset", "split", "item", "method", "length", "ratio", "search_m
 
 @dataclass(frozen=True)
 class Material:
-    """A run. ``rows`` are the store's, with ``soft`` where a prompt is of embeddings and its
+    """A run. ``rows`` are the store's, with ``soft`` if a prompt is embeddings and its
     text only the words nearest to them; ``traces`` are rows of prompts with a ``history``.
-    ``plan`` is the plan as it was written, ``record`` what the run noted of itself, versions
-    among it.
+    ``plan`` is the plan as it was written, ``record`` what the run recorded of itself, such as
+    versions.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class Material:
 
 
 def read_material(folder: str | Path) -> Material:
-    """Everything of a folder that ``pez evaluate`` wrote; PezError if it is none."""
+    """Everything of a folder that ``pez evaluate`` wrote; PezError if it is not such a folder."""
     store = Store(folder)
     rows = read_rows(store)
     traces, soft = [], set()

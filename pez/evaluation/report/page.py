@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing beside it: jinja2 fills report.html.j2."""
+"""One self-contained HTML file: jinja2 fills report.html.j2."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def render(
 
 
 def _environment() -> Environment:
-    """Everything is escaped: prompts and file names are strangers' texts."""
+    """Everything is escaped: prompts and file names are untrusted text."""
     loader = FileSystemLoader(HERE)
     made = Environment(
         loader=loader,
@@ -89,7 +89,7 @@ def _title(material: Material) -> str:
 
 
 def _facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """What the run is of, in a few words."""
+    """What the run measured, in a few words."""
     prompts = {(setting_of(row), item_of(row), row.get("seed")) for row in rows}
     pictures = {row["picture"] for row in rows if row.get("picture")}
     named = {
@@ -105,7 +105,7 @@ def _facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def _shades(heat: Heat) -> list[list[float]]:
-    """Where each figure lies between the matrix's least and greatest, 0 to 1."""
+    """Where each figure is between the matrix's least and greatest, 0 to 1."""
     means = [figure.mean for line in heat.figures for figure in line if figure]
     low, span = min(means), (max(means) - min(means)) or 1.0
     return [[(f.mean - low) / span if f else 0.0 for f in line] for line in heat.figures]

@@ -26,7 +26,7 @@ class Picture:
 
     @property
     def coarse(self) -> bool:
-        """Whether it has so few pixels that they had better be seen as such."""
+        """Whether it is so small that it should be scaled up without smoothing."""
         return max(self.width, self.height) <= 128
 
 

@@ -1,4 +1,4 @@
-"""The store's flat rows, read by a report: which settings, data sets and judges they hold."""
+"""The store's flat rows as a report reads them: their settings, data sets and judges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOIN = " + "  # between the models of an ensemble
 
 
 class Setting(NamedTuple):
-    """What a line of a table is about: a method at a length, or at a ratio to a long prompt's,
+    """The setting of a table's line: a method at a length, or at a ratio to a long prompt's,
     on a searched model.
     """
 
@@ -33,11 +33,11 @@ class Setting(NamedTuple):
 
     @property
     def baseline(self) -> bool:
-        """Whether it is one to compare methods with."""
+        """Whether it is a baseline."""
         return not self.search_model or self.method in all_baselines()
 
     def name(self, with_model: bool = False) -> str:
-        """As people read it, such as ``pez, 8 tokens, mini``."""
+        """For display, such as ``pez, 8 tokens, mini``."""
         parts = [self.method]
         if self.length is not None:
             parts.append(f"{self.length} token{'' if self.length == 1 else 's'}")
@@ -49,8 +49,8 @@ class Setting(NamedTuple):
 
 
 class View(NamedTuple):
-    """Who drew the pictures and who compared them; "" where nobody did. ``against`` is what they
-    were compared with, where that is not the original.
+    """The generator and the judge; "" if there was none. ``against`` is what the pictures
+    were compared with, if not the original.
     """
 
     judge: str
@@ -69,7 +69,7 @@ class Failure:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None: what failed or does not apply enters no mean."""
+    """A finite number, or None: failed or inapplicable values enter no mean."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
@@ -129,7 +129,7 @@ def by_setting(rows: Iterable[Row]) -> dict[Setting, list[Row]]:
 def views(rows: Sequence[Row]) -> list[View]:
     """Every judge and generator that compared something, judges never searched first.
 
-    Where nothing was judged, one view of nobody: a search alone has figures, too.
+    Without any judge, one view with none: a search alone has figures, too.
     """
     searched = {name for setting in settings(rows) for name in setting.models}
     found = unique(view_of(row) for row in rows if row.get("judge"))
@@ -155,7 +155,7 @@ def is_small(name: str) -> bool:
 
 
 def small_models(rows: Iterable[Row]) -> list[str]:
-    """Names of small shipped models that had a hand in the rows."""
+    """Names of small shipped models that the rows involve."""
     columns = ("search_model", "generator", "judge")
     names = unique(str(row.get(column) or "") for row in rows for column in columns)
     return sorted(name for name in names if is_small(name))

@@ -28,7 +28,7 @@ from pez.evaluation.report.rows import (
 )
 from pez.evaluation.stats import Interval, bootstrap_mean, paired_difference
 
-# shown as the baseline where none is asked for: the first of these that a store holds
+# the default baseline: the first of these that a store holds
 BASELINES = ("caption", "long-prompt", "group-name", "joined", "no-prompt", "random-words")
 
 
@@ -45,7 +45,7 @@ METRICS = {
         better=1,
         counts="reading",
     ),
-    "search_score": Metric("search score", "what the search itself reached on its model"),
+    "search_score": Metric("search score", "the search's own score on its model"),
     "tokens": Metric("tokens", "length of the prompt in tokens", 1),
     "real_words": Metric("real words", "share of the prompt's words that are words", better=1),
     "perplexity": Metric(
@@ -61,14 +61,14 @@ METRICS = {
 
 
 def all_metrics() -> dict[str, Metric]:
-    """``METRICS``, and behind them those of the kinds of units that have others."""
+    """``METRICS``, then those of the kinds of units that have others."""
     return METRICS | {name: m for kind in all_kinds() for name, m in kind.metrics.items()}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All figures of one setting on one data set, in one view. ``headline`` is the metric that
-    ``difference`` is of, against ``baseline``.
+    """All figures of one setting on one data set, in one view. ``headline`` is the metric of
+    ``difference``, relative to ``baseline``.
     """
 
     dataset: str
@@ -84,7 +84,7 @@ class Summary:
 
     @property
     def small(self) -> bool:
-        """Whether a small shipped model had a hand in the figures."""
+        """Whether the figures involve a small shipped model."""
         names = (self.setting.search_model, self.view.judge, self.view.generator)
         return any(map(is_small, names))
 
@@ -153,14 +153,14 @@ def parse_baseline(rows: Iterable[Row], text: str) -> tuple[str, int | None]:
         return method, int(length)
     raise PezError(
         f"no row has the baseline {text!r}; --baseline takes one of {', '.join(methods)}, "
-        "with a length behind a colon where it has several, such as pez:8."
+        "with a length after a colon if it has several, such as pez:8."
     )
 
 
 def _rival(
     setting: Setting, others: Sequence[Setting], asked: tuple[str, int | None] | None
 ) -> Setting | None:
-    """The one setting to compare with: same length, ratio and searched model where there is a
+    """The one setting to compare with: same length, ratio and searched model if there is a
     choice.
     """
     if asked is None:
@@ -205,7 +205,7 @@ def value_of(row: Row, metric: str) -> float | None:
 
 
 def mean_of(rows: Iterable[Row], metric: str, seed: int = 0) -> Interval | None:
-    """The mean over items of their own means; None where no row has the metric.
+    """The mean over items of their own means; None if no row has the metric.
 
     What belongs to a prompt, or to a judge's reading of it, counts once however many pictures
     were drawn from it.
@@ -245,7 +245,7 @@ def _once(rows: Iterable[Row], metric: str) -> list[Row]:
 
 
 def _headline(rows: Iterable[Row], view: View) -> str:
-    """What the first table is of: the similarity, else what a run without pictures has."""
+    """The metric of the first table: the similarity, else what a run without pictures has."""
     mine = seen_in(rows, view)
     for metric in ("similarity", "text_score", "search_score"):
         if any(value_of(row, metric) is not None for row in mine):
@@ -258,12 +258,12 @@ def _prompt_key(row: Row) -> tuple[Any, ...]:
 
 
 def has_prompt(row: Row) -> bool:
-    """Whether a prompt was found, if only one of embeddings, without words."""
+    """Whether a prompt was found, even if it is only embeddings, without words."""
     return any(row.get(name) is not None for name in ("prompt", "search_score", "tokens"))
 
 
 def _failed_in(row: Row, view: View) -> bool:
-    """Whether a row's failure is one of the view: it names its judge, or came before any."""
+    """Whether a row's failure belongs to the view: it names its judge, or came before any judge."""
     return bool(row.get("error")) and (not row.get("judge") or view_of(row) == view)
 
 

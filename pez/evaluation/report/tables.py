@@ -28,7 +28,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, its interval below it, and whether it stands out: "up", "down" or ""."""
+    """A figure, its interval below it, and any highlighting: "up", "down" or ""."""
 
     text: str
     small: str = ""
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text. ``small`` tells that small shipped models had a hand in it."""
+    """A table as text. ``small`` says that small shipped models were involved."""
 
     key: str
     title: str
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What one judge made of one generator's pictures."""
+    """One judge's scores of one generator's pictures."""
 
     view: View
     title: str
@@ -124,8 +124,7 @@ def _differences(mine: Sequence[Summary]) -> Table | None:
     rivals = unique(s.baseline for s in kept if s.difference)
     lines = _lines(kept, lambda s: difference_cell(s.difference, metric.digits), sets)
     notes = [
-        "Each item against itself: only items that both have count. ▲ and ▼ mark an interval "
-        "without zero.",
+        "Paired by item: only items that both have count. ▲ and ▼ mark an interval without zero.",
         _INTERVAL,
     ]
     if len(rivals) > 1:
@@ -157,7 +156,7 @@ def _details(mine: Sequence[Summary], dataset: str) -> Table:
 
 
 def _about(name: str, view: View) -> str:
-    """What a metric is of in a view."""
+    """What a metric compares in a view."""
     metric, about = all_metrics()[name], all_metrics()[name].about
     pictures, prompts = about_references().get(view.against, ORIGINAL)
     if view.against and name == "similarity":
@@ -174,7 +173,7 @@ _INTERVAL = "In brackets: 95% bootstrap intervals over items; none for one item 
 
 
 def _lines(mine: Sequence[Summary], cell: Any, sets: Sequence[str]) -> list[Line]:
-    """One line a setting, one cell a data set; a rule where the searched methods begin."""
+    """One line per setting, one cell per data set; a rule where the searched methods begin."""
     by_place = {(s.setting, s.dataset): s for s in mine}
     many, lines, before = _many(mine), [], False
     for setting in _in_order(mine):
@@ -217,7 +216,7 @@ def figure_cell(figure: Interval | None, digits: int) -> Cell:
 
 
 def difference_cell(figure: Interval | None, digits: int) -> Cell:
-    """``+0.021`` over its interval, marked where that lies on one side of zero."""
+    """``+0.021`` over its interval, marked if that is on one side of zero."""
     if figure is None:
         return Cell(NOTHING)
     low, high = round(figure.low, digits), round(figure.high, digits)  # as they are shown
@@ -235,7 +234,7 @@ def written(value: float, digits: int, sign: bool = False) -> str:
 
 
 def _interval(figure: Interval, digits: int, sign: bool = False) -> str:
-    """The interval in brackets; nothing where it says no more than the mean does."""
+    """The interval in brackets; nothing if it adds nothing to the mean."""
     if figure.items < 2:
         return ""
     ends = [written(v, digits, sign) for v in (figure.low, figure.high)]
@@ -248,13 +247,13 @@ def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
     by each generator and against each reference, and of the text score. None where one judge
     read one searched model.
 
-    Settings without a searched model are lines of every matrix, to compare.
+    Settings without a searched model are lines of every matrix.
     """
     found = []
     for metric in ("similarity", "text_score"):
         judged = [r for r in rows if r.get("judge") and r.get(metric) is not None]
         drawn = metric == "similarity"
-        blank = {"judge": ""} if drawn else {"judge": "", "generator": ""}  # who drew is no matter
+        blank = {"judge": ""} if drawn else {"judge": "", "generator": ""}  # any generator
         for view in unique(view_of(r)._replace(**blank) for r in judged):
             mine = [r for r in judged if view_of(r)._replace(**blank) == view]
             found += _heats(mine, metric, view, seed)

@@ -3,7 +3,7 @@
 invert     a picture                                 with that picture
 distill    an item's prompt, else its caption        with that text; pictures with pictures of it
 together   several pictures of one group (a style)   with these, the group's name and the thing
-mix        two items after each other                with each of them, and with the less like one
+mix        two consecutive items                     with each of them, and with the less like one
 
 One file for each, with one class (:mod:`task` says what it declares).
 """
@@ -34,14 +34,14 @@ def task_class(name: str) -> type[SearchTask]:
 
 
 def read_task(table: dict[str, Any]) -> SearchTask:
-    """The task in a plan's ``[task]``. PezError that names what is wrong in it."""
+    """The task in a plan's ``[task]``. PezError that names what is wrong."""
     name = known_name(text(table.get("name", "invert"), "task.name"), TASKS, "task.name")
     own = {key: value for key, value in table.items() if key != "name"}
     mine = _entries(name)
     for key in own:
         others = [other for other in TASKS if key in _entries(other)]
         if key not in mine and others:
-            raise PezError(f"[task]: {key} is of the task {' and '.join(others)}, not of {name}.")
+            raise PezError(f"[task]: {key} belongs to the task {' and '.join(others)}, not {name}.")
     task = task_class(name)(name, **values(task_class(name), own, "task."))
     task.check()
     return task

@@ -34,7 +34,7 @@ class Distill(SearchTask):
         """One for each text."""
         for original in originals:
             text = original.prompt or original.caption
-            blank = "the item has neither a prompt nor a caption to be shortened."
+            blank = "the item has neither a prompt nor a caption to shorten."
             why = "" if text.strip() else blank
             known = replace(original, file="", sha256=hash_of([text]), caption=text, error=why)
             reference = Reference("long prompt", texts=(text,), drawn=True)

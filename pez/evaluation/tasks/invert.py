@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Invert(SearchTask):
-    """What is done where a plan names no task."""
+    """The default task of a plan."""
 
     baselines = ("caption", "random-words", "original", "soft", "captioner")
     single = True

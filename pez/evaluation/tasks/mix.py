@@ -1,4 +1,4 @@
-"""One prompt for two items after each other, compared with each of them."""
+"""One prompt for two consecutive items, compared with each of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Mix(SearchTask):
         return self.sources == "texts"
 
     def subjects(self, originals: Sequence[Original]) -> Iterator[Subject]:
-        """One for two items after each other."""
+        """One for two consecutive items."""
         for _, items in by_group(originals):
             for one, two in zip(items[::2], items[1::2], strict=False):
                 texts = tuple(o.prompt or o.caption for o in (one, two))

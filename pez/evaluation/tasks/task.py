@@ -32,12 +32,12 @@ Pictures = Sequence[list["Image.Image"]]
 class SearchTask:
     """What prompts are searched for.
 
-    ``baselines`` are the prompts its own are measured beside, ``options`` those of the verb that
-    searches, of which it sets ``settings`` itself. ``about`` says of each reference what pictures
-    and what prompts are compared with. It goes by ratios to a long prompt's length where
-    ``by_ratio``, takes items by the group of [data] where ``grouped``, and its subjects are
-    single pictures, to which others may be added, where ``single``. ``things`` are drawn with
-    each prompt, put into ``frame``.
+    ``baselines`` are the prompts to compare its own with, ``options`` those of the verb that
+    searches, of which it sets ``settings`` itself. ``about`` says, for each reference, what
+    pictures and prompts are compared with. With ``by_ratio`` lengths are ratios to a long
+    prompt's, with ``grouped`` items are taken by the group of [data], and with ``single`` subjects
+    are single pictures, to which others may be added. ``things`` are drawn with each prompt, put
+    into ``frame``.
     """
 
     name: str = "invert"
@@ -63,7 +63,7 @@ class SearchTask:
         return False
 
     def check(self) -> None:
-        """PezError for entries that are right alone and wrong together."""
+        """PezError for entries that are valid alone but not together."""
 
     def subjects(self, originals: Sequence[Original]) -> Iterator[Subject]:
         """The subjects of items, in their order."""
@@ -71,7 +71,7 @@ class SearchTask:
 
     def spec(self, subject: Subject, identity: dict[str, Any]) -> dict[str, Any]:
         """What a search is for; ``identity`` is the subject's pictures by their content. Its
-        "task" is this task's name, so that whoever does it knows.
+        "task" is this task's name, so that the worker knows it.
         """
         return {"task": self.name} | ({"texts": list(subject.texts)} if self.by_text else identity)
 
@@ -86,7 +86,7 @@ class SearchTask:
     def search(
         cls, session: Session, tasks: Sequence[Task], pictures: Pictures, watch: Watch
     ) -> None:
-        """A prompt for each unit, told to ``watch`` by its place: here one for its pictures."""
+        """A prompt for each unit, reported to ``watch`` by its place: here one for its pictures."""
         from pez.api import search_pictures
 
         search_pictures(session, pictures, watch)
@@ -110,7 +110,7 @@ def by_group(
 
 
 def joined(items: Sequence[Original], name: str, caption: str) -> Original:
-    """Several items as one; what is wrong with one of them is wrong with all."""
+    """Several items as one; an error of one is an error of all."""
     error = next((f"{o.item}: {o.error}" for o in items if o.error), "")
     sha256 = "" if error else hash_of([o.sha256 for o in items])
     return replace(
