@@ -1,9 +1,9 @@
-"""The nearest of many rows, sought in few bits and settled among the few that remain.
+"""The nearest of many rows: a first pass at low precision, then an exact one on few candidates.
 
 A product with a whole vocabulary reads all of it at each step. In bytes (on a processor) that is
-a quarter as much, in float16 (on a GPU) its matrix units do it. How far few bits lie from their
-numbers bounds how far their products can, so only rows within that bound of the best need be looked
-at in full: the answer is the same.
+a quarter as much; in float16 (on a GPU) the matrix units compute it. The rounding error of the
+numbers bounds that of their products, so only rows within that bound of the best are computed
+exactly: the answer is the same.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 GROUP = 64  # rows that share one scale
 LEAST = 1 << 22  # numbers in a table from which bytes pay
 SLACK = 1e-4  # relative, well above what a product in float32 rounds
-HALF_SLACK = 2.0**-9  # relative: a product and what it is held against are rounded to float16
+HALF_SLACK = 2.0**-9  # relative: a product and its threshold are rounded to float16
 LEAST_POINTS = 256  # from which a first pass in float16 pays
 MOST_PRODUCTS = 1 << 28  # numbers in memory at once
-MOST_CLOSE = 256  # rows a point that are looked at in full
+MOST_CLOSE = 256  # rows per point that are computed exactly
 
 
 def nearest(points: Tensor, rows: Tensor) -> Tensor:
@@ -29,14 +29,14 @@ def nearest(points: Tensor, rows: Tensor) -> Tensor:
 
 
 def coarse_table(rows: Tensor) -> Coarse | None:
-    """The first pass that pays for a table (n, w) of unit rows where it lies; None where the plain
-    product is as fast.
+    """The first pass that pays for a table (n, w) of unit rows on its device; None where the
+    plain product is as fast.
     """
     return Bytes.of(rows) or Halves.of(rows)
 
 
 class Coarse(Protocol):
-    """A table in few bits."""
+    """A table at low precision."""
 
     def nearest(self, points: Tensor) -> Tensor:
         """As :func:`nearest` of the table."""
