@@ -117,10 +117,7 @@ def _refused(repo: str, status: int) -> str:
         return f"the hub limits downloads of {repo} just now; try again in a few minutes."
     if status >= 500:
         return f"the hub is failing and does not serve {repo} (HTTP {status}); try later."
-    return (
-        f"{_endpoint()} does not serve {repo} (HTTP {status}); check the name "
-        "and HF_ENDPOINT."
-    )
+    return f"{_endpoint()} does not serve {repo} (HTTP {status}); check the name and HF_ENDPOINT."
 
 
 def _disk(name: str, error: OSError) -> str:

@@ -66,7 +66,7 @@ def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtyp
         state = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         file = folder / "model.safetensors"
-        raise PezError(f"the shipped model {name} is damaged ({error}); get {file} again.") from None
+        raise PezError(f"the shipped model {name} is damaged ({error}); replace {file}.") from None
     ids = state.pop(ROWS).long()
     state = {k: v.float() for k, v in state.items()}
     state["token_embedding.weight"] = scatter_rows(

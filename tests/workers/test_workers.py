@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_workers_have_and_one_process_goes_on(
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert not rows[0]["interrupted"] and any(row["interrupted"] for row in rows[1:])
-    assert "the same command goes on" in err and "Traceback" not in err
+    assert "run the same command to continue" in err and "Traceback" not in err
     assert out.count(rows[0]["prompt"]) == 1
     assert main(command) == 0
     assert f"{sum(not row['interrupted'] for row in rows)} of 6 were done before" in (
