@@ -234,7 +234,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 class _OnlyHttp(HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if not _is_web(newurl):  # urllib alone would go on to ftp
+        if not _is_web(newurl):  # urllib alone would follow it to ftp
             raise HTTPError(newurl, code, "it redirects to a non-http address", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

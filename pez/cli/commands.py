@@ -74,7 +74,7 @@ def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = Fa
     if not together and (workers.ray or len(todo) > 1):
         return True
     if watch.note:
-        watch.note("--workers has nothing to share out: one prompt is searched, in this process.")
+        watch.note("--workers has no effect: one prompt is searched, in this process.")
     return False
 
 
@@ -109,7 +109,7 @@ def score(args: argparse.Namespace) -> int:
             print(f"{value:.4f}  {prompt}")
         over = len(reader.tokens.encode(prompt)) - reader.limit
         if over > 0:
-            note(f"the last {over} tokens of a prompt are beyond what {reader.name} reads.")
+            note(f"{reader.name} does not read the last {over} tokens of a prompt.")
     return 0
 
 

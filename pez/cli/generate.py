@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     show()
     if workers.several and len(todo) == 1 and not workers.ray:
-        note("--workers has nothing to share out: one picture is drawn, in this process.")
+        note("--workers has no effect: one picture is drawn, in this process.")
         workers = Workers()
     if todo:
         bar = Bar(args.quiet)

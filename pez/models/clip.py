@@ -37,7 +37,7 @@ from pez.search.tokens import Tokens
 PREFIX = "clip:"
 KINDS = ("clip", "clip_text_model")  # transformers' names of whole CLIPs and of text towers
 BATCH = 32
-OLD_END = 2  # configurations of before 2023 name this end token; then the largest id is pooled
+OLD_END = 2  # configurations from before 2023 name this end token; then the largest id is pooled
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What a family of models declares: which names are its own, and what they stand for."""
+"""What a family of models declares: which names are its own, and what they refer to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Weights:
     repository: str = ""  # of the hub, owner/name
     revision: str | None = None
     cached: tuple[str, ...] = ()  # files of the repository; the first in the cache counts
-    built: str = ""  # marks models built otherwise than earlier versions of pez built them
+    built: str = ""  # marks models that earlier versions of pez built differently
 
     @classmethod
     def of(cls, *folders: Path) -> Weights:

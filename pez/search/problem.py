@@ -21,7 +21,7 @@ ROUNDING = 1e-6  # how much scores of one prompt in different batches may differ
 
 
 class Objective(Protocol):
-    """What makes a prompt good. ``linear`` says whether ``rate`` is linear in the features, so
+    """How good a prompt is. ``linear`` says whether ``rate`` is linear in the features, so
     that those of several words may be added.
     """
 
@@ -76,10 +76,10 @@ class Language(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything a method may know. It knows nothing of CLIP.
+    """Everything a method may know; nothing here is specific to CLIP.
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
-    ``draft`` are there for methods that ask for them.
+    ``draft`` are set for methods that request them.
     """
 
     vocabulary: Vocabulary
@@ -131,7 +131,7 @@ class Problem:
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What methods compute once for all rows and items, by a name of their own."""
+        """What methods compute once for all rows and items, under a name of their choice."""
         return {}
 
     def start_ids(self, rows: Rows) -> Tensor:
@@ -160,7 +160,7 @@ class Problem:
 
     @property
     def start_forwards(self) -> int:
-        """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
+        """Forward passes of :meth:`start_ids`, shared by all rows: one for each rated word."""
         rated = isinstance(self.init, str) and self.init in RATED
         return len(self.vocabulary.ids) if rated else 0
 

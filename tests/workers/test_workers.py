@@ -136,10 +136,10 @@ def test_pictures_do_not_depend_on_workers(
     for name in names:
         assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
     next(Path("two").glob("a-red*")).unlink()
-    assert main([*command, "two", "--workers", "2"]) == 0  # nothing to share out
+    assert main([*command, "two", "--workers", "2"]) == 0  # one picture is left
     out, err = capsys.readouterr()
     assert out == one.replace("one/", "two/")
-    assert "3 of 4 were drawn before" in err and "--workers has nothing to share out" in err
+    assert "3 of 4 were drawn before" in err and "--workers has no effect" in err
 
 
 def test_ray_actors_get_the_files_of_pictures(
@@ -176,7 +176,7 @@ def test_workers_for_one_prompt_are_told_to_be_idle(
     more: list[str], photos: Path, capsys: CAPTURE
 ) -> None:
     assert main(["invert", *more, *SEARCH, "--workers", "3"]) == 0
-    assert "--workers has nothing to share out" in capsys.readouterr().err
+    assert "--workers has no effect" in capsys.readouterr().err
 
 
 class Broken:
