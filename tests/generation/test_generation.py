@@ -231,7 +231,7 @@ def test_names_lead_to_generators_and_wrong_ones_are_explained(tmp_path: Path) -
     (tmp_path / "unet.safetensors").write_bytes(b"trained")
     assert weights_digest(tmp_path) != digest
     (tmp_path / "pez.json").write_text("[1]")
-    with pytest.raises(PezError, match="no card"):
+    with pytest.raises(PezError, match="not a generator card"):
         find_generator(str(tmp_path))
 
 
