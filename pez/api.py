@@ -1,4 +1,4 @@
-"""The verbs, and the searches behind them: the one path for Python, command line and harness."""
+"""The verbs and the searches behind them, shared by Python, command line and evaluation."""
 
 from __future__ import annotations
 
@@ -66,8 +66,9 @@ def search_pictures(
 ) -> list[Result | None]:
     """A prompt for each group of pictures: one picture, or with ``together`` any number of them.
 
-    None where a stop came too early, and for what cannot be read if ``watch.failed`` is there to
-    be told; else that raises PezError. ``free`` lets go of what reads pictures once all are read.
+    None where the stop came too early. A picture that cannot be read is None too if
+    ``watch.failed`` is set, which is then called; else it raises PezError. ``free`` frees the
+    image tower once all pictures are encoded.
     """
     watch, options = watch or Watch(), session.options
     assert isinstance(options, InvertOptions)
@@ -93,8 +94,8 @@ def distill(
 ) -> Result | list[Result]:
     """A shorter prompt for each text that means the same to the model.
 
-    Its length is ``length`` tokens, or ``ratio`` times the text's own. ``warn`` is told of
-    texts that the model does not read whole.
+    Its length is ``length`` tokens, or ``ratio`` times the text's own. ``warn`` is called for
+    texts longer than the model's limit.
     """
     options = options or _options(DistillOptions, settings)
     listed = [texts] if isinstance(texts, str) else list(texts)
@@ -111,7 +112,7 @@ def search_texts(
     watch: Watch | None = None,
     warn: Warn | None = None,
 ) -> list[Result | None]:
-    """A shorter prompt for each text; None where a stop came too early. PezError for an empty
+    """A shorter prompt for each text; None where the stop came too early. PezError for an empty
     text.
     """
     watch, options = watch or Watch(), session.options
@@ -169,8 +170,8 @@ def search_mixes(
     *,
     free: bool = False,
 ) -> list[Result | None]:
-    """A prompt for each mix of pictures and texts; None where a stop came too early. ``free`` as
-    for :func:`search_pictures`.
+    """A prompt for each mix of pictures and texts; None where the stop came too early. ``free``
+    as for :func:`search_pictures`.
     """
     items = [mix_item(session.reader, parts) for parts in mixes]
     if free:
@@ -189,7 +190,7 @@ def score(
 def score(
     image: Source, prompts: str | Sequence[str], *, reader: Reader | None = None, **settings: Any
 ) -> float | list[float]:
-    """Cosine of each prompt with the picture, under any model (several: their mean)."""
+    """Cosine of each prompt with the picture under any model; with several, their mean."""
     options = _options(SearchOptions, settings)
     listed = [prompts] if isinstance(prompts, str) else list(prompts)
     picture = read_image(image)
@@ -208,7 +209,7 @@ def neighbours(
     **settings: Any,
 ) -> list[tuple[int, str, float]]:
     """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine.
-    ``warn`` is told what a user should know of the vocabulary.
+    ``warn`` receives what a user should know about the vocabulary.
     """
     options = _options(SearchOptions, settings)
     if top < 1:
@@ -217,7 +218,7 @@ def neighbours(
     ids = reader.tokens.encode(word)
     if len(ids) != 1:
         pieces = ", ".join(reader.tokens.decode([i]) for i in ids) or "nothing"
-        raise PezError(f"{word!r} is not one token but {len(ids)} ({pieces}); give a single word.")
+        raise PezError(f"{word!r} is {len(ids)} tokens, not one ({pieces}); give a single word.")
     if reader.known is not None and ids[0] not in reader.known.tolist():
         raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
     vocabulary = reader_vocabulary(reader, options, warn)
@@ -232,7 +233,7 @@ def neighbours(
 
 
 def _session(reader: Reader | None, options: SearchOptions) -> Session:
-    """With the caller's model, else those that the options name."""
+    """A session with the caller's model, else with those that the options name."""
     return Session.open(options) if reader is None else Session.of(reader, options)
 
 
@@ -253,7 +254,7 @@ def _options(kind: type[O], settings: dict[str, Any]) -> O:
 
 
 def _whole(results: Sequence[Result | None]) -> list[Result]:
-    """Results that exist; a stop before the first step of any leaves none."""
+    """The results that exist. PezError if a stop came before any search took a step."""
     found = [r for r in results if r is not None]
     if results and not found:
         raise PezError("stopped before the first prompt was found.")

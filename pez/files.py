@@ -1,4 +1,4 @@
-"""How files are written, whole or not at all; what is kept for later runs; the shipped data."""
+"""Atomic writing of files, the cache for later runs, and the shipped data."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def write_whole(
     folder: Path | None = None,
     durable: bool = True,
 ) -> os.stat_result:
-    """Write a file at once: a reader finds the former file or the new one, whatever is killed
-    when. Missing folders are made; a former file's permissions stay, and a link stays a link.
+    """Write a file atomically: a reader finds the old file or the new one, even after a kill.
+    Missing folders are created; an old file's permissions stay, and a link stays a link.
 
     ``content`` is the file's bytes, or a function that writes them at the path it is given.
     They are written beside the file, or in ``folder`` of the same disk, and then renamed; with
-    ``durable`` they are on the disk by then. Returns the new file's status. Raises PezError,
-    which ends with ``remedy``, where it cannot be written; nothing is left behind.
+    ``durable`` they are flushed to the disk first. Returns the new file's status. Raises PezError,
+    which ends with ``remedy``, if it cannot be written; nothing is left behind.
     """
     target = Path(os.path.realpath(path))
     part = (folder or target.parent) / f".pez-{secrets.token_hex(8)}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _refuse_protected(target)
-        # made anew with the permissions that the user's files have
+        # created with the permissions of the user's files
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         if isinstance(content, bytes):
             part.write_bytes(content)
@@ -64,27 +64,27 @@ def _refuse_protected(target: Path) -> None:
     """OSError for a protected file, a folder and a device: renaming would replace them."""
     if target.exists() and not target.is_file():
         code = errno.EISDIR if target.is_dir() else errno.EINVAL
-        raise OSError(code, "it is no regular file" if code == errno.EINVAL else os.strerror(code))
+        raise OSError(code, "it is not a plain file" if code == errno.EINVAL else os.strerror(code))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def keep_file(path: Path, content: bytes) -> None:
-    """Write a file of the cache. Where the disk is full or the home read-only nothing is kept:
-    what was computed is computed again at each start, no more.
+    """Write a file of the cache. If the disk is full or the home read-only nothing is cached:
+    the only cost is to compute it again at each start.
     """
     with suppress(PezError):
         write_whole(path, content, durable=False)
 
 
 def kept_ids(name: str, find: Callable[[], list[int]]) -> list[int]:
-    """The ids that ``find`` gives, kept in the cache under ``name``.
+    """The ids that ``find`` returns, cached under ``name``.
 
-    The file begins with a digest of the ids behind it: one that was cut short or changed is
-    found and written anew.
+    The file begins with a digest of the ids that follow: a truncated or changed file is
+    detected and written again.
     """
     path = cache_folder() / f"{name}.txt"
-    with suppress(OSError, UnicodeDecodeError):  # there is none, or none that is text
+    with suppress(OSError, UnicodeDecodeError):  # it is missing or not text
         digest, _, text = path.read_text(encoding="ascii").partition("\n")
         if digest == _digest(text):
             return [int(i) for i in text.split()]
@@ -99,7 +99,7 @@ def _digest(text: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where small things computed once are kept: ``PEZ_CACHE`` or the user's cache folder."""
+    """The folder for small cached results: ``PEZ_CACHE`` or the user's cache folder."""
     base = os.environ.get("PEZ_CACHE")
     return (
         Path(base)

@@ -26,7 +26,7 @@ TIMEOUT = 30.0
 ORIENTATION = 0x0112  # EXIF tag
 _is_web = re.compile("https?://", re.IGNORECASE).match
 # Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
-# have so weak a signature that files of other kinds pass for them.
+# have such weak signatures that other files pass for them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI", "AVIF")
 _GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 _GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
@@ -54,7 +54,7 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
 
 
 def read_bytes(source: str | Path) -> bytes:
-    """What lies at a path or http(s) address, as it is; PezError if it cannot be read."""
+    """The raw bytes at a path or http(s) address; PezError if they cannot be read."""
     if _is_web(str(source)):
         return _download(str(source))
     with _explained(str(source)):
@@ -82,7 +82,7 @@ def _check_file(source: str | Path) -> None:
     info = os.stat(source)
     if stat.S_ISDIR(info.st_mode):
         raise PezError(f"{source} is a folder, not a picture; give one of the files in it.")
-    if info.st_size == 0:  # so are pipes and devices, which might block for ever
+    if info.st_size == 0:  # so are pipes and devices, which might block forever
         raise PezError(f"{source} is empty (0 bytes); copy or download it again.")
 
 
@@ -107,7 +107,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def natural_key(path: Path) -> tuple[tuple[tuple[str | int, ...], ...], str]:
-    """Sorts paths as people do: img2 before img10, whatever the case; differs for any two paths."""
+    """Natural sort key: img2 before img10, ignoring case; differs for any two paths."""
     # re.split with one group alternates text and digits, so no int ever meets a str.
     pieces = (re.split(r"([0-9]+)", part.casefold()) for part in path.parts)
     parts = (tuple(int(s) if i % 2 else s for i, s in enumerate(piece)) for piece in pieces)
@@ -125,7 +125,7 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
 
 
 def pixels_key(image: Image.Image) -> str:
-    """16 hex digits that tell a picture by its size and RGB pixels, and so seed its search."""
+    """16 hex digits that identify a picture by its size and RGB pixels, and seed its search."""
     rgb = image if _is_plain(image) else read_image(image)
     return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
 
@@ -152,10 +152,10 @@ def _is_picture(path: Path) -> bool:
 
 @contextmanager
 def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
-    """Turns whatever the system and Pillow raise, and Pillow's bomb warning, into a PezError."""
+    """Turns errors of the system and Pillow, and Pillow's bomb warning, into a PezError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata is nothing that a user can act on
+            warnings.simplefilter("ignore")  # a user cannot act on odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except PezError:
@@ -173,13 +173,13 @@ def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
         what, mend = "is damaged or cut off part-way", "copy or download it again"
         if isinstance(error, OSError) and error.errno:
             what = f"cannot be read ({os.strerror(error.errno).lower()})"
-            mend = "check the name, and that you may read it"
+            mend = "check the name and your permission to read it"
             name = error.filename or name
         raise PezError(f"{name} {what}; {mend}.") from error
 
 
 def _near(path: Path) -> Path | None:
-    """The picture or folder beside a missing one whose name is most like it."""
+    """The picture or folder in the same place whose name is closest to a missing one."""
     try:
         beside = [p for p in sorted(path.parent.iterdir()) if not p.name.startswith(".")]
         names = {p.name.casefold(): p for p in beside if _is_picture(p) or p.is_dir()}
@@ -190,7 +190,7 @@ def _near(path: Path) -> Path | None:
 
 
 def _decode(image: Image.Image) -> Image.Image:
-    """The pixels of a picture whose header has been read, unless that tells of too many."""
+    """The pixels of a picture whose header has been read, unless it announces too many."""
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     if 0 in image.size:
@@ -210,8 +210,8 @@ def _decode(image: Image.Image) -> Image.Image:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether a picture is as :func:`read_image` leaves it, with nothing to decode any more."""
-    if type(image) is not Image.Image or image.mode != "RGB":  # or a file yet to be decoded
+    """Whether a picture is as :func:`read_image` returns it, with nothing left to decode."""
+    if type(image) is not Image.Image or image.mode != "RGB":  # or a file not decoded yet
         return False
     try:
         upright = image.getexif().get(ORIENTATION, 1) == 1
@@ -234,8 +234,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 class _OnlyHttp(HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if not _is_web(newurl):  # urllib alone would go on to ftp
-            raise HTTPError(newurl, code, "it leads on to no http address", headers, fp)
+        if not _is_web(newurl):  # urllib alone would follow it to ftp
+            raise HTTPError(newurl, code, "it redirects to a non-http address", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pez.errors import PezError
 
 MOST = 10**9  # of any count: what a tensor of indices can hold
-# settings of methods that have a flag of their own; not given, None, leaves a method its own value
+# method settings with a flag of their own; None (not given) means the method's own value
 SETTINGS = ("lr", "weight_decay", "schedule", "batch_size")
 _KINDS = {
     tuple: "a list of texts",
@@ -36,7 +36,7 @@ def _option(
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What every searching verb takes."""
+    """The options of every searching verb."""
 
     objective: ClassVar[str] = "match"
 
@@ -118,7 +118,7 @@ class SearchOptions:
     keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
     fluency: float = _option(
         0.0,
-        "how much the prompt must read well: this times the language model's nats a token is "
+        "how much fluency counts: this times the language model's nats per token is "
         "subtracted from the score; try 0.03 to 0.3",
         metavar="X",
     )
@@ -134,13 +134,13 @@ class SearchOptions:
         0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
     )
     seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
-    rows: int = _option(0, "searches side by side; 0 goes by the memory", metavar="N")
+    rows: int = _option(0, "searches run in one batch; 0 fits the memory", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
     dtype: str = _option("float32", "float32, bfloat16 or float16", metavar="NAME")
     history: bool = _option(False, "record the prompt and score of every step")
 
     def __post_init__(self) -> None:
-        """Raise PezError for values of another kind and numbers that make no sense."""
+        """Raise PezError for values of the wrong type or out of range."""
         for option in fields(self):
             value = getattr(self, option.name)
             if value is not None or option.default is not None:
@@ -195,16 +195,16 @@ class InvertOptions(SearchOptions):
 class DistillOptions(SearchOptions):
     """Options of ``pez distill``; ``length`` 0 means by ``ratio``."""
 
-    length: int = _option(0, "tokens of the shorter prompt; 0 goes by --ratio", metavar="N")
+    length: int = _option(0, "tokens of the shorter prompt; 0 means by --ratio", metavar="N")
     ratio: float = _option(
         0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X"
     )
 
     def __post_init__(self) -> None:
-        """Raise PezError for numbers that make no sense."""
+        """Raise PezError for numbers out of range."""
         super().__post_init__()
         if not 0 < self.ratio <= 1:
-            raise PezError(f"--ratio must lie above 0 and at most 1, not {self.ratio}.")
+            raise PezError(f"--ratio must be above 0 and at most 1, not {self.ratio}.")
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def check_numbers(values: Mapping[str, Any]) -> None:
     """PezError for a number among options by name that is below 0, or not finite."""
     for name, value in values.items():
         if isinstance(value, int) and value > MOST:
-            raise PezError(f"{_flag(name)} must be {MOST} at most, not {value}.")
+            raise PezError(f"{_flag(name)} must be at most {MOST}, not {value}.")
         if isinstance(value, int | float) and not 0 <= value < math.inf:
             finite = ", and finite" if isinstance(value, float) else ""
             raise PezError(f"{_flag(name)} must be 0 or more{finite}, not {value}.")
@@ -239,7 +239,7 @@ def _flag(name: str) -> str:
 
 
 def _digest(path: str) -> str:
-    """The identity of a file's content; nothing for what is no file that can be read."""
+    """The identity of a file's content; empty if it is not a readable file."""
     try:
         place = expanduser(path)
         return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16] if isfile(place) else ""

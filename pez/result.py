@@ -12,11 +12,11 @@ class Result:
     """One found prompt.
 
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
-    whole plain forward. ``targets`` names what was matched, ``steps`` and ``seconds`` are
-    those of the winning row, ``passes`` counts text-tower passes of all its restarts, with those
-    before the first step (words or a bank rated), once, though a batch shares them too; forward
-    passes of a method's draft stand apart, as ``draft``. ``options`` are those of the search, with
-    the method's settings in force under ``settings``.
+    whole plain forward. ``targets`` names what was matched; ``steps`` and ``seconds`` are
+    those of the winning row. ``passes`` counts text-tower passes of all restarts. Passes before
+    the first step (rating words or a bank) count once, though a batch shares them; forward passes
+    of a method's draft are counted apart, as ``draft``. ``options`` are those of the search, with
+    the method's effective settings under ``settings``.
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for

@@ -23,7 +23,7 @@ def is_web(source: str) -> bool:
 
 
 def joined_key(keys: Sequence[str]) -> str:
-    """The identity of several targets from theirs."""
+    """The identity of several targets together, from their keys."""
     return text_key("".join(keys))
 
 
@@ -33,7 +33,7 @@ def text_key(text: str) -> str:
 
 
 def mix_parts(image: Any, text: Any, negative: Any) -> list[Part]:
-    """What a mix is made of, read and checked: pictures, then texts, then negatives."""
+    """The parts of a mix, read and checked: pictures, then texts, then negatives."""
     parts: list[Part] = []
     for kind, sign, entries in (("image", 1, image), ("text", 1, text), ("", -1, negative)):
         for source, weight in map(_weighted, _listed(entries)):
@@ -66,7 +66,7 @@ def _weighted(entry: Any) -> tuple[Any, float]:
     try:
         value = float(weight)
     except (TypeError, ValueError):
-        raise PezError(f"the weight in {entry!r} is no number; write it as {source}=0.5.") from None
+        raise PezError(f"the weight in {entry!r} is not a number; write {source}=0.5.") from None
     if not 0 < value < float("inf"):
         raise PezError(f"the weight in {entry!r} must be above 0; use --negative to push away.")
     if isinstance(source, str) and not source.strip():

@@ -14,7 +14,7 @@ from pez.errors import PezError, PezWarning
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):  # no terminal fails at a sign it cannot show
+    for stream in (sys.stdout, sys.stderr):  # no terminal fails on a character that it cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
     parser = make_parser()
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 0
         with warnings.catch_warnings():
-            if not sys.warnoptions:  # those of libraries are for developers: python -W default
+            if not sys.warnoptions:  # warnings of libraries are for developers: python -W default
                 warnings.simplefilter("ignore")
             warnings.filterwarnings("always", category=PezWarning)
             warnings.showwarning = _show_warning
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pez: {error}", file=sys.stderr)
         return 2
     except UnicodeError:
-        print("pez: what was given is no UTF-8 text; convert it first.", file=sys.stderr)
+        print("pez: the input is not UTF-8 text; convert it first.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pez: stopped.", file=sys.stderr)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Warnings of this project as one line on stderr, all others as ever."""
+    """Warnings of this project as one line on stderr; all others unchanged."""
     if issubclass(category, PezWarning):
         print(f"pez: {message}", file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""What each verb of the command line does: read input, call the function, print."""
+"""The verbs of the command line: each reads input, calls the function and prints."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ def distill(args: argparse.Namespace) -> int:
 
 
 def _spread(workers: Workers, todo: list[int], watch: Watch, together: bool = False) -> bool:
-    """Whether there is something to share out; a note where ``--workers`` does nothing."""
+    """Whether there is work to distribute; a note where ``--workers`` has no effect."""
     if not workers.several:
         return False
     if not together and (workers.ray or len(todo) > 1):
         return True
     if watch.note:
-        watch.note("--workers has nothing to share out: one prompt is searched, in this process.")
+        watch.note("--workers has no effect: one prompt is searched, in this process.")
     return False
 
 
 def _by_text(failed: Failed) -> Callable[[int, str], None]:
-    """``failed`` for those who have the reason as a text."""
+    """``failed`` for callers that have the reason as text."""
     return lambda place, why: failed(place, PezError(why))
 
 
@@ -109,7 +109,7 @@ def score(args: argparse.Namespace) -> int:
             print(f"{value:.4f}  {prompt}")
         over = len(reader.tokens.encode(prompt)) - reader.limit
         if over > 0:
-            note(f"the last {over} tokens of a prompt are beyond what {reader.name} reads.")
+            note(f"{reader.name} does not read the last {over} tokens of a prompt.")
     return 0
 
 
@@ -124,7 +124,7 @@ def _model_options(args: argparse.Namespace) -> SearchOptions:
 
 
 def tokens(args: argparse.Namespace) -> int:
-    """``pez tokens``: a line for each token; what lies beyond the limit is marked."""
+    """``pez tokens``: a line for each token; those beyond the limit are marked."""
     from pez.models import model_tokens
 
     known = model_tokens(args.model)

@@ -16,7 +16,7 @@ from pez.evaluation.store import Store
 
 
 class Stages(Listener):
-    """A progress bar for each stage of a plan; without a terminal a line for each."""
+    """A progress bar for each stage of a plan; without a terminal, a line for each."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet, self._bar = quiet, Bar(quiet)
@@ -39,7 +39,7 @@ class Stages(Listener):
             print(f"pez: {title}: {missing} to do", file=sys.stderr)
 
     def begin(self, title: str) -> None:
-        """Name the batch under way."""
+        """Name the current batch."""
         self._title = title
         self._show(at_once=True)  # a batch may take minutes
 
@@ -55,7 +55,7 @@ class Stages(Listener):
         self._show()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     def _show(self, at_once: bool = False) -> None:
@@ -83,7 +83,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             listener=Stages(args.quiet),
         )
     except KeyboardInterrupt:
-        print(f"pez: stopped; all is kept in {folder}, the same command goes on.", file=sys.stderr)
+        print(f"pez: stopped; results are in {folder}; run it again to go on.", file=sys.stderr)
         return 130
     if args.json:
         for row in rows:
@@ -94,12 +94,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if failed:
         reasons = sorted(set(failed), key=failed.count, reverse=True)
         print(
-            f"pez: {len(failed)} of {len(rows)} rows failed, most because: {reasons[0]} "
-            "(--retry does them again)",
+            f"pez: {len(failed)} of {len(rows)} rows failed; most common reason: {reasons[0]} "
+            "(--retry repeats them)",
             file=sys.stderr,
         )
     if not args.quiet:
-        print(f"pez: all is in {folder}", file=sys.stderr)
+        print(f"pez: all results are in {folder}", file=sys.stderr)
     return 2 if failed else 0
 
 
@@ -117,13 +117,13 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
     nodes = expand(plan, subjects(plan, originals), identities())
     note = sizing_note(sizes(nodes, store))
     if known is None:
-        told = "these are the most that the plan may ask for"
+        told = "these are upper limits"
         if any(data.group for data in plan.data):
-            told = "how many groups there are is not known, and one is counted"
+            told = "the number of groups is unknown, so one is counted"
         note += f"\nnothing was drawn yet: {told}."
     judges = [judge for judge in (*plan.judges, *plan.readers) if not is_offline(judge)]
     if judges:
-        note += f"\nnot shipped, so fetched unless cached: {', '.join(judges)}."
+        note += f"\nnot shipped, so downloaded unless cached: {', '.join(judges)}."
     if prompts or plan.prompts:
         note += "\nprompts made elsewhere are not counted."
     return note

@@ -1,4 +1,4 @@
-"""What the verbs of the harness take; apart from what they do, so that --help is instant."""
+"""The arguments of the evaluation verbs, in a file of their own so that --help is instant."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pez.workers.choose import add_workers
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``pez evaluate``."""
-    parser.add_argument("plan", metavar="PLAN.toml", help="what is measured, see benchmarks/")
+    parser.add_argument("plan", metavar="PLAN.toml", help="what to measure; see benchmarks/")
     parser.add_argument(
-        "--output", default="", metavar="FOLDER", help="keeps all results (pez-evaluate/PLAN)"
+        "--output", default="", metavar="FOLDER", help="where results go (pez-evaluate/PLAN)"
     )
     add_workers(parser)
     parser.add_argument(
@@ -21,8 +21,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="prompts made elsewhere: a CSV with the columns item (or image), prompt, method",
     )
-    parser.add_argument("--retry", action="store_true", help="do again what failed")
-    parser.add_argument("--dry-run", action="store_true", help="only count, and tell the time")
+    parser.add_argument("--retry", action="store_true", help="repeat what failed")
+    parser.add_argument("--dry-run", action="store_true", help="count units and estimate the time")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
     parser.add_argument("--json", action="store_true", help="the rows, one JSON object a line")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
@@ -50,8 +50,8 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         default="",
         metavar="METHOD[:N]",
-        help="what differences are from (the data set's caption, else random words)",
+        help="what to compare with (the data set's caption, else random words)",
     )
     parser.add_argument(
-        "--items", type=int, default=12, metavar="N", help="items in the gallery at most (12)"
+        "--items", type=int, default=12, metavar="N", help="most items in the gallery (12)"
     )

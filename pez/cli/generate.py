@@ -1,4 +1,4 @@
-"""``pez generate``: prompts in, PNG files out; what lies there already is not drawn again."""
+"""``pez generate``: prompts in, PNG files out; existing files are not drawn again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SOFT = (".safetensors", ".pt")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw every prompt from every seed, printing the path of each picture as it is there."""
+    """Draw every prompt from every seed; print each picture's path as soon as it is written."""
     options = read_options(GenerateOptions, args)
     workers = read_workers(args.workers)
     prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     show()
     if workers.several and len(todo) == 1 and not workers.ray:
-        note("--workers has nothing to share out: one picture is drawn, in this process.")
+        note("--workers has no effect: one picture is drawn, in this process.")
         workers = Workers()
     if todo:
         bar = Bar(args.quiet)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             bar.close()
             left = sum(not ready[n] for n in todo)
-            note(f"stopped; {left} of {len(work)} pictures are left, the same command draws them.")
+            note(f"stopped; {left} of {len(work)} pictures are left; run it again to draw them.")
             return 130
         finally:
             bar.close()
@@ -138,9 +138,9 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
             held = load_file(path)
     except Exception as error:  # each format fails in its own way
         why = str(error).split("\n")[0][:120]
-        raise PezError(f"{source} is no file of tensors ({why}).") from None
+        raise PezError(f"{source} is not a file of tensors ({why}).") from None
     found = list(held.values()) if isinstance(held, dict) else [held]
     if len(found) != 1 or not isinstance(found[0], Tensor):
-        raise PezError(f"{source} is no soft prompt: it must hold one tensor (tokens, width).")
+        raise PezError(f"{source} is not a soft prompt: it must hold one tensor (tokens, width).")
     digest = hashlib.sha256(found[0].float().numpy().tobytes()).hexdigest()[:12]
     return [(f"{path.stem} (soft {digest})", found[0])]

@@ -1,4 +1,4 @@
-"""What the command line is given: options from flags, texts from files and stdin."""
+"""Input of the command line: options from flags, texts from files and stdin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_texts(source: str) -> list[str]:
     try:
         whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise PezError(f"{where} is no text file; give UTF-8 text, one prompt a line.") from None
+        raise PezError(f"{where} is not a text file; give UTF-8 text, one prompt a line.") from None
     except OSError as error:
         raise PezError(f"{where} cannot be read ({error.strerror}); give a text file.") from None
     lines = [line.strip() for line in whole.removeprefix("\ufeff").split("\n")]

@@ -1,4 +1,4 @@
-"""Ctrl-C asks a search to stop; what was found by then is printed."""
+"""Ctrl-C asks a search to stop; what it has found is printed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pez.search.engine import Stop
 
 @contextmanager
 def on_interrupt(stop: Stop) -> Iterator[Stop]:
-    """Within, the first Ctrl-C sets ``stop``, a second one leaves at once. Only the main thread
-    may take signals; in any other one nothing changes.
+    """Within, the first Ctrl-C sets ``stop``; a second one exits at once. Only the main thread
+    may handle signals; in any other thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -19,11 +19,11 @@ from pez.result import Result
 
 
 class Journal:
-    """Appends results to a file; knows which targets it already holds for these options, found
-    with the weights that the models have now (``weights`` gives them, asked only if needed).
+    """Appends results to a file; knows which targets it already holds for these options and the
+    current weights of the models (``weights`` returns them, called only if needed).
 
-    A temporary one serves only to resume: it goes when all is done, and where it cannot be
-    written the search does without it.
+    A temporary one serves only to resume: it is deleted when all is done, and if it cannot be
+    written the search continues without it.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Journal:
         temporary: bool = False,
     ) -> None:
         self.path, self.temporary = path, temporary
-        self.older: dict[str, Result] = {}  # by their targets, those that may be of other weights
+        self.older: dict[str, Result] = {}  # by their targets: results that may be of other weights
         self._weights = cache(weights)
         self._history, self._options = options.history, record_of(options)
         self._new = not os.path.lexists(path)
@@ -42,9 +42,9 @@ class Journal:
         self.kept = self._file is not None  # whether a later run will find what is added
 
     def done(self) -> dict[str, Result]:
-        """Finished results by their targets, those of these options and weights; ``older`` has
-        those that lack nothing but these weights, and those of an earlier version of pez, which
-        did not record the settings in force, so that nobody can tell.
+        """Finished results of these options and weights, by their targets. ``older`` has those
+        that differ only in the weights, and those of an earlier version of pez that did not
+        record its settings, where this is unknown.
         """
         found: dict[str, Result] = {}
         for line in self._lines():
@@ -60,7 +60,7 @@ class Journal:
         return found
 
     def add(self, result: Result) -> None:
-        """Append one result and hand it to the disk before going on."""
+        """Append one result and flush it to the disk before continuing."""
         if self._file is None:
             return
         try:
@@ -74,7 +74,7 @@ class Journal:
             self._fail(error)
 
     def close(self, complete: bool) -> None:
-        """Close the file; what only an unfinished run needs goes once all is done."""
+        """Close the file; delete a temporary one if all is done."""
         self._close()
         if not self.path.is_file():
             return
@@ -90,9 +90,9 @@ class Journal:
             if self.path.is_file() and not _is_ours(self.path):
                 raise ValueError("it holds something other than results")
             cut = self.path.is_file() and not _ends_line(self.path)
-            # names that are no UTF-8 come out as JSON escapes
+            # names that are not UTF-8 are written as JSON escapes
             file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
-            if cut:  # a kill can leave half a line behind
+            if cut:  # a killed run can leave half a line
                 file.write("\n")
             return file
         except (OSError, ValueError) as error:
@@ -115,24 +115,24 @@ class Journal:
     def _lines(self) -> list[str]:
         if not self.path.is_file():
             return []
-        # not splitlines: it also breaks at signs that may stand inside a JSON text
+        # not splitlines: it also breaks at characters that may occur inside a JSON text
         return self.path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
 
     def _read(self, line: str) -> Result | None:
-        """The result in a line, if it is one of these options."""
+        """The result in a line, if it is for these options."""
         result = _parsed(line)
         return result if result and result.options == self._options else None
 
     def _same_weights(self, result: Result) -> bool:
-        """Whether a result was found with the weights of now. Those that cannot be known without
-        a download are taken for the same, as a picture's on the web is.
+        """Whether a result was found with the current weights. Those that cannot be known without
+        a download are assumed to be the same, as are pictures on the web.
         """
         told = result.weights or {}
         return all(told.get(name) == text for name, text in self._weights().items())
 
     def _tidy(self) -> None:
-        """Drop best-so-far lines of a stopped run, and those of pictures as they were before,
-        which a later line replaces. Those of other weights stay, as those of other options do.
+        """Drop lines that a later line replaces: best-so-far results of a stopped run, and results
+        of pictures that have changed. Results of other weights or options stay.
         """
         lines = self._lines()
         read = map(self._read, lines)
@@ -170,7 +170,7 @@ def journal_for(
 
 
 def _parsed(line: str) -> Result | None:
-    """The result in a line; None for one cut by a kill, or another program's."""
+    """The result in a line; None for a truncated line, or another program's."""
     try:
         return Result.from_json(line)
     except (ValueError, TypeError):

@@ -27,7 +27,7 @@ EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Usage errors are bad input like any other: one sentence, no page of options."""
+    """Reports a usage error like any bad input: in one sentence, without a page of options."""
 
     def error(self, message: str) -> NoReturn:
         raise PezError(f"{message}; see {self.prog} --help.")
@@ -79,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--vocabulary",
         default="auto",
         metavar="KIND|FILE",
-        help="tokens to look among: auto, words, whole, ascii, all or a file of words",
+        help="tokens to search among: auto, words, whole, ascii, all or a file of words",
     )
     _add_model(near)
     models = verb("models", "models that can be searched", "models")

@@ -1,4 +1,4 @@
-"""Pictures of a run: a look at whether one has changed must not decode it a second time."""
+"""Pictures of a run: checking whether one has changed must not decode it twice."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 from pez.images import pixels_key, read_image
 from pez.sources import Source, is_web, joined_key
 
-HELD = 40_000_000  # pixels that wait decoded for their search: 120 MB
+HELD = 40_000_000  # decoded pixels held for their search: 120 MB
 
 
 class Pictures:
-    """Reads pictures. Those that were found to have changed wait, decoded, until the search takes
-    them, up to ``most`` pixels in all; others are read when they are needed.
+    """Reads pictures. Changed ones stay decoded until the search takes them, up to ``most``
+    pixels in all; others are read when they are needed.
     """
 
     def __init__(self, most: int = HELD) -> None:
@@ -22,8 +22,8 @@ class Pictures:
         self._held: dict[str, Image.Image] = {}
 
     def same(self, sources: Sequence[Source], key: str, together: bool = False) -> bool:
-        """Whether ``key`` is of what these pictures hold today; those on the web are taken to be
-        the same, as to know takes a download. PezError for what cannot be read.
+        """Whether ``key`` matches the current content of these pictures. Those on the web are
+        assumed unchanged, as checking takes a download. PezError for unreadable ones.
         """
         if any(is_web(str(source)) for source in sources):
             return True

@@ -1,4 +1,4 @@
-"""What the searching commands share: go on where a journal ends, print in order, stop cleanly."""
+"""What the searching commands share: resume from a journal, print in order, stop cleanly."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def resume(
 ) -> int:
     """Run ``work`` on those inputs that the journal does not hold yet, printing in order.
 
-    ``same`` tells whether an input is, by content, what had a key before; it is asked of those
-    alone that the journal holds. ``work`` gets the places still to do, a Watch and what to call
-    for an input that cannot be read; both count among those places. An input given twice is
+    ``same`` says whether an input's content still has its earlier key; it is called only for
+    inputs in the journal. ``work`` gets the places still to do, a Watch, and a function to call
+    for an unreadable input; both number inputs within those places. An input given twice is
     searched once.
     """
     places: dict[str, list[int]] = {}
@@ -107,30 +107,30 @@ def resume(
 
 
 def _unchanged(result: Result, same: Callable[[int, str], bool], n: int) -> bool:
-    """Whether a stored result is of what its input holds today."""
+    """Whether a stored result is for the current content of its input."""
     try:
         return same(n, result.key)
     except PezError:
-        return False  # to be told when it is searched
+        return False  # reported when it is searched
 
 
 def _older(results: Sequence[Result], places: int) -> str:
-    """Why results that are there are not given."""
+    """Why existing results are not used."""
     told = all(result.weights is not None and "settings" in result.options for result in results)
     why = "with other weights" if told else "by an earlier version of pez"
     what = f"{len(results)} of {places} were found {why}"
-    return f"{what}; they are searched again, the older results stay in the file."
+    return f"{what}; they are searched again; the older results stay in the file."
 
 
 def _stopped(left: int, cut: int, kept: bool) -> str:
-    """What a stop leaves behind."""
+    """The note after a stop."""
     if not left:
-        return "stopped; all was done."
+        return "stopped; everything was done."
     found = "the best so far is printed" if cut else "nothing was found yet"
     if left == 1:
         return f"stopped early; {found}."
     return f"stopped early; {found}, {left} inputs are left" + (
-        " and the same command goes on with them." if kept else "."
+        "; run the same command to continue." if kept else "."
     )
 
 
@@ -147,7 +147,7 @@ class Embeddings:
 
         if not method_class(method).finds_embeddings:
             raise PezError(
-                f"--output-embeddings: {method} finds words, no embeddings; add --method soft."
+                f"--output-embeddings: {method} finds words, not embeddings; add --method soft."
             )
         if Path(output).expanduser().is_dir() != many and Path(output).expanduser().exists():
             kind = "file" if many else "folder"
@@ -160,7 +160,7 @@ class Embeddings:
         return base / f"{result.key}.safetensors" if self._many else base
 
     def has(self, result: Result) -> bool:
-        """Whether nothing is left to write for a result of an earlier run."""
+        """Whether everything is written for a result of an earlier run."""
         return not self._output or self.path(result).is_file()
 
     def add(self, result: Result) -> None:

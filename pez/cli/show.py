@@ -14,7 +14,7 @@ BESIDE = 44  # columns that the rest of the bar takes
 
 
 class Bar:
-    """The progress bar of every command, on stderr; nothing where that is no terminal, and with
+    """The progress bar of every command, on stderr; nothing if that is not a terminal, or with
     ``quiet``. Called by a search it shows the best prompt so far, and prints ``lines`` of plain
     text where there is no terminal.
     """
@@ -26,11 +26,11 @@ class Bar:
 
     @property
     def shown(self) -> bool:
-        """Whether there is anybody to see it."""
+        """Whether the bar is visible."""
         return sys.stderr.isatty() and not self._quiet
 
     def show(self, done: float, total: float, text: str = "", at_once: bool = False) -> None:
-        """Draw ``done`` of ``total``, with a text behind it that is cut to the terminal; at most
+        """Draw ``done`` of ``total``, followed by a text that is cut to the terminal; at most
         ten times a second unless ``at_once``.
         """
         if not self.shown:
@@ -42,7 +42,7 @@ class Bar:
         if self._bar is None:
             form = {"bar_format": FORM, "leave": False, "file": sys.stderr, "miniters": 0}
             self._bar = tqdm(total=total, desc=text, **form)
-        self._bar.total = total  # texts of another length begin anew
+        self._bar.total = total  # restart for a text of another length
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
         if at_once:
@@ -69,7 +69,7 @@ class Bar:
             self._bar.clear()
 
     def close(self) -> None:
-        """Take the bar away; what is shown next begins anew."""
+        """Remove the bar; the next one starts fresh."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -92,7 +92,7 @@ class InOrder:
         self._flush()
 
     def close(self) -> None:
-        """Print what is there, with empty lines for inputs before it without a result."""
+        """Print what is ready, with empty lines for earlier inputs without a result."""
         last = max(self._waiting, default=-1)
         for n in range(self._next, last):
             self._waiting.setdefault(n, "")

@@ -1,4 +1,4 @@
-"""Searches of many pictures or texts shared out to workers; results come back to this process."""
+"""Searches of many pictures or texts, distributed to workers; results return here."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pez.workers.choose import Workers, open_pool
 from pez.workers.pool import Stopped, Tell
 from pez.workers.share import LOST, Far, Outcome, Share, cut
 
-PARTS = 1000  # that a progress bar makes of an input
+PARTS = 1000  # steps of a progress bar per input
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A picture (path or address) or a text to search for. ``data`` is the picture's file for
-    workers that do not see the files of this machine.
+    """A picture (path or address) or a text to search for. ``data`` holds the picture's file for
+    workers without access to the files of this machine.
     """
 
     place: int
@@ -34,18 +34,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Searching:
-    """Searches as a pool does them (:class:`pez.workers.pool.Work`): chunks are ``Wanted``, an
-    outcome is a :class:`Result`. What a worker holds are its models.
+    """Searches as work for a pool (:class:`pez.workers.pool.Work`): chunks are ``Wanted``, an
+    outcome is a :class:`Result`. A worker holds a session.
     """
 
     options: InvertOptions | DistillOptions
 
     def open(self, device: str) -> Session:
-        """Load the models. PezError if they cannot be had."""
+        """Load the models. PezError if one is unavailable."""
         session = Session.open(replace(self.options, device=device))
         if isinstance(self.options, DistillOptions):
             session.reader.free_vision()
-        _ = session.language  # one that cannot be had is told before the first chunk
+        _ = session.language  # if unavailable, fail before the first chunk
         return session
 
     def do(
@@ -56,7 +56,7 @@ class Searching:
         look: Callable[[Far], None],
         stopped: Stopped,
     ) -> None:
-        """Search for all of a chunk at once; after a stop tell the best so far."""
+        """Search for all of a chunk at once; after a stop report the best so far."""
         files = {one.name: one.data for one in chunk}
 
         def progress(now: Progress, prompt: str) -> None:
@@ -94,11 +94,11 @@ def search_spread(
     watch: Watch,
     failed: Callable[[int, str], None],
 ) -> None:
-    """A prompt for each of ``names``, which must differ, told to ``watch`` as in one process;
-    ``failed`` is told the place and the reason where there is none.
+    """A prompt for each of ``names``, which must differ, reported to ``watch`` as in one process;
+    ``failed`` gets the place and the reason where there is none.
 
-    A prompt does not depend on who searches it. At a stop, processes tell their best so far;
-    what actors of a Ray cluster have under way is lost. PezError for bad input.
+    A prompt does not depend on which worker finds it. At a stop, processes report their best so
+    far; work in progress on a Ray cluster is lost. PezError for bad input.
     """
     pool = open_pool(workers, Searching(options), options.device)
 
@@ -125,7 +125,7 @@ def search_spread(
 
 
 def _carried(chunk: Sequence[Wanted], share: Share) -> tuple[Wanted, ...]:
-    """A chunk with its pictures' files; those that cannot be read are told as failed."""
+    """A chunk with its pictures' files; unreadable ones are reported as failed."""
     out = []
     for one in chunk:
         try:

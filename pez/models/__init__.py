@@ -1,4 +1,4 @@
-"""Who reads prompts. ``load_model(name)`` gives a :class:`Reader` for any known name."""
+"""Models that read prompts. ``load_model(name)`` returns a :class:`Reader` for a known name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["FAMILIES", "Reader", "load_model", "model_tokens"]
 
 
 def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
-    """Load one model, or several as one reader that all of them must please.
+    """Load one model, or several as one reader whose features are those of all.
 
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
     ``local-dir:PATH`` or ``hf-hub:owner/name``, a CLIP of transformers (``clip:PATH``,
     ``clip:owner/name``) or a T5 encoder (``t5:PATH``, ``t5:owner/name``). Raises PezError for an
     unknown name, for weights that are not cached and cannot be downloaded, and for models that do
-    not share a tokenizer. Warns (PezWarning) of a file whose weights may have been trained
-    otherwise than they are built here.
+    not share a tokenizer. Warns (PezWarning) if a model may be built differently from
+    how its weights were trained.
     """
     from pez.models.devices import pick_device, pick_dtype
     from pez.models.identity import known_weights
@@ -38,7 +38,7 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
 
 
 def model_tokens(name: str) -> Tokens:
-    """The tokenizer of a model by its name, without its weights; CLIP's own for ``""``."""
+    """The tokenizer of a model by name, without its weights; CLIP's own for ``""``."""
     if not name:
         from pez.models.openclip import clip_tokens
 

@@ -3,7 +3,7 @@
 The activation and the preparation of pictures belong to the weights, not to the architecture.
 Folders and hub models say both in their ``open_clip_config.json``, published tags in open_clip's
 table. ``open_clip.create_model`` takes mean, deviation, interpolation and resizing from a tag,
-but its activation only where it is told to: ``ViT-L-14/openai`` needs QuickGELU.
+but its activation only on request: ``ViT-L-14/openai`` needs QuickGELU.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def build_model(
     import open_clip
 
     tag = tag_config(architecture, pretrained)
-    # weights are put in below; a tag's would be fetched even to be left aside
+    # weights are loaded below; a tag's would be fetched even if unused
     how: dict[str, Any] = {"load_weights": False, "pretrained_text": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "QuickGELU mismatch")  # see ``doubt``
@@ -50,7 +50,7 @@ def build_model(
 
 
 def _weights_file(architecture: str, pretrained: str | None, tag: dict[str, Any]) -> str:
-    """The file of weights that open_clip takes for these names, fetched where need be."""
+    """The file of weights that open_clip uses for these names, fetched if necessary."""
     from open_clip.factory import _find_checkpoint_in_dir
     from open_clip.pretrained import download_pretrained, download_pretrained_from_hf
 
@@ -68,9 +68,9 @@ def _weights_file(architecture: str, pretrained: str | None, tag: dict[str, Any]
 
 
 def _put_in(model: Any, file: str, stays: bool) -> None:
-    """Give ``model`` the weights of ``file`` as open_clip does. A file that ``stays`` as it is, as
-    those of the hub's cache do, is not copied but read in place: model and file of a ViT-H-14 side
-    by side take 8.8 GB, so 4.9.
+    """Give ``model`` the weights of ``file`` as open_clip does. A file that ``stays`` unchanged,
+    as in the hub's cache, is memory-mapped instead of copied: for ViT-H-14, model and file
+    together take 4.9 GB instead of 8.8.
     """
     from open_clip.factory import load_checkpoint
 
@@ -79,7 +79,7 @@ def _put_in(model: Any, file: str, stays: bool) -> None:
 
 
 class _Assigned:
-    """A model whose weights are replaced by tensors in a file's pages instead of overwritten."""
+    """A model whose weights are replaced by memory-mapped tensors instead of overwritten."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -93,16 +93,16 @@ class _Assigned:
 
 
 def tag_config(architecture: str, pretrained: str | None) -> dict[str, Any]:
-    """What open_clip's table says of a tag; empty for files, folders and hub models."""
+    """open_clip's table entry for a tag; empty for files, folders and hub models."""
     from open_clip.pretrained import get_pretrained_cfg
 
     return get_pretrained_cfg(architecture, pretrained) if pretrained else {}
 
 
 def doubt(architecture: str, pretrained: str | None) -> str:
-    """What is doubtful about how a model is built, in a sentence; empty where nothing is.
+    """What is uncertain about how a model is built, in a sentence; empty if nothing is.
 
-    A file of weights says neither its activation nor its pictures' preparation. open_clip's
+    A file of weights names neither its activation nor how pictures are prepared. open_clip's
     table and its architectures disagree on one pair (roberta-ViT-B-32).
     """
     from open_clip.factory import get_model_config
@@ -110,7 +110,7 @@ def doubt(architecture: str, pretrained: str | None) -> str:
     if architecture.startswith("hf-hub:"):
         return _doubt_of_hub(architecture)
     if pretrained is None:
-        return ""  # a folder says all
+        return ""  # a folder's configuration says everything
     quick = bool((get_model_config(architecture) or {}).get("quick_gelu"))
     tag = tag_config(architecture, pretrained)
     if tag:

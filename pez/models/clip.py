@@ -37,7 +37,7 @@ from pez.search.tokens import Tokens
 PREFIX = "clip:"
 KINDS = ("clip", "clip_text_model")  # transformers' names of whole CLIPs and of text towers
 BATCH = 32
-OLD_END = 2  # configurations of before 2023 name this end token; then the largest id is pooled
+OLD_END = 2  # configurations from before 2023 name this end token; then the largest id is pooled
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Text:
 
     @property
     def token_embedding(self) -> nn.Embedding:
-        """What looks up ids."""
+        """The module that looks up ids."""
         return self.body.embeddings.token_embedding
 
     def encode_text(self, ids: Tensor) -> Tensor:
@@ -124,12 +124,12 @@ class Clip:
         return torch.cat(out)
 
     def free_vision(self) -> None:
-        """Let go of the image tower; pictures cannot be read afterwards."""
+        """Free the image tower; pictures cannot be read afterwards."""
         if self.processor is not None:
             self.model.vision_model = self.model.visual_projection = self.processor = None
 
     def bytes_per_row(self, length: int) -> int:
-        """About 30 saved activations of the width at each position and layer."""
+        """About 30 saved activations per position and layer, each as wide as the model."""
         positions = length + 2 if self.tower else self.tokens.context
         layers = len(self.text.body.encoder.layers)
         return 30 * positions * layers * self.parts[0] * self.table.element_size()
@@ -143,7 +143,7 @@ class Clips(Family):
         return name.startswith(PREFIX)
 
     def names(self) -> list[Row]:
-        """One that the hub has."""
+        """An example from the hub."""
         note = "a CLIP of transformers; the same as ViT-L-14/openai"
         return [{"name": "clip:openai/clip-vit-large-patch14", "kind": "clip", "note": note}]
 
@@ -152,7 +152,7 @@ class Clips(Family):
         return known_place(name, PREFIX)
 
     def load(self, name: str, device: torch.device, dtype: torch.dtype) -> Clip:
-        """A whole CLIP or a text tower alone, as its configuration says."""
+        """A whole CLIP or a text tower alone, according to its configuration."""
         from transformers import CLIPModel, CLIPTextModel, CLIPTextModelWithProjection
 
         place = find_place(name, PREFIX)
@@ -178,8 +178,8 @@ def _tokens(words: Any, config: Any) -> Tokens:
 
 
 def text_tower(text: Text, tokens: Tokens) -> Tower | None:
-    """The tower's pieces for a forward cut behind the end token, which changes nothing in a causal
-    tower; None where another token than the first behind the prompt is pooled.
+    """The tower's parts for a forward pass cut after the end token, which is exact for a causal
+    tower; None where the pooled token is not the first one after the prompt.
     """
     body = text.body
     before, after = tokens.layout(1)
@@ -203,7 +203,7 @@ def text_tower(text: Text, tokens: Tokens) -> Tower | None:
 
 
 class _Block(nn.Module):
-    """A block of transformers' under open_clip's names, by which a :class:`Tower` reads it."""
+    """A block of transformers under open_clip's names, which a :class:`Tower` expects."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises PezError if it is not there."""
+    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises PezError if it is missing."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -34,21 +34,21 @@ def pick_device(name: str) -> torch.device:
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format; half precision is refused on a CPU, where it is slower.
 
-    Measured in ``benchmarks/speed.json``: without matrix units for it bfloat16 costs more
-    than float32 at every batch size.
+    Measured in ``benchmarks/speed.json``: on a CPU without bfloat16 matrix units, bfloat16 is
+    slower than float32 at every batch size.
     """
     if name not in DTYPES:
         raise PezError(f"unknown dtype {name!r}; use {', '.join(DTYPES)}.")
     if device.type == "cpu" and name != "float32":
         raise PezError(
             f"{name} on a CPU is slower than float32 or no faster at every batch size "
-            "(benchmarks/speed.json), so it is refused; leave --dtype away or use a GPU."
+            "(benchmarks/speed.json), so it is refused; omit --dtype or use a GPU."
         )
     return DTYPES[name]
 
 
 def available_memory() -> int:
-    """Bytes of main memory that can be had, 4 GB where the system does not tell."""
+    """Bytes of available main memory; 4 GB if the system does not report it."""
     try:
         with open("/proc/meminfo") as file:
             line = next(line for line in file if line.startswith("MemAvailable"))

@@ -31,9 +31,9 @@ WORDS = "words.txt"  # in a generator's folder: the words it was trained on
 class Denoiser:
     """The parts of a pipeline that read prompts and pictures (see :class:`pez.models.Reader`).
 
-    Unlike a CLIP's, the features of prompts and pictures lie in two spaces and have no length
-    of one: of a prompt the text encoder's outputs (b, p * w) that the U-Net attends to, of a
-    picture its latents (n, c * h * w). :meth:`predict` brings them together.
+    Unlike a CLIP's, the features of prompts and pictures are in different spaces and not of
+    unit length: a prompt's are the text encoder's outputs (b, p * w) that the U-Net attends to,
+    a picture's its latents (n, c * h * w). :meth:`predict` combines them.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Denoiser:
         from torchvision.transforms.functional import to_tensor
 
         if self.vae is None:
-            raise PezError(f"{self.name} has let go of what reads pictures; load it again.")
+            raise PezError(f"{self.name} has freed its autoencoder; load it again.")
         fit = [ImageOps.fit(image, self.size, Image.Resampling.LANCZOS) for image in images]
         out = []
         for picture in fit:
@@ -100,14 +100,14 @@ class Denoiser:
         return torch.cat(out).flatten(1)
 
     def predict(self, noisy: Tensor, times: Tensor, context: Tensor) -> Tensor:
-        """What the U-Net says (b, c, h, w) of noisy latents (b, c, h, w) at ``times`` (b,) for
-        prompts by their ``context`` (b, p * w).
+        """The U-Net's output (b, c, h, w) for noisy latents (b, c, h, w) at ``times`` (b,) and
+        prompts given by their ``context`` (b, p * w).
         """
         seen = context.unflatten(1, (self.limit + 2, -1)).to(self.unet.dtype)
         return self.unet(noisy.to(self.unet.dtype), times, encoder_hidden_states=seen)[0].float()
 
     def free_vision(self) -> None:
-        """Let go of the autoencoder; pictures cannot be read afterwards."""
+        """Free the autoencoder; pictures cannot be read afterwards."""
         self.vae = None
 
     def bytes_per_row(self, length: int) -> int:
@@ -120,12 +120,12 @@ class Denoiser:
 
 def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> Denoiser:
     """Open a pipeline by a short name (mini-sd, sd15, sd21), a folder or a hub id. PezError if
-    it cannot be had, or is of another kind.
+    it is unavailable or of another kind.
     """
     import open_clip
     from diffusers import DDPMScheduler
 
-    if name in ALIASES:  # the name of a CLIP as well, whose weights are others
+    if name in ALIASES:  # also the name of a CLIP, with other weights
         raise PezError(f"--objective denoise reads with a pipeline: write --for {ALIASES[name]}.")
     generator, where = find_generator(name), pick_device(device)
     pipe = load_pipeline(generator.source, where, dtype).to(where)
@@ -167,7 +167,7 @@ def _own_words(generator: Generator) -> list[str] | None:
 
 
 def _check(pipe: Any, name: str) -> None:
-    """PezError unless one CLIP text encoder stands before a plain U-Net."""
+    """PezError unless one CLIP text encoder feeds a plain U-Net."""
     from transformers import CLIPTextModel
 
     unet = getattr(pipe, "unet", None)
@@ -181,8 +181,8 @@ def _check(pipe: Any, name: str) -> None:
 
 
 def clip_table(tokens: Tokens, vocabulary: dict[str, int], rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The embedding (V, w) of every CLIP id by the pipeline's ``rows`` (n, w), and the ids that
-    its ``vocabulary`` of byte pairs has. PezError if there are none.
+    """The embedding (V, w) of every CLIP id from the pipeline's ``rows`` (n, w), and the ids in
+    its ``vocabulary`` of byte pairs. PezError if there are none.
     """
     pairs = [
         (i, vocabulary[text])
@@ -198,9 +198,9 @@ def clip_table(tokens: Tokens, vocabulary: dict[str, int], rows: Tensor) -> tupl
 
 
 def read_alike(tokens: Tokens, tokenizer: Any, ids: Tensor) -> Tensor:
-    """Those of ``ids`` (n,) whose text the pipeline's ``tokenizer`` reads as CLIP's does, if with
-    numbers of its own. A "!" is padding to SD 2, and half a word is read as a whole one, which a
-    small vocabulary may lack.
+    """Those of ``ids`` (n,) whose text the pipeline's ``tokenizer`` splits as CLIP's does, though
+    its ids may differ. SD 2 takes a "!" for padding, and half a word is read as a whole one, which
+    a small vocabulary may lack.
     """
     own, names = tokenizer.get_vocab(), tokens.full.decoder
     texts = [tokens.decode([i]) for i in ids.tolist()]
@@ -214,7 +214,7 @@ def read_alike(tokens: Tokens, tokenizer: Any, ids: Tensor) -> Tensor:
 
 @contextmanager
 def _in_place(embedding: torch.nn.Module, rows: Tensor, start: int) -> Any:
-    """Within, looked-up embeddings (b, p, w) have ``rows`` (b, l, w) from ``start`` on."""
+    """Within, ``rows`` (b, l, w) replace the looked-up embeddings (b, p, w) from ``start``."""
 
     def replace(_module: Any, _inputs: Any, found: Tensor) -> Tensor:
         here = rows.to(found)

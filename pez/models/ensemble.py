@@ -1,4 +1,4 @@
-"""Several models read one prompt at once."""
+"""Several models read one prompt together."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Ensemble:
         return self._joined([r.encode_images(images) for r in self.readers])
 
     def free_vision(self) -> None:
-        """Let go of every image tower."""
+        """Free every image tower."""
         for reader in self.readers:
             reader.free_vision()
 
@@ -83,7 +83,7 @@ class Ensemble:
 
 
 def known_to_all(readers: Sequence[Reader]) -> Tensor | None:
-    """Ids (n,) that every model was trained on; None where they know all."""
+    """Ids (n,) that every model was trained on; None if they know all."""
     known = None
     for reader in readers:
         if reader.known is not None:

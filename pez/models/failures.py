@@ -1,7 +1,7 @@
-"""One sentence for whatever goes wrong while a model is loaded: what it is and what to do.
+"""One sentence for any failure while a model is loaded: what went wrong and what to do.
 
 open_clip, transformers and diffusers wrap what the hub's client raises in errors of their own,
-often of a single kind; the cause stands further down the chain of exceptions.
+often of a single kind; the cause is further down the chain of exceptions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pez.models.reach import silence
 
 FOLDER = "the folder's files"  # what to check where a folder of the user's could not be loaded
 
-# by name: the hub's client has rested on requests, httpx and httpx2 in turn
+# by name: the hub's client has used requests, httpx and httpx2 in turn
 _BROKEN = {"TimeoutException", "NetworkError", "RemoteProtocolError", "ConnectionError"}
 _DAMAGED = {"SafetensorError", "UnpicklingError", "JSONDecodeError", "EOFError", "BadZipFile"}
 _DAMAGED_TEXT = ("not a valid JSON", "PytorchStreamReader", "Unable to load weights")
@@ -31,10 +31,10 @@ _RESOLVE = re.compile(r"/([^/]+/[^/]+|[^/]+)/resolve/([^/]+)/([^?\s]+)")
 def loading_error(
     name: str, error: BaseException, instead: str = "", fit: str = "", local: str = ""
 ) -> PezError:
-    """What to tell of ``error``, raised while loading what the user calls ``name``.
+    """The user's sentence for ``error``, raised while loading what the user calls ``name``.
 
     ``instead`` is what works without the hub, ``fit`` what makes a model fit into memory;
-    ``local`` is what to check of the user's own files, where it lies in those.
+    ``local`` is what to check in the user's own files, if the model is loaded from those.
     """
     if isinstance(error, PezError):
         return error
@@ -60,7 +60,7 @@ def loading_error(
             f"a file of {name} is damaged ({_short(damaged)}); delete its folder below "
             f"{_cache()} and run the same command again."
         )
-    return PezError(f"{name} could not be loaded ({why}); check the name and what it stands for.")
+    return PezError(f"{name} could not be loaded ({why}); check the name and the files behind it.")
 
 
 def _told(name: str, error: BaseException, unasked: bool) -> str:
@@ -72,11 +72,11 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
     hub = _endpoint()
     if "GatedRepoError" in kinds:
         return (
-            f"{repo} is only for those who accepted its licence: do so on {hub}/{place}, then run "
-            "`hf auth login` once."
+            f"{repo} is only for users who accepted its licence: do so on {hub}/{place}, then "
+            "run `hf auth login` once."
         )
     if "DisabledRepoError" in kinds:
-        return f"the hub has closed {repo}; take another model."
+        return f"the hub has closed {repo}; use another model."
     if "RevisionNotFoundError" in kinds:
         return f"{repo} has no revision {revision!r}; {hub}/{place}/tree/main lists them."
     if "RepositoryNotFoundError" in kinds:
@@ -85,42 +85,39 @@ def _told(name: str, error: BaseException, unasked: bool) -> str:
             "`hf auth login` if it is private."
         )
     if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
-        return f"{repo} on the hub has no file {file}: it is no model of this kind, or not whole."
+        return f"{repo} on the hub has no file {file}: it is another kind of model, or incomplete."
     if status:
         return _refused(repo, status)
     if "HFValidationError" in kinds:
         return f"{name} is neither a folder here nor an id of the hub, owner/name; check the name."
     if "FileMetadataError" in kinds:
-        return f"what answers at {hub} is no hub; check HF_ENDPOINT and the proxy's settings."
+        return f"what answers at {hub} is not a hub; check HF_ENDPOINT and the proxy's settings."
     if "ProxyError" in kinds:
-        return f"the proxy does not let {name} through ({_short(error)}); check HTTPS_PROXY."
+        return f"the proxy blocks the download of {name} ({_short(error)}); check HTTPS_PROXY."
     if "OfflineModeIsEnabled" not in kinds and kinds & _BROKEN:
         if unasked:
-            return f"{hub} answers no more, and {name} is not cached; try again later."
+            return f"{hub} stopped answering, and {name} is not cached; try again later."
         return f"the download of {name} broke off ({_short(error)}); run the same command again."
     if "URLError" in kinds:
-        return f"{name} cannot be fetched ({_short(error)}); go online once to fetch it."
+        return f"{name} cannot be downloaded ({_short(error)}); go online once to download it."
     if "Consistency check failed" in text:
-        return f"the download of {name} is not whole; run the same command again."
+        return f"the download of {name} is incomplete; run the same command again."
     if isinstance(error, OSError):
         return _disk(name, error)
     return ""
 
 
 def _refused(repo: str, status: int) -> str:
-    """What an answer of the hub with an error's ``status`` means."""
+    """What an error ``status`` of the hub means."""
     if status == 401:
         return f"the hub refuses your token for {repo}; run `hf auth login` to get another."
     if status == 403:
         return f"your token may not read {repo}; run `hf auth login` with one that may."
     if status == 429:
-        return f"the hub lets you fetch no more of {repo} just now; try again in some minutes."
+        return f"the hub limits downloads of {repo} just now; try again in a few minutes."
     if status >= 500:
-        return f"the hub is out of order and does not hand out {repo} (HTTP {status}); try later."
-    return (
-        f"what answers at {_endpoint()} does not hand out {repo} (HTTP {status}); check the name "
-        "and HF_ENDPOINT."
-    )
+        return f"the hub is failing and does not serve {repo} (HTTP {status}); try later."
+    return f"{_endpoint()} does not serve {repo} (HTTP {status}); check the name and HF_ENDPOINT."
 
 
 def _disk(name: str, error: OSError) -> str:
@@ -139,21 +136,21 @@ def _disk(name: str, error: OSError) -> str:
 def _offline(name: str, instead: str) -> str:
     other = f", or {instead}" if instead else ""
     if not _forbidden():
-        return f"{_endpoint()} answers no more, and {name} is not cached; try again later{other}."
+        return f"{_endpoint()} stopped answering, and {name} is not cached; try later{other}."
     if why := silence():
         return (
-            f"{name} is neither cached nor to be had: {_endpoint()} does not answer ({why}); go "
-            f"online once to fetch it{other}."
+            f"{name} is not cached and cannot be downloaded: {_endpoint()} does not answer "
+            f"({why}); go online once to download it{other}."
         )
     return (
-        f"{name} is neither cached nor to be had: HF_HUB_OFFLINE forbids to fetch it; unset that "
+        f"{name} is not cached and cannot be downloaded: HF_HUB_OFFLINE is set; unset it "
         f"once{other}."
     )
 
 
 def _asked_for(name: str, error: BaseException) -> tuple[str, str, str]:
-    """Repository, revision and file that an error of the hub speaks of."""
-    answer = getattr(error, "response", None)  # asked of the error itself, it may raise
+    """The repository, revision and file that an error of the hub refers to."""
+    answer = getattr(error, "response", None)  # on the error itself, this may raise
     url = str(getattr(getattr(answer, "request", None), "url", ""))
     repo = getattr(error, "repo_id", None)
     if found := _RESOLVE.search(url):
@@ -163,7 +160,7 @@ def _asked_for(name: str, error: BaseException) -> tuple[str, str, str]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from, the outermost first."""
+    """An error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

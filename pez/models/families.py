@@ -1,4 +1,4 @@
-"""The registry of models: whose a name is, and the nearest names where it is nobody's."""
+"""The registry of models: the family of a name, or the nearest names if none claims it."""
 
 from __future__ import annotations
 

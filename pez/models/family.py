@@ -1,4 +1,4 @@
-"""What a family of models declares: which names are its own, and what they stand for."""
+"""What a family of models declares: which names are its own, and what they refer to."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Row = dict[str, str]  # a line of ``pez models``: name, kind, note
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the weights of a name lie, on this disk or in the hub's cache, without a download."""
+    """Where the weights of a name are, on this disk or in the hub's cache; nothing is fetched."""
 
     files: tuple[Path, ...] = ()  # on this disk, below ``root``
     root: Path = Path()
     repository: str = ""  # of the hub, owner/name
     revision: str | None = None
     cached: tuple[str, ...] = ()  # files of the repository; the first in the cache counts
-    built: str = ""  # marks models built otherwise than earlier versions of pez built them
+    built: str = ""  # marks models that earlier versions of pez built differently
 
     @classmethod
     def of(cls, *folders: Path) -> Weights:
-        """Those in folders beside each other: of a pipeline's the folders within count too."""
+        """For folders beside each other; subfolders of a pipeline count too."""
         found = [file for folder in folders for file in model_files(folder)]
         return cls(tuple(found), folders[0] if len(folders) == 1 else folders[0].parent)
 
@@ -44,7 +44,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 class Listed(ABC):
-    """Models of one kind as far as ``pez models`` and the store know them: by name."""
+    """Models of one kind, by name: what ``pez models`` and the store need to know."""
 
     @abstractmethod
     def names(self) -> Sequence[Row]:
@@ -52,7 +52,7 @@ class Listed(ABC):
 
     @abstractmethod
     def weights(self, name: str) -> Weights | None:
-        """Where the weights of ``name`` lie; None if the name is none of theirs."""
+        """Where the weights of ``name`` are; None if the name is not one of theirs."""
 
 
 class Family(Listed):
@@ -62,12 +62,12 @@ class Family(Listed):
 
     @abstractmethod
     def claims(self, name: str) -> bool:
-        """Whether ``name`` is one of this family, be it well spelt or not; each name has one."""
+        """Whether ``name`` belongs to this family, even if misspelt; each name has one family."""
 
     @abstractmethod
     def load(self, name: str, device: torch.device, dtype: torch.dtype) -> Reader:
-        """The model. Raises PezError with a remedy if it cannot be had."""
+        """The model. Raises PezError with a remedy if it is unavailable."""
 
     @abstractmethod
     def tokens(self, name: str) -> Tokens:
-        """Its tokenizer, without its weights. Raises PezError if it cannot be had."""
+        """Its tokenizer, without its weights. Raises PezError if it is unavailable."""

@@ -1,4 +1,4 @@
-"""The generators: where each lies, what it draws with, and which models read its prompts.
+"""The generators: where each is, its settings, and which models read its prompts.
 
 ``--for`` searches a prompt for a generator, ``--generator`` draws with it; both take the names
 of this one table.
@@ -48,13 +48,13 @@ class Generator:
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies, if it is on this disk."""
+        """Its folder, if it is on this disk."""
         path = Path(self.source)
         return path if path.is_dir() else None
 
 
 # Steps and guidance of SD 2 are those of the paper's figures for SD 2.1, the others' their cards'.
-# Stability took its SD 2 down: sd20's mirror is named after sd21's and has not been tried.
+# Stability withdrew its SD 2: sd20's mirror is named after sd21's and has not been tried.
 _TABLE = (
     Generator("sd14", "CompVis/stable-diffusion-v1-4", 25, 7.5, 512, (L,)),
     Generator("sd15", "stable-diffusion-v1-5/stable-diffusion-v1-5", 25, 7.5, 512, (L,)),
@@ -109,7 +109,7 @@ def find_generator(name: str) -> Generator:
     if folder.is_dir():
         if not (folder / INDEX).is_file():
             raise PezError(
-                f"{folder} is no generator: give a folder in diffusers' layout, with a "
+                f"{folder} is not a generator: give a folder in diffusers' layout, with a "
                 "model_index.json."
             )
         return _carded(Generator(folder.name, ""), folder)
@@ -120,8 +120,8 @@ def find_generator(name: str) -> Generator:
     if bare.count("/") != 1 or not all(bare.split("/")) or folder.suffix == ".safetensors":
         close = difflib.get_close_matches(name, near, 3, 0.4) or near
         raise PezError(
-            f"{name!r} is no generator: give a hub id as owner/name (owner/name@revision for one "
-            "of its branches, tags or commits), a folder in diffusers' "
+            f"{name!r} is not a generator: give a hub id as owner/name (owner/name@revision for "
+            "one of its branches, tags or commits), a folder in diffusers' "
             f"layout, or one of {', '.join(close)}."
         )
     by_source = {known.source: known for known in GENERATORS.values()}
@@ -144,8 +144,8 @@ def models_for(generator: str) -> tuple[str, ...]:
 
 
 def misread(tokens: Tokens, model: str, text: str) -> bool:
-    """Whether generators that read with ``model`` (several joined by " + ", or a generator) take
-    part of a text otherwise than CLIP: a "!" for padding, as the tokenizers beside H and G do.
+    """Whether generators that read with ``model`` (several joined by " + ", or a generator) read
+    part of a text unlike CLIP: a "!" as padding, as the tokenizers of H and G do.
     """
     read = {one.name: one.readers for one in GENERATORS.values()}
     names = [clip for name in model.split(" + ") for clip in read.get(name, (name,))]
@@ -166,13 +166,13 @@ def _carded(known: Generator, folder: Path) -> Generator:
             int(card.get("size", 0)),
         )
     except (ValueError, TypeError, AttributeError) as error:
-        raise PezError(f"{path} is no card of a generator ({error}); mend or delete it.") from None
+        raise PezError(f"{path} is not a generator card ({error}); fix or delete it.") from None
     return replace(known, steps=numbers[0], guidance=numbers[1], size=numbers[2])
 
 
 def weights_digest(folder: Path) -> str:
-    """Tells a generator trained further from what it was, without reading all of its weights:
-    of each file the size, its first and its last bytes.
+    """Tells a further trained generator from the original without reading all of its weights:
+    from each file's size and its first and last bytes.
     """
     digest = hashlib.sha256()
     for path in sorted(

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-MOST_POSITIONS = 4096  # of a batch; with more the GPU is busy and a graph brings nothing
+MOST_POSITIONS = 4096  # of a batch; with more the GPU is busy and a graph gains nothing
 MOST_SHAPES = 8  # recorded for one model; each holds the activations of its batch
-MOST_MEMORY = 8  # no more are recorded once they hold this part of the GPU's memory: an eighth
+MOST_MEMORY = 8  # recording stops once they hold this part of the GPU's memory: an eighth
 WORTH = 3  # passes of one shape before it is recorded
 
 Read = Callable[[Tensor], Tensor]  # embeddings (b, l, w) -> features (b, e)
@@ -27,7 +27,7 @@ Read = Callable[[Tensor], Tensor]  # embeddings (b, l, w) -> features (b, e)
 class Graphs:
     """``read`` with its passes recorded by shape, and by whether a gradient is asked for.
 
-    What does not fit (another device, a large batch, a rare shape) is read plainly.
+    Everything else (another device, a large batch, a rare shape) runs without a graph.
     """
 
     read: Read
@@ -53,7 +53,7 @@ class Graphs:
         return graph.forward(embeddings.detach())
 
     def _record(self, key: Any, embeddings: Tensor, slopes: bool) -> bool:
-        """Record one more shape; whether there was room for it."""
+        """Record one more shape. Returns whether there was room for it."""
         before = torch.cuda.memory_reserved(embeddings.device)
         try:
             self.made[key] = _Graph.record(self.read, embeddings, slopes)
@@ -69,7 +69,7 @@ class Graphs:
 
 @dataclass(eq=False)
 class _Graph:
-    """A recorded pass: its tensors stay at their places and are overwritten by each replay."""
+    """A recorded pass: its tensors keep their addresses; each replay overwrites them."""
 
     given: Tensor
     found: Tensor
@@ -77,7 +77,7 @@ class _Graph:
     back: torch.cuda.CUDAGraph | None
     pull: Tensor | None  # gradient of the features
     slope: Tensor | None  # gradient of the embeddings
-    turn: int = 0  # replays so far: tells whether the activations are still a caller's own
+    turn: int = 0  # replays so far: shows whether the activations are still the caller's
 
     @classmethod
     def record(cls, read: Read, like: Tensor, slopes: bool) -> _Graph:
@@ -85,7 +85,7 @@ class _Graph:
         given = like.detach().clone().requires_grad_(slopes)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side), torch.set_grad_enabled(slopes):  # warm-up, as CUDA asks
+        with torch.cuda.stream(side), torch.set_grad_enabled(slopes):  # warm-up for CUDA
             for _ in range(3):
                 found = read(given)
                 if slopes:
@@ -129,6 +129,6 @@ class _Replayed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        if ctx.graph.turn != ctx.turn:  # another pass lies between: its activations are there now
+        if ctx.graph.turn != ctx.turn:  # another pass ran in between and overwrote the activations
             ctx.graph.forward(ctx.saved_tensors[0])
         return ctx.graph.backward(gradients[0]), None

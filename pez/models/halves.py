@@ -1,6 +1,6 @@
 """Half precision without lost gradients: each row's are scaled by a power of two on the way back.
 
-float16 keeps numbers down to 6e-8, and gradients of a cosine at a prompt's embeddings reach below.
+float16 holds numbers down to 6e-8, and gradients of a cosine at a prompt's embeddings are smaller.
 The scale is chosen for each row, so that a row's gradient does not depend on its batch, and is a
 power of two, so that it rounds nothing itself. Micikevicius et al., "Mixed Precision Training",
 ICLR 2018, section 3.2, scale a whole loss.

@@ -1,4 +1,4 @@
-"""Quiet use of the hub: by the cache alone where it does not answer, and never for minutes."""
+"""Quiet use of the hub: the cache alone if it does not answer, without long waits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pez.models.reach import lose_patience, silence
 def prepare_hub() -> None:
     """Fall back to cached files at once where the hub does not answer.
 
-    Without this the hub's client tries each file again for half a minute, and longer where a
-    server takes the call and says nothing.
+    Without this the hub's client retries each file for half a minute, and longer where a
+    server accepts the connection and never answers.
     """
     from huggingface_hub import constants
 
@@ -31,7 +31,7 @@ def prepare_hub() -> None:
         return
     if silence():
         os.environ["HF_HUB_OFFLINE"] = "1"  # for workers, too
-        constants.HF_HUB_OFFLINE = True  # read at import, which may be over already
+        constants.HF_HUB_OFFLINE = True  # read at import, which may have happened already
     else:
         lose_patience()
 
@@ -39,8 +39,8 @@ def prepare_hub() -> None:
 def split_revision(name: str) -> tuple[str, str | None]:
     """``owner/name@revision`` -> both: a branch, a tag or a commit; None if none is named.
 
-    A file or folder of this disk may have such a name: it is left as it is. PezError for an
-    empty revision.
+    A file or folder of this disk may have such a name, which is then left unchanged. PezError
+    for an empty revision.
     """
     bare, at, revision = name.partition("@")
     if not at or Path(name).expanduser().exists():
@@ -54,8 +54,8 @@ def open_pretrained(
     name: str, device: str, kind: Any, reader: Any, called: str = ""
 ) -> tuple[Any, Any, torch.device]:
     """A frozen model of transformers' class ``kind``, its tokenizer or processor by ``reader``,
-    and where it lies. ``name`` is a folder or an id of the hub, which may name a revision;
-    ``called`` is how the user named it. PezError if it cannot be had.
+    and where it is. ``name`` is a folder or an id of the hub, which may name a revision;
+    ``called`` is how the user named it. PezError if it is unavailable.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -75,8 +75,8 @@ def open_pretrained(
 
 
 def fetch_one(repo: str, files: Sequence[str], revision: str | None = None) -> Path:
-    """Bring the first of ``files`` that a repository has into the cache; where it lies there.
-    What the hub's client raises passes through, for libraries that keep it to themselves.
+    """Download the first of ``files`` that a repository has into the cache; returns its path.
+    Errors of the hub's client pass through, as some libraries would hide them.
     """
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError

@@ -1,4 +1,4 @@
-"""Which weights a name stands for today, so that new weights under an old name count as new."""
+"""Which weights a name refers to now, so that new weights under an old name count as new."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pez.models.families import FAMILIES, OTHERS, open_family
 from pez.models.family import Weights, model_files
 
 WHOLE = 64 << 20  # bytes of a file that are read whole
-PIECES, PIECE = 1024, 64 << 10  # of a larger one: so many, so long, evenly spread, both ends too
+PIECES, PIECE = 1024, 64 << 10  # of a larger one: number and size of evenly spread samples
 
-# where transformers keeps weights, the first that is there counts
+# where transformers stores weights; the first that exists counts
 _TRANSFORMERS = ("model.safetensors", "pytorch_model.bin", "config.json")
 
 
 def identities() -> Callable[[str], str]:
-    """A function from the name of a model or generator to its identity; it remembers."""
+    """A function from the name of a model or generator to its identity, with a cache."""
     return cache(identity)
 
 
 def identity(name: str) -> str:
     """``name`` with a hash of its files where these are shipped or in a local folder, else the
-    name alone, so that it is the same before and after weights of the hub are fetched; marked
-    where earlier versions built the model otherwise.
+    name alone, so that it is the same before and after weights of the hub are fetched. It is
+    marked if earlier versions built the model differently.
     """
     where = _weights(name)
     mark = _local_hash(where) or where.built
@@ -39,15 +39,15 @@ def is_on_disk(name: str) -> bool:
 
 
 def weights_hash(name: str) -> str:
-    """What tells the weights of a model, generator or language model from others of its name:
-    a hash of its files, or what the hub's cache calls them. Nothing where that cannot be had
-    without a download.
+    """What distinguishes the weights of a model, generator or language model from others of its
+    name: a hash of its files, or their name in the hub's cache. Empty if that would take a
+    download.
     """
     try:
         where = _weights(name)
         return _local_hash(where) or _cached_hash(where)
     except OSError:
-        return ""  # a file that cannot be read: loading it tells why
+        return ""  # a file that cannot be read: loading it reports why
 
 
 def known_weights(names: Iterable[str]) -> dict[str, str]:
@@ -57,8 +57,8 @@ def known_weights(names: Iterable[str]) -> dict[str, str]:
 
 
 def _weights(name: str) -> Weights:
-    """Where a name's weights lie: its family's answer; of a name that is no family's, such as a
-    language model's or a judge's, a folder or the hub's repository of that name.
+    """Where a name's weights are, by its family; for a name without a family, such as that of
+    a language model or a judge, a folder or the hub's repository of that name.
     """
     for where in (*FAMILIES.values(), *OTHERS.values()):
         if (found := open_family(where).weights(name)) is not None:
@@ -81,9 +81,9 @@ def folder_hash(folder: Path) -> str:
 
 
 def files_hash(files: list[Path], folder: Path) -> str:
-    """16 hex digits of the names and contents of files in a folder. Of a large file its size and
-    pieces all over it count, so that it takes less than a second and a change of any tensor of
-    some megabytes is seen.
+    """16 hex digits of the names and contents of files in a folder. A large file counts by its
+    size and samples spread over it: this takes less than a second and detects a change of any
+    tensor of some megabytes.
     """
     digest = hashlib.sha256()
     for file in sorted(files):
@@ -108,7 +108,7 @@ def _cached_hash(where: Weights) -> str:
         try:
             found: Any = try_to_load_from_cache(where.repository, file, revision=where.revision)
         except HFValidationError:
-            return ""  # no name of the hub's: loading it tells so
+            return ""  # not a name on the hub: loading it reports that
         if isinstance(found, str):
             path = Path(found)
             single = path.is_symlink() and path.suffix != ".json"  # else several files matter

@@ -14,7 +14,7 @@ from pez.models.hub import open_pretrained
 from pez.models.identity import known_weights
 from pez.models.languages import shipped_languages
 
-SHIPPED = "mini-lm"  # speaks the language of the shipped CLIPs' world, and no other
+SHIPPED = "mini-lm"  # knows only the language of the shipped CLIPs' synthetic world
 
 # GPT-2's distilled half (Sanh et al. 2019): 6 layers, so that reading a prompt costs no more than
 # CLIP's own tower; one table for input and output, which a fluency term needs; and GPT-2's
@@ -39,7 +39,7 @@ class LanguageModel:
 
     @property
     def limit(self) -> int | None:
-        """How many tokens it reads, the start token among them; None if it does not tell."""
+        """How many tokens it reads, including the start token; None if it does not say."""
         return getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class LanguageModel:
         longest = max(map(len, rows), default=0)
         if longest < 2:
             return [None] * len(rows)
-        # what stands behind a row's end is never looked at by what is counted: it is causal
+        # causal: what follows a row's end does not affect what is counted
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
         mask = torch.tensor(
             [[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device
@@ -73,8 +73,8 @@ class LanguageModel:
 
 
 def open_language_model(name: str, device: str = "auto") -> LanguageModel:
-    """A causal language model by its id, its folder or a shipped name. PezError if it cannot be
-    had.
+    """A causal language model by its id, its folder or a shipped name. PezError if it is
+    unavailable.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -15,8 +15,8 @@ from pez.models.names import OFFLINE
 
 @contextmanager
 def explained(name: str, generator: bool = False) -> Iterator[None]:
-    """Load ``name`` within: a hub id is not waited for where there is no network, and whatever
-    goes wrong becomes one sentence with the mend in it.
+    """Load ``name`` within: without a network a hub id fails at once, and any failure becomes
+    one sentence with a remedy.
     """
     local = Path(name).expanduser().exists()
     if not local:
@@ -27,14 +27,14 @@ def explained(name: str, generator: bool = False) -> Iterator[None]:
     except PezError:
         raise
     except Exception as error:  # diffusers, the hub and the file readers each raise their own
-        instead = f"take --generator {OFFLINE}, small and offline" if generator else ""
+        instead = f"use --generator {OFFLINE}, small and offline" if generator else ""
         fit = "try --offload, --dtype float16 or a smaller one"
         raise loading_error(name, error, instead, fit, FOLDER if local else "") from error
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no advice while files load."""
+    """No progress bars and no advice while files load."""
     from diffusers.utils import logging as ours
     from transformers.utils import logging as theirs
 

@@ -14,6 +14,6 @@ def shipped_names() -> list[str]:
 
 
 def shipped_generators() -> list[str]:
-    """Names of the generators that come along."""
+    """Names of the shipped generators."""
     folder = data_folder() / "generators"
     return sorted(p.parent.name for p in folder.glob("*/model_index.json"))

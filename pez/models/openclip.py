@@ -57,14 +57,14 @@ class OpenClip:
     def __post_init__(self) -> None:
         self.model = self.model.eval().requires_grad_(False).to(self.device)
         self.tower = causal_tower(self.model, self.tokens)
-        # rows of the embedding beyond the tokenizer's ids (padding of the table) are no words
+        # rows of the embedding beyond the tokenizer's ids (padding of the table) are not words
         self.table = embedding_module(self.model).weight[: self.tokens.size]
         self.parts = (self.table.shape[1],)
         self.limit = self.tokens.limit
 
     @property
     def causal(self) -> bool:
-        """Whether the context may be cut behind the end token."""
+        """Whether the context may be cut after the end token."""
         return self.tower is not None
 
     @cached_property
@@ -122,7 +122,7 @@ class OpenClip:
             torch.cuda.empty_cache()
 
     def bytes_per_row(self, length: int) -> int:
-        """About 30 saved activations of the width at each position and layer."""
+        """About 30 saved activations per position and layer, each as wide as the model."""
         positions = length + 2 if self.causal else self.tokens.context
         text = text_module(self.model)
         layers = len(getattr(text.transformer, "resblocks", [])) or 12
@@ -130,7 +130,7 @@ class OpenClip:
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
-    """Load ``name`` with its weights. Raises PezError if unknown or not to be had."""
+    """Load ``name`` with its weights. Raises PezError if it is unknown or unavailable."""
     import open_clip
 
     prepare_hub()
@@ -144,7 +144,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
         raise failed(name, error) from error
     if said:
         warnings.warn(f"{name}: {said}", PezWarning, stacklevel=2)
-    # one by one: a whole model in float32 may not fit where it fits in half of that
+    # one by one: the model may fit into memory in half precision but not in float32
     return wrap(name, model.to(device=device, dtype=dtype), tokenizer, device)
 
 
@@ -173,7 +173,7 @@ def _split(name: str) -> tuple[str, str | None]:
         folder = Path(name.removeprefix(LOCAL)).expanduser()
         if not (folder / "open_clip_config.json").is_file():
             raise PezError(
-                f"{folder} is no open_clip model: it needs open_clip_config.json and the weights."
+                f"{folder} is not an open_clip model: it lacks open_clip_config.json or weights."
             )
         return f"local-dir:{folder}", None
     if name.startswith(HUB):
@@ -203,8 +203,8 @@ def _split(name: str) -> tuple[str, str | None]:
 
 
 def _file(name: str) -> Path | None:
-    """The file of weights in ``architecture/path``, absolute so that open_clip takes it for no
-    tag; None if there is none.
+    """The file of weights in ``architecture/path``, absolute so that open_clip does not take it
+    for a tag; None if there is none.
     """
     path = Path(name.partition("/")[2]).expanduser()
     return path.absolute() if path.is_file() else None
@@ -214,7 +214,7 @@ class OpenClips(Family):
     """``architecture/pretrained`` (a tag or a file), ``local-dir:PATH``, ``hf-hub:owner/name``."""
 
     def claims(self, name: str) -> bool:
-        """Whether it begins as these do."""
+        """Whether it begins like these."""
         return name.startswith((LOCAL, HUB)) or _is_architecture(name)
 
     def names(self) -> list[Row]:

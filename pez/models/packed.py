@@ -1,8 +1,8 @@
-"""Linear maps of a few positions by weights laid out for the processor once.
+"""Linear maps of a few positions, with weights laid out for the processor once.
 
-A search for one prompt multiplies 17 positions with each matrix of a tower, so that bringing
-the matrix near takes as long as the product. oneDNN's own layout is a fifth faster than rows
-one behind the other; the way back wants it of the transpose.
+A search for one prompt multiplies 17 positions with each matrix of a tower, so that loading
+the matrix takes as long as the product. oneDNN's own layout is a fifth faster than row-major
+order; the backward pass needs the transpose in that layout.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-MOST_BYTES = 1 << 30  # of a tower's weights laid out twice; larger towers stay as they are
-LEAST_WIDTH = 512  # of a tower whose matrices are worth it
+MOST_BYTES = 1 << 30  # of a tower's weights laid out twice; larger towers are not packed
+LEAST_WIDTH = 512  # of a tower whose matrices are worth packing
 MOST_POSITIONS = 256  # from which plain products are as fast
 
 
@@ -30,13 +30,13 @@ class Linear:
     back: Tensor | None = None  # its transpose
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The map of x, the same to rounding in whatever layout."""
+        """The map of x, the same up to rounding in any layout."""
         if self.there is None or x[..., 0].numel() > MOST_POSITIONS:
             return F.linear(x, self.weight, self.bias)
         return _Packed.apply(x, self)  # type: ignore[return-value]
 
     def packed(self) -> Linear:
-        """The same map with its weight laid out for both ways."""
+        """The same map with its weight laid out for both passes."""
         pack = torch.ops.mkldnn._reorder_linear_weight
         weight = self.weight.detach()
         return Linear(weight, self.bias, pack(weight), pack(weight.T.contiguous()))

@@ -38,7 +38,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """Principal components of the patches of ``pictures`` (n, 3, h, w).
 
         A component is divided by the root of its deviation, so that fine detail is neither
-        drowned nor as loud as the coarse; then all are scaled to a mean variance of 1.
+        lost nor as strong as coarse structure; then all are scaled to a mean variance of 1.
         """
         model = cls(channels)
         patches = F.pixel_unshuffle(pictures, model.side).movedim(1, -1).flatten(0, -2).double()
@@ -67,5 +67,5 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return DecoderOutput(x) if return_dict else (x,)
 
     def forward(self, x: Tensor) -> Tensor:
-        """There and back."""
+        """Encode and decode."""
         return self.decode(self.encode(x)[0])[0]

@@ -26,9 +26,9 @@ def load_pipeline(
 ) -> Any:
     """The pipeline of a hub id or folder that the Auto class for the ``task`` finds, on the CPU,
     with the ControlNet ``control`` if one is named. ``dtype`` is for use on ``device``. PezError
-    for what is broken or neither cached nor to be had.
+    if it is broken, or not cached and cannot be downloaded.
     """
-    # diffusers imports no module that a folder names, so ours must be there before
+    # diffusers does not import a module that a folder names, so import ours first
     import_module("pez.models.patches")
     diffusers: Any = import_module("diffusers")
     kind = getattr(diffusers, TASKS[task])
@@ -36,7 +36,7 @@ def load_pipeline(
     with explained(source, generator=True):
         parts: Any = kind.load_config(place, revision=revision)
     number = _dtype(dtype, device, str(parts["_class_name"]))
-    # what a folder leaves out, such as SD 3's T5, must be said to be left out
+    # what a folder omits, such as SD 3's T5, must be passed as None
     more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if control:
         own, at = split_revision(control)

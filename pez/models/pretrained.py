@@ -15,13 +15,13 @@ from pez.models.failures import FOLDER, loading_error
 from pez.models.family import Weights
 from pez.models.hub import prepare_hub, split_revision
 
-CACHED = ("model.safetensors", "pytorch_model.bin", "config.json")  # the first there counts
+CACHED = ("model.safetensors", "pytorch_model.bin", "config.json")  # the first that exists counts
 CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model and its tokenizer lie: folders, "" for none, within ``source``, which is a
+    """Where a model and its tokenizer are: folders, "" for none, within ``source``, which is a
     folder of this disk or a repository of the hub.
     """
 
@@ -33,12 +33,12 @@ class Place:
 
     @property
     def local(self) -> bool:
-        """Whether it lies on this disk."""
+        """Whether it is on this disk."""
         return Path(self.source).is_dir()
 
     @property
     def weights(self) -> Weights:
-        """Where its weights lie; on this disk its tokenizer's files count too."""
+        """Where its weights are; on this disk its tokenizer's files count too."""
         if self.local:
             parts = dict.fromkeys((self.model, self.words))
             return Weights.of(*(Path(self.source) / part for part in parts))
@@ -48,7 +48,7 @@ class Place:
 
 def find_place(name: str, prefix: str) -> Place:
     """``prefix`` and a folder, owner/name, or a part of a pipeline in either, such as
-    ``text_encoder_3``, whose tokenizer lies beside it in ``tokenizer_3``. A hub id may end with
+    ``text_encoder_3``, whose tokenizer is beside it in ``tokenizer_3``. A hub id may end with
     @revision. PezError for what is none of these.
     """
     bare, revision = split_revision(name.removeprefix(prefix))
@@ -58,7 +58,7 @@ def find_place(name: str, prefix: str) -> Place:
             parts = [p.parent.name for p in sorted(folder.glob(f"text_encoder*/{CONFIG}"))]
             ways = " or ".join(f"{name}/{part}" for part in parts)
             remedy = f"it is a pipeline: write {ways}" if ways else "it has no config.json"
-            raise PezError(f"{folder} is no model of transformers; {remedy}.")
+            raise PezError(f"{folder} is not a model of transformers; {remedy}.")
         words = _words(folder.name)
         if words and (folder.parent / words).is_dir():
             return Place(name, str(folder.parent), None, folder.name, words)
@@ -66,7 +66,7 @@ def find_place(name: str, prefix: str) -> Place:
     parts = bare.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise PezError(
-            f"{name!r} is no model: write {prefix}FOLDER with a folder that exists, "
+            f"{name!r} is not a model: write {prefix}FOLDER with a folder that exists, "
             f"{prefix}owner/name, or {prefix}owner/name/text_encoder for a part of a pipeline."
         )
     part = parts[2] if len(parts) == 3 else ""
@@ -74,13 +74,13 @@ def find_place(name: str, prefix: str) -> Place:
 
 
 def known_place(name: str, prefix: str) -> Weights | None:
-    """The weights of a name with ``prefix``, none for one that is no model; None for others."""
+    """The weights of a name with ``prefix``, empty if it is no model; None for other names."""
     if not name.startswith(prefix):
         return None
     try:
         return find_place(name, prefix).weights
     except PezError:
-        return Weights()  # loading it tells what is wrong
+        return Weights()  # loading it reports what is wrong
 
 
 def _words(part: str) -> str:
@@ -90,7 +90,7 @@ def _words(part: str) -> str:
 
 @contextmanager
 def _explained(place: Place) -> Iterator[dict[str, Any]]:
-    """Where to load from, as transformers takes it; what goes wrong becomes one sentence."""
+    """Where to load from, as transformers expects it; any failure becomes one sentence."""
     from transformers.utils.logging import disable_progress_bar
 
     if not place.local:
@@ -117,13 +117,13 @@ def open_config(place: Place, kinds: tuple[str, ...]) -> Any:
 
 
 def open_tokenizer(place: Place) -> Any:
-    """The tokenizer; it pads behind the text."""
+    """The tokenizer; it pads after the text."""
     from transformers import AutoTokenizer
 
     with _explained(place) as where:
         found = AutoTokenizer.from_pretrained(place.source, subfolder=place.words, **where)
     if found.pad_token_id is None:
-        raise PezError(f"the tokenizer of {place.name} names no padding; set its pad_token.")
+        raise PezError(f"the tokenizer of {place.name} has no padding token; set its pad_token.")
     found.padding_side = "right"
     return found
 
@@ -145,15 +145,15 @@ def open_weights(place: Place, kind: Any, device: torch.device, dtype: torch.dty
         model, info = kind.from_pretrained(place.source, **more)
         if missing := sorted(info["missing_keys"]):
             raise PezError(
-                f"{place.name} holds no {missing[0]}, which a {kind.__name__} needs; check that "
-                "its weights are of this kind and whole."
+                f"{place.name} lacks {missing[0]}, which a {kind.__name__} needs; check that "
+                "its weights are of this kind and complete."
             )
         return model.eval().requires_grad_(False).to(device)
 
 
 def no_pictures(name: str) -> PezError:
-    """What to say where pictures are given to a model without an image tower."""
+    """The error for pictures given to a model without an image tower."""
     return PezError(
-        f"{name} reads texts alone, for it has no image tower; search for texts with it, or name "
+        f"{name} has no image tower and reads only texts; search for texts with it, or name "
         "a whole CLIP for pictures."
     )

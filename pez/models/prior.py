@@ -1,7 +1,7 @@
 """A causal language model that reads prompts word by word, by the prompts' own ids.
 
-Its vocabulary need not be the prompt's: GPT-2's byte pairs are not CLIP's. A search may then
-choose those words alone that are one token of it, so that both read the same words.
+Its vocabulary may differ from the prompt's: GPT-2's byte pairs are not CLIP's. A search may then
+choose only words that are one token of it, so that both read the same words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pez.models.language import LanguageModel
 from pez.search.tokens import Tokens
 
 NUMBERS = 1 << 26  # of logits in memory at once: a quarter of a gigabyte
-LEAD = "a"  # a word before the others, for a word has another token at a text's beginning
+LEAD = "a"  # a word before the others, as a word has another token at the start of a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Prior:
 
     ``ids`` (v,) may be chosen, each of them the one token ``words`` (v,) of the model.
     ``pieces`` (V, p) holds the tokens of these and of the template's ids, which may be several,
-    and -1 behind them. Every word is read as it stands within a text, the first one too.
+    padded with -1. Every word is read as inside a text, even the first.
     """
 
     language: LanguageModel
@@ -40,7 +40,7 @@ class Prior:
     def of(
         cls, language: LanguageModel, tokens: Tokens, allowed: Tensor, fixed: Sequence[int] = ()
     ) -> Prior:
-        """For those of the ids ``allowed`` (n,) that can be read, and ``fixed`` ones beside them.
+        """For the ids ``allowed`` (n,) that the model can read, together with ``fixed`` ones.
 
         Raises PezError if none of the allowed words is one token of the model.
         """
@@ -64,8 +64,8 @@ class Prior:
     def next_words(self, ids: Tensor) -> Tensor:
         """Log-probabilities (b, v) of ``self.ids`` after prompts ``ids`` (b, n), n from 0 on.
 
-        They are the model's own, so they sum to less than one: what may not be chosen has a
-        share too. A model without a start token finds all first words alike.
+        They are the model's own, so they sum to less than one: words that may not be chosen
+        have a share too. Without a start token all first words are equally likely.
         """
         rows, count = self._rows(ids)
         if not rows.shape[1]:
@@ -79,7 +79,7 @@ class Prior:
         return torch.cat(parts)
 
     def _after(self, rows: Tensor, place: Tensor) -> Tensor:
-        """Log-probabilities (b, v) behind the ``place`` (b,) of token rows (b, m)."""
+        """Log-probabilities (b, v) after the ``place`` (b,) of token rows (b, m)."""
         keep, which = place.unique(return_inverse=True)
         seen = torch.ones_like(rows)
         logits = self.language.model(
@@ -105,7 +105,7 @@ class Prior:
         return (torch.cat(parts) * told).sum(1) / told.sum(1).clamp(min=1)
 
     def _rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Token rows (b, m) of ids (b, n), behind the start, and how many (b,) are an id's."""
+        """Token rows (b, m) of ids (b, n), after the start, and how many (b,) belong to ids."""
         flat = self.pieces[ids].flatten(1)
         none = flat < 0
         count = (~none).sum(1)
@@ -116,7 +116,7 @@ class Prior:
         return torch.cat([start.expand(len(ids), -1), flat], 1), count
 
     def _many(self, places: int) -> int:
-        """How many rows go together that have logits at so many places."""
+        """How many rows fit in one pass, given their number of places with logits."""
         size = self.language.model.get_output_embeddings().weight.shape[0]
         return max(1, NUMBERS // (size * places))
 
@@ -124,8 +124,8 @@ class Prior:
 def split_words(
     language: LanguageModel, tokens: Tokens, ids: set[int] | Sequence[int]
 ) -> dict[int, list[int]]:
-    """The language model's tokens of each id's text, as it stands behind another word; none for
-    what it does not know.
+    """The language model's tokens of each id's text, as it reads after another word; none for
+    text that it does not know.
     """
     listed = sorted(ids)
     words = [tokens.decode([i]) for i in listed]

@@ -1,4 +1,4 @@
-"""Models of open_clip as the hub publishes them, brought into the cache before open_clip reads."""
+"""Models of open_clip on the hub, downloaded into the cache before open_clip reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pez.models.hub import fetch_one
 HUB = "hf-hub:"
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-# whatever a tokenizer of transformers may consist of
+# the files that a tokenizer of transformers may have
 _WORDS = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -27,10 +27,10 @@ _WORDS = (
 
 
 def fetch(architecture: str, pretrained: str | None) -> None:
-    """Bring the files of a ``hf-hub:`` model, or of an architecture's tag, into the cache.
+    """Download the files of a ``hf-hub:`` model, or of an architecture's tag, into the cache.
 
-    open_clip would do so, but keeps to itself why a download failed and goes on to a file of
-    another name. What the hub's client raises passes through.
+    open_clip would do so, but hides why a download failed and tries a file of another name.
+    Errors of the hub's client pass through.
     """
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -47,8 +47,8 @@ def fetch(architecture: str, pretrained: str | None) -> None:
 
 
 def pinned(repo: str, revision: str, name: str) -> Path:
-    """The folder of a ``hf-hub:`` model as it was at ``revision``, which open_clip cannot ask
-    for. PezError if it cannot be had.
+    """The folder of a ``hf-hub:`` model as it was at ``revision``, which open_clip cannot
+    request. PezError if it is unavailable.
     """
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -61,13 +61,13 @@ def pinned(repo: str, revision: str, name: str) -> Path:
                 fetch_one(repo, [file], revision)
             except EntryNotFoundError:
                 continue  # no tokenizer has all of them
-    except Exception as error:  # the client and what it rests on raise dozens of kinds
+    except Exception as error:  # the client and its libraries raise dozens of kinds
         raise failed(name, error) from error
     return config.parent
 
 
 def failed(name: str, error: Exception) -> PezError:
-    """What to say of ``error``, raised while loading the model ``name``."""
+    """The user's error for ``error``, raised while loading the model ``name``."""
     file = Path(name.partition("/")[2]).expanduser()
     local = name.startswith("local-dir:") or (not name.startswith(HUB) and file.is_file())
     if local and "TorchScript" in str(error):  # as OpenAI published its weights

@@ -14,17 +14,17 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-# what says that nobody answers; all else (a certificate, a scheme) is left to the hub's client
+# these mean that nobody answers; the rest (a certificate, a scheme) is left to the hub's client
 _UNREACHED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
-_BUSY = {408, 429, 500, 502, 503, 504}  # what the hub's client asks again for
+_BUSY = {408, 429, 500, 502, 503, 504}  # statuses that the hub's client retries
 TRIES = 3  # of these
 
 
 def silence() -> str:
-    """Why the hub does not answer; "" if it does, or if only its client can tell."""
+    """Why the hub does not answer; "" if it does, or if only its client can find out."""
     from huggingface_hub import constants
 
-    minute = int(time.monotonic() // 60)  # a command asks for several things; once is enough
+    minute = int(time.monotonic() // 60)  # a command makes several requests; one check is enough
     return _silence(constants.ENDPOINT, float(constants.HF_HUB_ETAG_TIMEOUT), minute)
 
 
@@ -37,7 +37,7 @@ def _silence(endpoint: str, seconds: float, _minute: int) -> str:
     def ask() -> None:
         told.append(_asked(endpoint, seconds))
 
-    # a host may have many addresses and a resolver its own patience: bound all of it
+    # a host may have many addresses and a resolver its own timeout: bound the whole
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -48,22 +48,22 @@ def _asked(endpoint: str, seconds: float) -> str:
     try:
         request.urlopen(request.Request(endpoint, method="HEAD"), timeout=seconds).close()
     except HTTPError:
-        return ""  # whatever it answers, it answers
+        return ""  # any answer will do
     except (OSError, ValueError) as error:
         why = error.reason if isinstance(error, URLError) else error
         known = isinstance(why, socket.gaierror | ConnectionError | TimeoutError)
         if known or (isinstance(why, OSError) and why.errno in _UNREACHED):
             return str(getattr(why, "strerror", "") or why)
-    except Exception:  # no HTTP: the hub's client will say so
+    except Exception:  # not HTTP: the hub's client will report it
         return ""
     return ""
 
 
 def lose_patience() -> None:
-    """Make the hub's client give up where it would go on asking for minutes.
+    """Make the hub's client give up where it would keep trying for minutes.
 
-    It tries a file again six times with a minute's patience each (HF_HUB_ETAG_TIMEOUT, which a
-    user may set, holds for the first time only), and waits as long as a busy hub asks for.
+    It retries a file six times with a timeout of a minute each (HF_HUB_ETAG_TIMEOUT, which a
+    user may set, applies only to the first try), and waits as long as a busy hub asks it to.
     """
     from huggingface_hub.utils import get_session
 
@@ -71,7 +71,7 @@ def lose_patience() -> None:
     hooks = getattr(session, "event_hooks", None)
     if hooks is None:
         return
-    patience = _Patience()  # a new one: what was asked for before is over
+    patience = _Patience()  # a new one: earlier requests are over
     session.event_hooks = {
         "request": [*filter(_of_others, hooks["request"]), patience.asks],
         "response": [*filter(_of_others, hooks["response"]), patience.answers],
@@ -84,14 +84,14 @@ def _of_others(hook: Any) -> bool:
 
 @dataclass
 class _Patience:
-    """What was asked for in vain: since when nothing was answered, and how often refused."""
+    """Failed requests: since when there was no answer, and how many were refused."""
 
     since: float | None = None
     refused: int = 0
 
     def asks(self, sent: Any) -> None:
         """Before a request: OfflineModeIsEnabled after three timeouts without any answer, and
-        from then on at once, as those who ask go on to the next file.
+        at once from then on, as callers go on to the next file.
         """
         from huggingface_hub import constants
         from huggingface_hub.errors import OfflineModeIsEnabled
@@ -104,7 +104,7 @@ class _Patience:
             kind: min(times.get(kind) or most, most if head else math.inf)
             for kind in ("connect", "read", "write", "pool")
         }
-        resumes = "Range" in sent.headers  # a half download is dear; its tries are bounded anyway
+        resumes = "Range" in sent.headers  # partial downloads are costly; bounded
         if self.since is not None and now - self.since >= 3 * limit and not resumes:
             raise OfflineModeIsEnabled(f"{constants.ENDPOINT} has stopped answering")
         self.since = now if self.since is None else self.since

@@ -1,4 +1,4 @@
-"""What every model that reads prompts gives."""
+"""The interface of every model that reads prompts."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Reader(Protocol):
         ...
 
     def free_vision(self) -> None:
-        """Let go of the image tower's memory; images cannot be read afterwards."""
+        """Free the image tower's memory; images cannot be read afterwards."""
         ...
 
     def bytes_per_row(self, length: int) -> int:
-        """A rough bound of the memory one searched prompt of ``length`` ids needs."""
+        """A rough bound on the memory that one searched prompt of ``length`` ids needs."""
         ...

@@ -53,7 +53,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
 
 def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     """Build the model of ``folder`` and scatter its token rows into a full table. PezError if its
-    weights are not whole.
+    weights are incomplete.
     """
     import open_clip
     from open_clip.model import set_model_preprocess_cfg
@@ -66,7 +66,7 @@ def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtyp
         state = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         file = folder / "model.safetensors"
-        raise PezError(f"the shipped model {name} is damaged ({error}); get {file} anew.") from None
+        raise PezError(f"the shipped model {name} is damaged ({error}); replace {file}.") from None
     ids = state.pop(ROWS).long()
     state = {k: v.float() for k, v in state.items()}
     state["token_embedding.weight"] = scatter_rows(

@@ -2,9 +2,9 @@
 
 The feature of a text is the mean of the encoder's last hidden states over its tokens, the end
 token among them (Sentence-T5, Ni et al. 2021, "encoder-only mean"), of length one. Padding is
-masked, as T5 was trained, so that it changes nothing and a search runs over the prompt's own
+masked, as in T5's training, so that it changes nothing and a search runs over the prompt's own
 positions. SD 3 and FLUX run the encoder over the padding without a mask; what they attend to is
-therefore near these states, and not equal.
+therefore close to these states, but not equal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class T5:
     weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # rows of the embedding beyond the tokenizer's ids (padding of the table) are no words
+        # rows of the embedding beyond the tokenizer's ids (padding of the table) are not words
         self.table = self.model.get_input_embeddings().weight[: self.tokens.size]
         self.parts = (self.table.shape[1],)
         self.limit = self.tokens.limit
@@ -98,10 +98,10 @@ class T5:
         raise no_pictures(self.name)
 
     def free_vision(self) -> None:
-        """There is no image tower to let go of."""
+        """There is no image tower to free."""
 
     def bytes_per_row(self, length: int) -> int:
-        """A rough bound: what each block keeps of every position for the way back."""
+        """A rough bound: what each block stores of every position for the backward pass."""
         config = self.model.config
         width = 10 * config.d_model + 6 * config.num_heads * config.d_kv + 6 * config.d_ff
         return (length + 1) * config.num_layers * width * self.table.element_size()
@@ -115,10 +115,10 @@ class T5Encoders(Family):
         return name.startswith(PREFIX)
 
     def names(self) -> list[Row]:
-        """Encoders that the hub has."""
+        """Encoders on the hub."""
         notes = {
-            "t5:google/t5-v1_1-xxl": "reads texts alone; the T5 of SD 3 and FLUX",
-            "t5:google/t5-v1_1-base": "reads texts alone; small",
+            "t5:google/t5-v1_1-xxl": "reads only texts; the T5 of SD 3 and FLUX",
+            "t5:google/t5-v1_1-base": "reads only texts; small",
         }
         return [{"name": name, "kind": "t5", "note": note} for name, note in notes.items()]
 
@@ -127,7 +127,7 @@ class T5Encoders(Family):
         return known_place(name, PREFIX)
 
     def load(self, name: str, device: torch.device, dtype: torch.dtype) -> T5:
-        """The encoder; of a whole T5 the decoder is left out."""
+        """The encoder; the decoder of a whole T5 is not loaded."""
         from transformers import T5EncoderModel
 
         place = find_place(name, PREFIX)

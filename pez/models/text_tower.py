@@ -1,6 +1,6 @@
 """Forward passes of open_clip text towers from token embeddings.
 
-``causal`` cuts the context right behind the end token, which changes nothing in a causal
+``causal`` cuts the context right after the end token, which changes nothing in a causal
 tower and saves most of the work; ``full`` runs any tower over its whole context.
 """
 
@@ -20,7 +20,7 @@ from pez.search.tokens import Tokens
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """The pieces of a causal tower that a cut forward needs."""
+    """The parts of a causal tower that a cut forward pass needs."""
 
     blocks: list[Any]
     heads: int
@@ -32,7 +32,7 @@ class Tower:
 
     @cached_property
     def layers(self) -> list[Layer]:
-        """The blocks' maps; made at the first forward, when an image tower may have left."""
+        """The blocks' maps; made at the first forward, when the image tower may be freed."""
         count = sum(p.numel() for block in self.blocks for p in block.parameters())
         pack = worth_packing(self.blocks[0].attn.in_proj_weight, count)
         return [_layer(block, block is self.blocks[-1], pack) for block in self.blocks]
@@ -40,9 +40,9 @@ class Tower:
     @cached_property
     @torch.no_grad()
     def seen(self) -> list[Tensor]:
-        """What ``inputs`` of each layer makes of the start, (1, s, 3 w) and last (1, s, 2 w).
+        """The start's projections by ``inputs`` of each layer: (1, s, 3 w), the last (1, s, 2 w).
 
-        The start sees itself alone, so no prompt changes it.
+        The start attends only to itself, so no prompt changes it.
         """
         x, out = self.before[None], []
         for layer in self.layers:
@@ -58,7 +58,7 @@ class Layer:
     """A residual block and its linear maps."""
 
     block: Any
-    query: Linear | None  # of the last block, where the end alone asks
+    query: Linear | None  # of the last block, where only the end token has a query
     inputs: Linear  # queries, keys and values; of the last block keys and values
     out: Linear
     up: Linear
@@ -66,7 +66,7 @@ class Layer:
 
 
 def _layer(block: Any, last: bool, pack: bool) -> Layer:
-    """The maps of a block, packed where many positions go through them."""
+    """The maps of a block, packed where they process many positions."""
 
     def linear(weight: Tensor, bias: Tensor | None, many: bool) -> Linear:
         plain = Linear(weight, bias)
@@ -86,7 +86,7 @@ def _layer(block: Any, last: bool, pack: bool) -> Layer:
 
 
 def text_module(model: nn.Module) -> Any:
-    """Where the text tower's parts hang: CLIP keeps them at its root, others in ``text``."""
+    """The module with the text tower's parts: CLIP's root, in other models ``text``."""
     return getattr(model, "text", model)
 
 
@@ -99,7 +99,7 @@ def embedding_module(model: nn.Module) -> Any:
 
 
 def causal_tower(model: nn.Module, tokens: Tokens) -> Tower | None:
-    """The tower's pieces if a cut forward is exact for it, else None.
+    """The tower's parts if a cut forward pass is exact for it, else None.
 
     Exact means: causal attention, pooled at the end token, no class token of its own
     (CoCa) and no mask over padding; and blocks of the plain kind.
@@ -148,9 +148,9 @@ def cut_features(tower: Tower, embeddings: Tensor) -> Tensor:
 
 
 def _block(layer: Layer, x: Tensor, heads: int, seen: Tensor) -> Tensor:
-    """One residual block (b, l, w) behind the ``seen`` start; the last gives (b, 1, w)."""
+    """One residual block (b, l, w) after the ``seen`` start; the last gives (b, 1, w)."""
     h = layer.block.ln_1(x)
-    # the start's queries go along, so that query n still sees keys 0 to n
+    # the start's queries are included, so that query n still sees keys 0 to n
     own = torch.cat([seen.expand(len(x), -1, -1), layer.inputs(h)], 1)
     if layer.query is None:
         q, k, v = own.chunk(3, -1)
@@ -182,9 +182,9 @@ def _project(x: Tensor, projection: Tensor | nn.Module | None) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """Words that have another row at the start of a text, found by their rows' bits.
+    """Words with another row at the start of a text, found by the bits of their rows.
 
-    A search knows a word by one row wherever it stands (:class:`pez.search.tokens.Tokens`); the
+    A search uses one row for a word wherever it occurs (:class:`pez.search.tokens.Tokens`); the
     model reads the first word of a typed text by another.
     """
 
@@ -192,8 +192,8 @@ class Front:
     typed: Tensor  # the rows the model reads instead, (n, w)
 
     def exchange(self, embeddings: Tensor) -> Tensor:
-        """Prompts (b, l, w) as typed; gradients pass to the given ones. Points that are no
-        row of the table stay as they are.
+        """Prompts (b, l, w) as typed; gradients pass to the given ones. Points that are
+        not a row of the table are unchanged.
         """
         first = embeddings[:, 0]
         keys = row_keys(first)
@@ -226,12 +226,12 @@ def full_features(model: Any, tokens: Tokens, embeddings: Tensor) -> Tensor:
     """Features (b, e), not normalised, of prompts (b, l, w) over the model's whole context.
 
     A hook on the token embedding puts the prompt's embeddings in place of looked-up ones,
-    so this holds for every open_clip tower; it is the oracle for the cut forward.
+    so this works for every open_clip tower; it is the reference for the cut forward pass.
     """
     b, length, _ = embeddings.shape
     before, after = tokens.layout(length)
     start, device = len(before), embeddings.device
-    # any plain id may stand for the prompt: only start, end and padding steer the pooling
+    # any plain id can represent the prompt: only start, end and padding steer the pooling
     stand_in = next(i for i in range(1, tokens.size) if i not in tokens.special)
     ids = torch.tensor(before + [stand_in] * length + after, device=device).expand(b, -1)
 

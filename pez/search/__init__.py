@@ -1,1 +1,1 @@
-"""Which words stand where: vocabulary, template and objective, and the loop that chooses them."""
+"""The search: vocabulary, template and objective, and the loop that chooses the words."""

@@ -16,7 +16,7 @@ from pez.search.rows import Job, Rows
 
 @dataclass(frozen=True)
 class Budget:
-    """When a row is done: after ``steps``, after ``patience`` steps without a better score
+    """When a row is done: after ``steps``, after ``patience`` steps without improvement
     (0 never), or after ``seconds`` in the batch (0 never).
     """
 
@@ -27,9 +27,9 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best prompt of one job: whole ``ids`` (l,), its score by ids, what it took.
+    """The best prompt of one job: whole ``ids`` (l,), its score by ids, and its cost.
 
-    ``extra`` holds what the method tells beside ids (:meth:`pez.search.method.Method.extra`), on
+    ``extra`` holds what the method returns beside ids (:meth:`pez.search.method.Method.extra`), on
     the host.
     """
 
@@ -63,7 +63,7 @@ class Stop:
 
 @dataclass(eq=False)
 class _Batch:
-    """Rows under search. Tensors are (b,) but ``best`` (b, k); nothing in them needs the host."""
+    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device."""
 
     rows: Rows
     state: State
@@ -91,16 +91,16 @@ def search(
 ) -> list[Found]:
     """Search all jobs, ``width`` rows at a time (0 lets memory decide); one Found a job.
 
-    A finished row leaves and the next job takes its place. If memory runs out the batch is
-    halved and its rows begin again, which changes nothing: a row's draws are its own. When
-    the user stops, rows under search give their best so far and waiting jobs give nothing.
+    A finished row leaves and the next job takes its place. If memory runs out, the batch is
+    halved and its rows start over, which changes no result: a row's random draws are its own.
+    When the user stops, rows under search return their best so far and waiting jobs nothing.
     ``on_found`` gets the rows that end together, so that they can be scored together.
     """
     stop = stop or Stop()
     waiting = list(reversed(jobs))
     width = min(width or len(jobs), len(jobs))
     found: list[Found] = []
-    every = 1 if device.type == "cpu" else 16  # steps between looks at the device
+    every = 1 if device.type == "cpu" else 16  # steps between reads from the device
     batch: _Batch | None = None
     clock = 0
 
@@ -167,15 +167,15 @@ def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.devi
 def _step(
     problem: Problem, method: Method, batch: _Batch, budget: Budget, keep_history: bool
 ) -> _Batch:
-    """One step of every row. Rows past their budget still move but their best stays, so
-    a result does not depend on how often the host looks.
+    """One step of every row. Rows past their budget still move but keep their best, so that
+    a result does not depend on how often the host reads from the device.
     """
     ids, score, state = method.step(problem, batch.rows, batch.state)
     active = batch.age < budget.steps
     if budget.patience:
         active = active & (batch.stale < budget.patience)
     better = active & (score > batch.score)
-    gained = active & (score > batch.score + ROUNDING)  # the same prompt read again gains nothing
+    gained = active & (score > batch.score + ROUNDING)  # a repeat of one prompt is no gain
     batch.best = torch.where(better[:, None], ids, batch.best)
     batch.score = torch.where(better, score, batch.score)
     batch.stale = torch.where(gained, 0, batch.stale + active.long())
@@ -191,7 +191,7 @@ def _step(
 
 
 def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
-    """Places of rows that are done; the one look at the device."""
+    """Places of rows that are done; the only read from the device."""
     done = batch.age >= budget.steps
     if budget.patience:
         done = done | (batch.stale >= budget.patience)
@@ -204,7 +204,7 @@ def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
 
 
 def _take(problem: Problem, batch: _Batch, rows: Sequence[int], now: float) -> list[Found]:
-    """The best of some rows, brought to the host together: a look at the device costs time."""
+    """The best of some rows, copied to the host together: each read from the device is slow."""
     index = torch.tensor(rows, device=batch.age.device)
     ids = problem.template.fill(batch.best[index]).tolist()
     scores, ages = batch.score[index].tolist(), batch.age[index].tolist()
@@ -251,7 +251,7 @@ def _select(batch: _Batch, keep: list[int]) -> _Batch:
 
 
 def _join(old: _Batch | None, new: _Batch) -> _Batch:
-    """New rows behind those under search."""
+    """Append new rows to those under search."""
     if old is None:
         return new
     rows = Rows(

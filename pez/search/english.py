@@ -19,9 +19,9 @@ def english_words(tokens: Tokens, listed: Collection[str], note: Note | None = N
     """Ids (n,), int64, of the whole words of ``tokens`` that are English, in any case of letters:
     those that are ``listed`` in lower case.
 
-    A string of them tokenises to exactly their ids, as one of ``whole_words`` does. Where the
-    tokenizer has hardly any English word (of another language, say), all its whole words are
-    meant and ``note`` is told.
+    A string of them tokenises to exactly their ids, as with ``whole_words``. Where the
+    tokenizer has hardly any English words (it may be for another language), all its whole
+    words are returned and ``note`` is notified.
     """
     whole = tokens.whole_words()
     digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()[:8]

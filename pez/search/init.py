@@ -12,7 +12,7 @@ from pez.search.rows import Job, Rows
 Scores = Callable[[Sequence[int]], Tensor]  # items (i,) -> score (i, n) of each allowed word
 STARTS = ("random", "words", "pursuit")
 RATED = ("words", "pursuit")  # need every word's features, which all rows share
-AMONG = 3  # from how many words a restart draws each of a pursuit's
+AMONG = 3  # how many of the best words a pursuit's restart draws from
 
 
 def random_words(ids: Tensor, slots: int, rows: Rows) -> Tensor:
@@ -38,10 +38,10 @@ def pursued_words(ids: Tensor, slots: int, table: Tensor, scores_of: Scores, row
     (n, e) holds the features of the allowed ``ids`` (n,).
 
     Matching pursuit (Mallat & Zhang, "Matching Pursuits With Time-Frequency Dictionaries", 1993)
-    with a sum in the place of projections: to the sum s of the words so far comes the word w of
-    highest score(s + w) / |s + w|, none twice. A score that is linear in the features is what
-    makes this a matter of one matrix product a word. Other seeds and restarts draw each word
-    from the best three.
+    with a sum in place of projections: each step adds to the sum s of the words so far the word w
+    with the highest score(s + w) / |s + w|, none twice. As the score is linear in the features,
+    each word takes one matrix product. Other seeds and restarts draw each word from the best
+    three.
     """
     scores = _scores(scores_of, rows.jobs)
     own = torch.stack([scores[job.item] for job in rows.jobs])  # (b, n)
@@ -76,5 +76,5 @@ def _scores(scores_of: Scores, jobs: Sequence[Job]) -> dict[int, Tensor]:
 
 
 def _another(job: Job) -> bool:
-    """Whether a row should begin elsewhere than the first one of its item."""
+    """Whether a row should start elsewhere than the first row of its item."""
     return job.restart > 0 or job.seed != 0

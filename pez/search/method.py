@@ -1,4 +1,4 @@
-"""What a method is to the search loop: two functions it must have, and hooks with defaults."""
+"""A method as the search loop sees it: two required functions, and hooks with defaults."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Method(ABC):
     :meth:`step`; all the other attributes are hooks, declared here with their defaults.
 
     A method that is a frozen dataclass has its fields as settings: ``--set``, plans and Python
-    set them by name. Settings belong to the method alone; one that it lacks is refused by name
-    (:func:`pez.methods.make_method`). A setting called ``steps`` is given the steps of the search.
+    set them by name. Settings belong to the method alone; an unknown one is rejected by name
+    (:func:`pez.methods.make_method`). A setting called ``steps`` receives the steps of the search.
     """
 
     name: ClassVar[str] = ""  # as in the registry; by default the class's name in lower case
 
-    # where the user says nothing
+    # if the user sets none
     usual_steps: ClassVar[int] = 500
     usual_start: ClassVar[str] = ""  # of STARTS; "" is pursuit where that is cheap, else random
     usual_style: ClassVar[str] = "words"  # of pez.session.styles.STYLES
@@ -36,10 +36,10 @@ class Method(ABC):
     backwards: ClassVar[int] = 0  # gradients taken
     drafts: ClassVar[int] = 0  # forward passes of the draft
 
-    # what it needs beside the problem's objective, and what it gives beside ids
+    # what it needs beside the problem's objective, and what it returns beside ids
     reads_language: ClassVar[bool] = False  # it calls ``problem.next_words`` or ``problem.nll``
     draft_model: ClassVar[str] = ""  # what reads ``problem.draft``; "" needs no draft
-    finds_embeddings: ClassVar[bool] = False  # :meth:`extra` tells embeddings, which are no words
+    finds_embeddings: ClassVar[bool] = False  # :meth:`extra` returns embeddings, not words
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,20 +48,20 @@ class Method(ABC):
 
     @abstractmethod
     def start(self, problem: Problem, rows: Rows) -> State:
-        """Where the rows begin."""
+        """Where the rows start."""
 
     @abstractmethod
     def step(self, problem: Problem, rows: Rows, state: State) -> tuple[Tensor, Tensor, State]:
         """One step: the free ids tried (b, k), their scores (b,) and the next state."""
 
     def start_forwards(self, problem: Problem) -> int:
-        """Forward passes before the first step: by default those of the start's ids. They are those
-        of a search by itself; what is rated once for all rows costs a batch no more than that.
+        """Forward passes before the first step: by default those of the start's ids. They are
+        counted as for a single search; a batch rates shared words once, at the same cost.
         """
         return problem.start_forwards
 
     def extra(self, state: State) -> State:
-        """What is kept of each row's best beside ids: by default nothing. Where
+        """What is stored of each row's best beside ids: by default nothing. Where
         ``finds_embeddings`` is true, ``embeddings`` (b, k, w) and their ``soft_score`` (b,).
         """
         return {}

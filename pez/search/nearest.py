@@ -1,9 +1,9 @@
-"""The nearest of many rows, sought in few bits and settled among the few that remain.
+"""The nearest of many rows: a first pass at low precision, then an exact one on few candidates.
 
 A product with a whole vocabulary reads all of it at each step. In bytes (on a processor) that is
-a quarter as much, in float16 (on a GPU) its matrix units do it. How far few bits lie from their
-numbers bounds how far their products can, so only rows within that bound of the best need be looked
-at in full: the answer is the same.
+a quarter as much; in float16 (on a GPU) the matrix units compute it. The rounding error of the
+numbers bounds that of their products, so only rows within that bound of the best are computed
+exactly: the answer is the same.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 GROUP = 64  # rows that share one scale
 LEAST = 1 << 22  # numbers in a table from which bytes pay
-SLACK = 1e-4  # relative, well above what a product in float32 rounds
-HALF_SLACK = 2.0**-9  # relative: a product and what it is held against are rounded to float16
+SLACK = 1e-4  # relative, well above the rounding of a product in float32
+HALF_SLACK = 2.0**-9  # relative: a product and its threshold are rounded to float16
 LEAST_POINTS = 256  # from which a first pass in float16 pays
 MOST_PRODUCTS = 1 << 28  # numbers in memory at once
-MOST_CLOSE = 256  # rows a point that are looked at in full
+MOST_CLOSE = 256  # rows per point that are computed exactly
 
 
 def nearest(points: Tensor, rows: Tensor) -> Tensor:
@@ -29,14 +29,14 @@ def nearest(points: Tensor, rows: Tensor) -> Tensor:
 
 
 def coarse_table(rows: Tensor) -> Coarse | None:
-    """The first pass that pays for a table (n, w) of unit rows where it lies; None where the plain
-    product is as fast.
+    """The first pass that pays for a table (n, w) of unit rows on its device; None where the
+    plain product is as fast.
     """
     return Bytes.of(rows) or Halves.of(rows)
 
 
 class Coarse(Protocol):
-    """A table in few bits."""
+    """A table at low precision."""
 
     def nearest(self, points: Tensor) -> Tensor:
         """As :func:`nearest` of the table."""
@@ -75,7 +75,7 @@ class Halves:
 
     def _nearest(self, points: Tensor) -> Tensor:
         scale = points.abs().amax(1, keepdim=True).clamp(min=1e-30)
-        points = points / scale  # the length of a point changes no answer
+        points = points / scale  # the length of a point does not change the answer
         codes = points.half()
         error = (points - codes.float()).norm(dim=1, keepdim=True)
         length = points.norm(dim=1, keepdim=True)
@@ -94,7 +94,7 @@ class Halves:
 class Bytes:
     """A table (n, w) in bytes: row ``order[i]`` is about ``scale`` x ``codes[i]``.
 
-    Rows of like size stand together in groups; the last group is filled up with one of them.
+    Rows of similar size form groups; the last group is padded with one of its rows.
     """
 
     rows: Tensor  # (n, w), the table itself
@@ -108,7 +108,7 @@ class Bytes:
     def of(cls, rows: Tensor) -> Bytes | None:
         """The bytes of a large table on a processor that multiplies them fast, else None.
 
-        Without such instructions (VNNI) sums of bytes may overflow and no bound would hold.
+        Without such instructions (VNNI) sums of bytes may overflow, which breaks the bound.
         """
         fast = rows.device.type == "cpu" and torch.cpu._is_vnni_supported()
         if not fast or rows.dtype != torch.float32 or rows.numel() < LEAST:
@@ -128,7 +128,7 @@ class Bytes:
     def nearest(self, points: Tensor) -> Tensor:
         """As :func:`nearest` of the table.
 
-        With p = p' + e and u = u' + f, where p' and u' are what the bytes of point and row say:
+        With p = p' + e and u = u' + f, where p' and u' are point and row as their bytes say:
         |p u - p' u'| = |p f + e u'| <= |p| |f| + |e| |u'|.
         """
         scale = points.abs().amax(1).clamp(min=1e-30) / 127
@@ -138,7 +138,7 @@ class Bytes:
         dots = torch._int_mm(codes, self.codes.T)  # type: ignore[reportPrivateImportUsage]
         dots = dots.unflatten(1, (-1, GROUP))
         unit = scale[:, None] * self.scale
-        most = dots.amax(-1) * unit + far  # what a row of each group can reach
+        most = dots.amax(-1) * unit + far  # upper bound for the rows of each group
         every, likely = torch.arange(len(points)), most.argmax(1)
         row = self.order[likely * GROUP + dots[every, likely].argmax(1)]
         least = (points * self.rows[row]).sum(1)  # what one row does reach
@@ -152,14 +152,14 @@ class Bytes:
 
 
 def _bytes(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (n, w) of rows in steps of ``scale`` (n,), |row - scale x code| and |scale x code|."""
+    """Codes (n, w) of rows in steps of ``scale`` (n,); |row - scale x code|, |scale x code|."""
     codes = (rows / scale[:, None]).round()
     close = codes * scale[:, None]
     return codes.to(torch.int8), (rows - close).norm(dim=1), close.norm(dim=1)
 
 
 def _first_largest(point: Tensor, row: Tensor, value: Tensor, count: int) -> Tensor:
-    """For each point 0 to ``count`` - 1 the least row of those of its largest value, else 0."""
+    """For each point 0 to ``count`` - 1 the lowest row with its largest value, else 0."""
     largest = value.new_zeros(count).scatter_reduce(0, point, value, "amax", include_self=False)
     top = value == largest[point]
     out = row.new_zeros(count)

@@ -17,11 +17,11 @@ from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary
 
 Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
-ROUNDING = 1e-6  # by which scores of one prompt in different batches may differ
+ROUNDING = 1e-6  # how much scores of one prompt in different batches may differ
 
 
 class Objective(Protocol):
-    """What makes a prompt good. ``linear`` says whether ``rate`` is linear in the features, so
+    """How good a prompt is. ``linear`` says whether ``rate`` is linear in the features, so
     that those of several words may be added.
     """
 
@@ -46,7 +46,7 @@ class Objective(Protocol):
         ...
 
     def features(self, embeddings: Tensor) -> Tensor:
-        """What the model makes of prompts (b, l, w): features (b, e)."""
+        """The model's features (b, e) of prompts (b, l, w)."""
         ...
 
     def rate(self, features: Tensor, items: Sequence[int]) -> Tensor:
@@ -63,7 +63,7 @@ class Objective(Protocol):
 
 
 class Language(Protocol):
-    """How likely prompts are as language, to a model that reads the vocabulary's words."""
+    """How likely prompts are under a language model that reads the vocabulary's words."""
 
     def next_words(self, ids: Tensor) -> Tensor:
         """Log-probabilities (b, v) of the allowed ids after prompts that begin ids (b, n)."""
@@ -76,10 +76,10 @@ class Language(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything a method may know. It knows nothing of CLIP.
+    """Everything a method may know; nothing here is specific to CLIP.
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
-    ``draft`` are there for methods that ask for them.
+    ``draft`` are set for methods that request them.
     """
 
     vocabulary: Vocabulary
@@ -88,8 +88,8 @@ class Problem:
     init: str | Tensor = "random"
     word_batch: int = 512
     language: Language | None = None
-    kept: Callable[[Tensor, Rate], Tensor] | None = None  # gives features that were kept, or rates
-    draft: Problem | None = None  # the same as a cheaper model reads it
+    kept: Callable[[Tensor, Rate], Tensor] | None = None  # returns cached features, or rates
+    draft: Problem | None = None  # the same problem for a cheaper model
 
     @cached_property
     def _fixed(self) -> Tensor:
@@ -131,12 +131,12 @@ class Problem:
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What methods compute once for all rows and items, by a name of their own."""
+        """What methods compute once for all rows and items, under a name of their choice."""
         return {}
 
     def start_ids(self, rows: Rows) -> Tensor:
-        """Ids (b, k) at which rows begin, as ``init`` says. PezError for a start that is too
-        long, and for one that adds features where that has no meaning.
+        """Ids (b, k) at which rows start, according to ``init``. PezError for a start that is too
+        long, and for one that adds features where they cannot be added.
         """
         if isinstance(self.init, Tensor):
             if len(self.init) > self.template.slots:
@@ -160,7 +160,7 @@ class Problem:
 
     @property
     def start_forwards(self) -> int:
-        """Forward passes of :meth:`start_ids`, which all rows share: one for each word rated."""
+        """Forward passes of :meth:`start_ids`, shared by all rows: one for each rated word."""
         rated = isinstance(self.init, str) and self.init in RATED
         return len(self.vocabulary.ids) if rated else 0
 
@@ -171,7 +171,7 @@ class Problem:
     @cached_property
     def word_features(self) -> Tensor:
         """Features (n, e) of every allowed word, computed once for all rows and items, and for
-        all searches where they are ``kept``.
+        all searches if ``kept`` caches them.
         """
         if self.kept:
             return self.kept(self.vocabulary.ids, self._rated)

@@ -1,4 +1,4 @@
-"""Who searches: rows of a batch, each with a job and random numbers of its own."""
+"""Rows of a batch, each with a job and random numbers of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 @dataclass(frozen=True)
 class Job:
-    """One row's work: an item to search for, from a seed of its own."""
+    """One row's work: an item to search for, with a seed of its own."""
 
     item: int  # index into the objective's items
     key: str  # identity of the item, independent of its place in the batch

@@ -65,8 +65,8 @@ def parse_template(
     """Read ``"a photo of {} in the style of {}"``.
 
     ``length`` free ids are spread evenly over the slots ``{}`` (the first get what is left
-    over); ``{3}`` asks for three. Words of ``keep`` stand before everything else unless the
-    template has them. Raises PezError without a slot or beyond the model's limit.
+    over); ``{3}`` asks for three. Words of ``keep`` come first unless the template
+    has them. Raises PezError without a slot or beyond the model's limit.
     """
     parts = _SLOT.split(text)
     words, sizes = parts[0::2], parts[1::2]
@@ -112,7 +112,7 @@ def check_length(length: int, limit: int) -> None:
 
 
 def _contains(ids: Sequence[int], word: Sequence[int]) -> bool:
-    """Whether all of ``word`` stands in ``ids`` in one stretch."""
+    """Whether ``ids`` contain all of ``word`` in one piece."""
     return any(ids[n : n + len(word)] == word for n in range(len(ids) - len(word) + 1))
 
 

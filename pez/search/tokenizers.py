@@ -1,4 +1,4 @@
-"""What :class:`pez.search.tokens.Tokens` asks of a tokenizer, and those that there are."""
+"""What :class:`pez.search.tokens.Tokens` needs of a tokenizer, and the kinds there are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # behind a word CLIP reads it the same without a blank
+COMMA = re.compile(r"(?<=[^\W_]) ,(?= |$)")  # after a word CLIP reads it the same without a blank
 PLAIN = re.compile(r"[ -%'-@[-~]*")  # ASCII that no tokenizer cleans: no capitals, no entities
 PADDING = "!"
 
 
 class Tokenizer(ABC):
-    """Texts to ids and back: the one seam between a model's tokenizer and a search."""
+    """Texts to ids and back: the only interface between a model's tokenizer and a search."""
 
     @property
     @abstractmethod
@@ -27,7 +27,7 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def special(self) -> frozenset[int]:
-        """Ids that never stand inside a prompt: start, end, padding, unknown."""
+        """Ids that never occur inside a prompt: start, end, padding, unknown."""
 
     @property
     def size(self) -> int:
@@ -47,7 +47,7 @@ class Tokenizer(ABC):
         """The text a person would type for ``ids``."""
 
     def may_be_word(self, _i: int) -> bool:
-        """False for ids that are no whole words, where that is known without a try."""
+        """False for ids that are known not to be whole words, without trying."""
         return True
 
     def reads_padding(self, _text: str) -> bool:
@@ -68,7 +68,7 @@ class BytePairs(Tokenizer):
 
     @cached_property
     def special(self) -> frozenset[int]:
-        """Start, end and what else its maker named."""
+        """Start, end and any others that its author named."""
         return frozenset(self._own.all_special_ids)
 
     def inputs(self, texts: Sequence[str], context: int) -> Tensor:
@@ -80,13 +80,13 @@ class BytePairs(Tokenizer):
         return [list(self._own.encode(text)) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As its tokenizer cleans it: those of pipelines have no such cleaning (of quotes,
-        ligatures, entities, control signs), and read a clean text alike.
+        """Cleaned as its tokenizer does. Tokenizers of pipelines skip this cleaning (of quotes,
+        ligatures, entities, control characters), but read a clean text alike.
         """
         return COMMA.sub(",", self._cleaned(str(self._own.decode(list(ids))).strip()))
 
     def _cleaned(self, text: str) -> str:
-        """``text`` as cleaning leaves it alone: an entity may hide another one."""
+        """``text`` cleaned until nothing changes: an entity may hide another one."""
         for _ in range(4):
             before, text = text, text if PLAIN.fullmatch(text) else self._own.clean_fn(text)
             if text == before:
@@ -99,13 +99,13 @@ class BytePairs(Tokenizer):
 
     def reads_padding(self, text: str) -> bool:
         """Whether it has a "!": diffusers' SD 2, SDXL and SD 3 have a tokenizer that pads with it
-        and takes a typed one for padding (id 0, where CLIP has 256).
+        and reads a typed one as padding (id 0, where CLIP has 256).
         """
         return PADDING in text
 
 
 class Pretrained(Tokenizer):
-    """A tokenizer of transformers, of whatever model."""
+    """A tokenizer of transformers, of any model."""
 
     def __init__(self, own: Any) -> None:
         self._own = own
@@ -141,7 +141,7 @@ class Pretrained(Tokenizer):
         return str(self._own.decode(list(ids))).strip()
 
     def reads_padding(self, text: str) -> bool:
-        """Whether its padding can be typed and is: SD 2's is "!"."""
+        """Whether ``text`` contains its padding, if that can be typed: SD 2's is "!"."""
         return bool(self._own.pad_token) and self._own.pad_token in text
 
 
@@ -166,7 +166,7 @@ class Cleaned(Pretrained):
 
 
 def as_tokenizer(full: Any) -> Tokenizer:
-    """A :class:`Tokenizer` as it is, and one around each kind of open_clip's."""
+    """A :class:`Tokenizer` unchanged, and a wrapper around each kind of open_clip's."""
     if isinstance(full, Tokenizer):
         return full
     return Cleaned(full) if hasattr(full, "tokenizer") else BytePairs(full)

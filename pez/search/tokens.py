@@ -26,13 +26,13 @@ class Tokens:
     ``full`` is a :class:`pez.search.tokenizers.Tokenizer` or one of open_clip's.
 
     Some tokenizers (Gemma's of SigLIP 2, RoBERTa's) have two ids for a word: one with a blank
-    before it and one for the start of a text. Here a word has the first one wherever it
-    stands, so that prompts can be put together from parts; ``front`` knows the second.
+    before it and one for the start of a text. Here a word always has the first, wherever it
+    occurs, so that prompts can be assembled from parts; ``front`` knows the second.
     """
 
     full: Any
     context: int  # positions of the model's input
-    kept: Kept | None = None  # gives ids that were kept under a name, or finds them
+    kept: Kept | None = None  # returns ids cached under a name, or finds them
 
     @cached_property
     def _own(self) -> Tokenizer:
@@ -45,13 +45,13 @@ class Tokens:
 
     @cached_property
     def special(self) -> frozenset[int]:
-        """Ids that must never stand inside a prompt: start, end, padding, unknown."""
+        """Ids that must never occur inside a prompt: start, end, padding, unknown."""
         return self._own.special
 
     @cached_property
     def signature(self) -> str:
         """Equal for two tokenizers exactly if ids mean the same words. The names of special ids
-        do not count: open_clip and transformers call CLIP's start and end by different ones.
+        do not count: open_clip and transformers name CLIP's start and end differently.
         """
         words = [("" if i in self.special else w, i) for w, i in self._own.vocabulary.items()]
         text = "\n".join(f"{word}\t{i}" for word, i in sorted(words, key=str))
@@ -80,14 +80,14 @@ class Tokens:
         return self._own.decode(ids)
 
     def reads_padding(self, text: str) -> bool:
-        """Whether pipelines take part of a text for padding, such as the "!" of CLIP's."""
+        """Whether pipelines read part of a text as padding, such as CLIP's "!"."""
         return self._own.reads_padding(text)
 
     def layout(self, length: int) -> tuple[list[int], list[int]]:
         """Ids before and after ``length`` prompt ids in the model's whole input.
 
-        Read off a text of that many words, so that it holds for every tokenizer: start
-        tokens stay in front, the end token and the padding follow the prompt.
+        They are read from a text of that many words, so that this works for every tokenizer:
+        start tokens come first, the end token and the padding follow the prompt.
         """
         if length not in self._layouts:
             text = " ".join([self._word] * length)
@@ -112,7 +112,7 @@ class Tokens:
 
     @cached_property
     def _word(self) -> str:
-        """A word that is one token wherever it stands."""
+        """A word that is one token wherever it occurs."""
         for word in ("a", "the", "cat"):
             if len(self._ids([f"{word} {word}"])[0]) == 2:
                 return word
@@ -121,13 +121,13 @@ class Tokens:
     def whole_words(self) -> Tensor:
         """Ids that are whole words and survive decode -> encode, int64 (n,).
 
-        A string of such words, with a blank between, tokenises to exactly their ids. It takes
-        seconds to find them: ``kept`` may remember them.
+        A string of such words, with a blank between, tokenises to exactly their ids. Finding
+        them takes seconds: ``kept`` may cache them.
         """
         return self.find_ids(f"words-{self.signature}", self._find_words)
 
     def find_ids(self, name: str, find: Callable[[], list[int]]) -> Tensor:
-        """The ids, int64 (n,), that ``find`` gives, or those ``kept`` under ``name``."""
+        """The ids, int64 (n,), that ``find`` returns, or those cached under ``name``."""
         return torch.tensor(self.kept(name, find) if self.kept else find(), dtype=torch.long)
 
     def _find_words(self) -> list[int]:

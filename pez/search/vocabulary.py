@@ -23,8 +23,8 @@ class Vocabulary:
 
     ``table`` is (V, w), a row for every id of the tokenizer; ``ids`` is (n,) and ``unit``
     (n, w) holds the allowed rows, each of its ``parts`` (one a model) of length one;
-    ``coarse`` is the same in fewer bits where that is faster. ``shares`` says how much each part
-    counts in a projection; all alike without it.
+    ``coarse`` is the same in fewer bits where that is faster. ``shares`` weights each part
+    in a projection; without it all count equally.
     """
 
     tokens: Tokens
@@ -37,12 +37,12 @@ class Vocabulary:
 
     @cached_property
     def rows(self) -> Tensor:
-        """The allowed rows (n, w) of the table, as long as they are."""
+        """The allowed rows (n, w) of the table, not normalised."""
         return self.table[self.ids]
 
     @cached_property
     def scale(self) -> Tensor:
-        """The root mean square () of the allowed embeddings: what a step can be measured in."""
+        """The root mean square () of the allowed embeddings: a unit for step sizes."""
         return self.rows.square().mean().sqrt()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The draft of a search: a cheaper model that sorts candidates for the one that is searched.
+"""The draft of a search: a cheaper model that ranks candidates for the searched one.
 
 Methods that take one have an option ``draft`` (:mod:`pez.methods.probe`). The draft has to read
 the targets too: an item holds its goal once for the model and once for the draft
@@ -27,7 +27,7 @@ from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 @dataclass(eq=False)
 class Drafted:
-    """A model with its draft. It reads as the model alone does; words that the draft was not
+    """A model with its draft. Its features are the model's. Words that the draft was not
     trained on may not be chosen, and prompts must be short enough for both.
     """
 
@@ -48,7 +48,7 @@ class Drafted:
         if draft.tokens.signature != reader.tokens.signature:
             raise PezError(
                 f"{draft.name} cannot be the draft of {reader.name}: they do not share a "
-                "tokenizer; name another with --set draft."
+                "tokenizer; choose another with --set draft."
             )
         known = known_to_all([reader, draft])
         limit = min(reader.limit, draft.limit)
@@ -69,7 +69,7 @@ class Drafted:
         return self.reader.encode_images(images)
 
     def free_vision(self) -> None:
-        """Let go of both image towers."""
+        """Free both image towers."""
         self.reader.free_vision()
         self.draft.free_vision()
 
@@ -79,21 +79,21 @@ class Drafted:
 
 
 def draft_name(options: SearchOptions, method: Method | None = None) -> str:
-    """The draft that the settings of the options' ``method`` name, or nothing. PezError where
-    none can serve.
+    """The draft that the settings of the options' ``method`` name, or an empty string.
+    PezError where no draft can be used.
     """
     name = (method or open_method(options)).draft_model
     if name and options.objective != "match":
         raise PezError(
-            f"--set draft needs --objective match, as {name} reads no noisy pictures; leave one "
-            "away."
+            f"--set draft needs --objective match, as {name} cannot read noisy pictures; omit "
+            "one of them."
         )
     return name
 
 
 def with_draft(reader: Reader, options: SearchOptions, method: Method | None = None) -> Reader:
-    """``reader`` with the draft of the options' ``method``, on its device; as it is if that is
-    there already or none is named. PezError for an unknown draft and for one of another tokenizer.
+    """``reader`` with the draft of the options' ``method``, on its device; unchanged if it has
+    that draft or none is named. PezError for an unknown draft or one with another tokenizer.
     """
     name = draft_name(options, method)
     own = reader.reader if isinstance(reader, Drafted) else reader
@@ -107,7 +107,7 @@ def with_draft(reader: Reader, options: SearchOptions, method: Method | None = N
 def read_by_both(
     reader: Reader, encode: Callable[[Reader], Tensor]
 ) -> tuple[Tensor, Tensor | None]:
-    """What the model makes of something, and what its draft makes of it, if it has one."""
+    """What ``encode`` gives for the model, and for its draft if it has one."""
     if isinstance(reader, Drafted):
         return encode(reader.reader), encode(reader.draft)
     return encode(reader), None
@@ -122,8 +122,8 @@ def draft_words(reader: Drafted, vocabulary: Vocabulary) -> Vocabulary:
 def draft_problem(
     reader: Drafted, goals: Sequence[Targets | None], problem: Problem, words: Vocabulary
 ) -> Problem:
-    """The same search as the draft reads it, with its own ``words`` (:func:`draft_words`) and the
-    ``goals`` of the items as it reads them. PezError if there are items that it has not read.
+    """The same problem for the draft, with its own ``words`` (:func:`draft_words`) and its own
+    ``goals`` of the items. PezError if it has not encoded one of the items.
     """
     known = [goal for goal in goals if goal is not None]
     if len(known) < len(goals):

@@ -14,10 +14,10 @@ SDXL = (768, 1280)  # widths of SDXL's two text encoders
 def save_embeddings(result: Result, path: str | Path) -> None:
     """Write the embeddings of ``result``, one row a token, to ``path`` (safetensors).
 
-    A single model's stand under ``emb_params``, which diffusers' ``load_textual_inversion``
+    A single model's are stored under ``emb_params``, which diffusers' ``load_textual_inversion``
     and the common web UIs read; those of SDXL's pair under ``clip_l`` and ``clip_g``, of other
     pairs under ``model_0``, ``model_1``... They are input embeddings of the free places: where
-    the template has fixed words, type these around the token. The file's metadata tell
+    the template has fixed words, type these around the token. The file's metadata hold
     template, model, scores and the nearest text. Raises PezError without embeddings or if the
     file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What is searched for: items made of pictures, texts and mixes of both."""
+"""The targets of a search: items made of pictures, texts and mixes of both."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Failed = Callable[[int, PezError], None]
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One prompt to find: its identity by content, which seeds the search, the names of what it
-    must match, and the goal that the objective compares prompts with, as the model reads it and
-    as the draft of the search does.
+    """One prompt to find. ``key`` identifies its content and seeds the search; ``names`` are
+    those of its targets. The objective compares prompts with the goal, which the model and the
+    draft each encode for themselves.
     """
 
     key: str
@@ -44,7 +44,7 @@ def picture_items(
     stop: Stop | None = None,
     read: Read = read_image,
 ) -> dict[int, Item]:
-    """An item for each group of pictures, by its place; no more once ``stop`` is asked. A group
+    """An item for each group of pictures, by its place; none after a stop is asked for. A group
     is one picture, or with ``together`` any number of them.
 
     A picture that cannot be read raises PezError, or is reported by its group's place if
@@ -71,7 +71,7 @@ def picture_items(
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """Some pictures as both models read them: features (n, e) and (n, d), names and keys."""
+    """Some pictures as both models encode them: features (n, e), (n, d), names and keys."""
 
     own: Tensor
     draft: Tensor | None
@@ -96,7 +96,7 @@ def _looks(
 
 
 def _together(parts: Sequence[_Looks]) -> Item:
-    """One item of several pictures that count alike."""
+    """One item of several pictures with equal weights."""
     names = [name for part in parts for name in part.names]
     key = joined_key([key for part in parts for key in part.keys])
     drafts = [part.draft for part in parts if part.draft is not None]

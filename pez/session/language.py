@@ -1,4 +1,4 @@
-"""The language model of a search: which one, and what it changes of the problem."""
+"""The language model of a search: which one it is, and how it changes the problem."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 
 def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
-    """Whether the search itself reads a language model: by ``--fluency`` or by its method."""
+    """Whether the search itself uses a language model: for ``--fluency`` or its method."""
     return options.fluency > 0 or method.reads_language
 
 
 def language_name(
     models: Collection[str], options: SearchOptions, method: Method | type[Method]
 ) -> str:
-    """The language model that is named; without a name, if one is needed, the shipped one for
-    shipped ``models`` and :data:`pez.models.language.DEFAULT` for others; else nothing.
+    """The language model that is named. Without a name, if one is needed: the shipped one for
+    shipped ``models``, :data:`pez.models.language.DEFAULT` for others. Otherwise empty.
     """
     if options.language_model or not is_needed(options, method):
         return options.language_model
@@ -36,17 +36,17 @@ def language_name(
 
 
 def open_language(reader: Reader, options: SearchOptions, method: Method) -> LanguageModel | None:
-    """The language model of :func:`language_name`. PezError if it cannot be had."""
+    """The language model of :func:`language_name`. PezError if it is unavailable."""
     name = language_name(reader.name.split(" + "), options, method)
     return open_language_model(name, str(reader.table.device)) if name else None
 
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """Words that may be chosen as a language model reads them: those that are one token of it.
+    """The words that may be chosen: those that are one token of the language model.
 
-    ``vocabulary`` has these alone. With fluency their embeddings are followed by the language
-    model's, ``scale`` times as long as they are there.
+    ``vocabulary`` holds only these. With fluency their embeddings are joined with the language
+    model's, which are scaled by ``scale``.
     """
 
     prior: Prior
@@ -56,8 +56,8 @@ class Words:
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """A vocabulary as ``language`` reads it, made once for all searches that fix the same words
-    in their templates; ``fluency`` is the weight of the language model in the loss.
+    """A vocabulary as ``language`` reads it, computed once for all searches whose templates fix
+    the same words; ``fluency`` is the weight of the language model in the loss.
     """
 
     language: LanguageModel
@@ -66,13 +66,13 @@ class Spoken:
     _made: dict[frozenset[int], Words] = field(default_factory=dict)
 
     def join(self, problem: Problem, method: Method) -> Problem:
-        """The problem with what the language model says of prompts. PezError for prompts longer
-        than it reads, if it reads none of the words, and for fluency that ``method`` cannot use.
+        """The problem with the language model's term. PezError for prompts longer than it reads,
+        if none of the words is one of its tokens, and if ``method`` cannot use fluency.
         """
         if self.fluency and method.finds_embeddings:
             raise PezError(
-                f"--fluency has no meaning for --method {method.name}, which searches embeddings "
-                "that are no words; leave one away."
+                f"--fluency does not apply to --method {method.name}, which searches embeddings, "
+                "not words; omit one of them."
             )
         template, objective = problem.template, problem.objective
         held = torch.ones(template.length, dtype=torch.bool)
@@ -90,7 +90,7 @@ class Spoken:
         )
 
     def remark(self, problem: Problem) -> str:
-        """How many words are left to search in ``problem``; nothing if all are."""
+        """Says how many words remain to search in ``problem``; empty if all do."""
         left, whole = len(problem.vocabulary.ids), len(self.vocabulary.ids)
         if left == whole:
             return ""
@@ -98,7 +98,7 @@ class Spoken:
         return f"{left:,} of {whole:,} words are one token of {name}; only these are searched."
 
     def _words(self, fixed: Sequence[int]) -> Words:
-        """What is made of the words, beside ``fixed`` ones of a template."""
+        """The words as the language model reads them, with a template's ``fixed`` ones."""
         key = frozenset(fixed)
         if key not in self._made:
             prior = Prior.of(self.language, self.vocabulary.tokens, self.vocabulary.ids, fixed)

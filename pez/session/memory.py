@@ -13,9 +13,9 @@ from pez.search.template import Template
 def rows_that_fit(
     reader: Reader, template: Template, device: torch.device, language: LanguageModel | None
 ) -> int:
-    """How many rows to try first: a quarter of the memory that is free.
+    """How many rows to try first: as many as a quarter of the free memory holds.
 
-    On a CPU more than 32 bring no speed, and a folder's first prompts would come late.
+    On a CPU more than 32 are no faster, and delay the first prompts of a folder.
     """
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
@@ -27,8 +27,8 @@ def rows_that_fit(
 
 
 def _spoken(language: LanguageModel | None, length: int) -> int:
-    """A rough bound of the bytes that a row of ``length`` words takes in the language model: its
-    logits, their softmax and the gradient of both.
+    """A rough bound on the bytes that a row of ``length`` words takes in the language model:
+    its logits, their softmax and the gradient of both.
     """
     if language is None:
         return 0

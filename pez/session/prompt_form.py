@@ -1,4 +1,4 @@
-"""The form of the prompts that are searched, and the words at its free places, from the options."""
+"""The prompt form: the template and the words at its free places, from the options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pez.session.styles import style_template, usual_style
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """Prompts of one length: their template, and where to start, as the options say."""
+    """Prompts of one length: their template and their start, from the options."""
 
     template: Template
     init: str | torch.Tensor
@@ -53,7 +53,7 @@ def starting_point(
 
 
 def _form(options: SearchOptions, length: int) -> str:
-    """The template that is given, else that of the style, else that of the method's own style."""
+    """The given template, else that of the style, else that of the method's default style."""
     if options.template.strip() != "{}":
         if options.style:
             raise PezError("--style and --template are both given; omit one of them.")
@@ -67,9 +67,9 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
         try:
             ids = [int(i) for i in init.removeprefix("ids:").replace(",", " ").split()]
         except ValueError:
-            raise PezError(f"--init {init!r} is no list of ids; write ids:320,1125,539.") from None
+            raise PezError(f"--init {init!r} is not a list of ids; write ids:320,539.") from None
         if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
-            raise PezError(f"--init names {bad[0]}, which is no word id of this model.")
+            raise PezError(f"--init names {bad[0]}, which is not a word id of this model.")
     else:
         ids = reader.tokens.encode(init)
     if not ids:

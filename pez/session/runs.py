@@ -1,4 +1,4 @@
-"""What may be asked of a search beyond one length and one prompt: the length, a negative prompt."""
+"""Searches beyond one length and one prompt: automatic lengths and negative prompts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pez.session.drafts import read_by_both
 from pez.session.items import Item
 from pez.session.session import Session, Watch, search_items
 
-MORE = 0.005  # of the score: what a longer prompt must bring to be worth its words
+MORE = 0.005  # of the score: the least gain that justifies a longer prompt
 LENGTHS = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 71)  # pairs of word and comma
-CHUNK = 32  # items that wait for each other's negative prompts
+CHUNK = 32  # items whose negative prompts are searched together
 
 
 def run(
@@ -23,8 +23,8 @@ def run(
     watch: Watch | None = None,
     length: int | None = None,
 ) -> list[Result | None]:
-    """:func:`pez.session.session.search_items`, at every length that is worth it with
-    ``--length auto`` (0) and once more for what must not be seen with ``--also-negative``.
+    """:func:`pez.session.session.search_items`. With ``--length auto`` (0) it tries longer
+    lengths while they help; with ``--also-negative`` it searches a negative prompt as well.
     """
     watch, options = watch or Watch(), session.options
     if not options.also_negative:
@@ -53,12 +53,12 @@ def _search(
 
 
 def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result | None]:
-    """Each item at longer and longer lengths until the score rises by less than MORE; the prompt
-    before that is given, with the cost of all of them.
+    """Each item at increasing lengths until the score rises by less than MORE. The result is
+    the prompt before that, with the cost of all lengths.
     """
     best: list[Result | None] = [None] * len(items)
     options, style = session.options, ""
-    if options.template.strip() == "{}":  # of one style throughout
+    if options.template.strip() == "{}":  # one style for all lengths
         style = options.style or session.method.usual_style
     going = list(range(len(items)))
     shortest = session.form(LENGTHS[0], style).template
@@ -91,7 +91,7 @@ def _tell(watch: Watch, n: int, result: Result | None) -> None:
 
 
 def _with_cost(kept: Result, other: Result | None) -> Result:
-    """``kept`` with the passes and seconds of both; stopped early if either was."""
+    """``kept`` with the passes and seconds of both; interrupted if either was."""
     if other is None:
         return kept
     passes = {kind: kept.passes[kind] + other.passes[kind] for kind in kept.passes}
@@ -110,8 +110,8 @@ def _with_negatives(
     watch: Watch,
     length: int | None,
 ) -> list[Result | None]:
-    """Results with what their prompts say and their targets do not show: the prompt whose
-    features match found - target, which is what guidance should lead away from.
+    """Results with negative prompts: what the prompt says and the target does not show. Their
+    features match found - target, the direction that guidance should avoid.
     """
     places = [n for n, result in enumerate(results) if result and not result.interrupted]
     if not places or watch.stop.asked:

@@ -1,4 +1,4 @@
-"""From what the engine found to results: prompts as text, tokenised and scored afresh."""
+"""From the engine's findings to results: prompts as text, tokenised and scored afresh."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ READ = 32  # texts whose logits a language model has in memory at once
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """An item, its place in the objective and what its restarts found; ``interrupted`` if there
-    was no time for more.
+    """An item, its place in the objective and what its restarts found; ``interrupted`` if a
+    stop ended the search early.
     """
 
     item: Item
@@ -37,7 +37,7 @@ class Done:
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Makes results of one search. ``record`` are the options as results tell them."""
+    """Makes the results of one search. ``record`` holds the options as results record them."""
 
     reader: Reader
     problem: Problem
@@ -47,10 +47,10 @@ class Scorer:
     language: LanguageModel | None = None
 
     def results(self, done: Sequence[Done]) -> list[Result]:
-        """A result for each of some items, all of whose prompts are scored together.
+        """A result for each of some items; all their prompts are scored together.
 
-        Each is the best restart's prompt as text: all are tokenised and scored afresh, then
-        compared by their score and, with ``--fluency``, by how well they read.
+        Each holds the best restart's prompt as text. All prompts are tokenised and scored
+        afresh, then compared by score and, with ``--fluency``, by how well they read.
         """
         texts = [[self.reader.tokens.decode(found.ids) for found in one.found] for one in done]
         pairs = [(text, one.place) for one, own in zip(done, texts, strict=True) for text in own]
@@ -66,8 +66,8 @@ class Scorer:
         return out
 
     def _scores(self, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], float]:
-        """Scores of texts, each for the item at its place; of two that are alike but once, so
-        that no rounding sets them apart.
+        """Scores of texts, each for the item at its place. Equal texts are scored once, so that
+        rounding cannot tell them apart.
         """
         scores: list[float] = []
         for start in range(0, len(pairs), SCORED):
@@ -76,7 +76,7 @@ class Scorer:
         return dict(zip(pairs, scores, strict=True))
 
     def _perplexities(self, texts: Sequence[str]) -> dict[str, float | None]:
-        """Of texts by the language model; None without one."""
+        """Perplexities of texts by the language model; None without one."""
         if self.language is None:
             return dict.fromkeys(texts)
         out: list[float | None] = []

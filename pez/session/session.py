@@ -1,4 +1,4 @@
-"""From options and targets to results: the part all searching verbs share."""
+"""From options and targets to results: what all searching verbs share."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ MISREAD = 'SD 2, SDXL and SD 3 take "!" for padding and read prompts with it oth
 
 @dataclass(eq=False)
 class Watch:
-    """What a caller may pass along: a stop switch and callbacks for progress and results."""
+    """What a caller may pass in: a stop switch and callbacks for progress and results."""
 
     stop: Stop = field(default_factory=Stop)
     progress: Callable[[Progress, str], None] | None = None  # with the best prompt's text
     result: Callable[[int, Result], None] | None = None  # as each item is done
     note: Note | None = None  # what a user should know of the search
-    failed: Failed | None = None  # an input that cannot be read; without it that is an error
+    failed: Failed | None = None  # an input that cannot be read; without it, that is an error
 
     def at(self, places: Sequence[int]) -> Watch:
-        """The same for some of the items, whose results are told by their ``places``."""
+        """The same for some of the items; their results are reported under their ``places``."""
         told = self.result
         if told is None:
             return replace(self)
@@ -67,8 +67,8 @@ def model_names(options: SearchOptions) -> tuple[str, ...]:
 
 
 def weights_now(options: SearchOptions) -> dict[str, str]:
-    """The hash of the weights, as far as it is known, of every model that has a say in what
-    ``options`` lead to; what a result found now would hold.
+    """The hash of the weights, where it is known, of every model that affects the outcome of
+    ``options``. A result found now would record these.
     """
     pipeline = objective_class(options.objective).reads_pipeline
     models = (options.generator,) if pipeline else model_names(options)
@@ -77,8 +77,8 @@ def weights_now(options: SearchOptions) -> dict[str, str]:
 
 
 def open_reader(options: SearchOptions, method: Method | None = None) -> Reader:
-    """Load the models that ``options`` name, with the method's draft if it has one, once it is
-    clear that the method can be had.
+    """Load the models that ``options`` name, with the method's draft if it has one. Method and
+    objective are checked first.
     """
     method = method or open_method(options)
     objective = objective_class(options.objective)
@@ -101,8 +101,8 @@ def _open_denoiser(options: SearchOptions) -> Reader:
 def reader_vocabulary(
     reader: Reader, options: SearchOptions, note: Note | None = None
 ) -> Vocabulary:
-    """The allowed ids of ``options`` with the reader's embeddings; ``note`` is told what a user
-    should know of them.
+    """The allowed ids of ``options`` with the reader's embeddings; ``note`` receives what a user
+    should know about them.
     """
     device = reader.table.device
     known = None if reader.known is None else reader.known.cpu()
@@ -113,10 +113,10 @@ def reader_vocabulary(
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What does not depend on the targets, for one reader and one set of options: each thing is
-    computed once, when it is first needed, however many searches there are.
+    """What does not depend on the targets, for one reader and one set of options. Each part is
+    computed once, when it is first needed, however many searches follow.
 
-    ``reader`` has the draft of the ``method``, if that asks for one.
+    ``reader`` includes the draft of the ``method``, if it uses one.
     """
 
     reader: Reader
@@ -124,23 +124,23 @@ class Session:
     method: Method
     _forms: dict[tuple[int, str], Form] = field(default_factory=dict)
     _features: list[torch.Tensor] = field(default_factory=list)
-    _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was told
+    _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was reported
 
     @classmethod
     def open(cls, options: SearchOptions) -> Session:
-        """Load the models. PezError for options that cannot be, or if models cannot be had."""
+        """Load the models. PezError for invalid options, and if a model is unavailable."""
         method = open_method(options)
         return cls(open_reader(options, method), options, method)
 
     @classmethod
     def of(cls, reader: Reader, options: SearchOptions) -> Session:
-        """With a model that is open; the draft is loaded if it is not there."""
+        """With a model that is already open; the draft is loaded if it is missing."""
         method = open_method(options)
         return cls(with_draft(reader, options, method), options, method)
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """The options as results tell them."""
+        """The options as results record them."""
         return record_of(self.options, self.method)
 
     @cached_property
@@ -150,13 +150,11 @@ class Session:
 
     @cached_property
     def language(self) -> LanguageModel | None:
-        """The language model that the options name or need. PezError if it cannot be had."""
+        """The language model that the options name or need. PezError if it is unavailable."""
         return open_language(self.reader, self.options, self.method)
 
     def form(self, length: int, style: str = "") -> Form:
-        """The form of prompts with ``length`` free tokens, of a ``style`` other than the
-        options' own if one is given.
-        """
+        """The prompt form with ``length`` free tokens; a ``style`` overrides the options' own."""
         key = length, style
         if key not in self._forms:
             options = replace(self.options, style=style) if style else self.options
@@ -166,7 +164,7 @@ class Session:
 
     def problem(self, items: Sequence[Item], form: Form) -> Problem:
         """What is searched: a prompt of ``form`` for each of ``items``. PezError if the draft has
-        not read them, and for prompts that the language model cannot read.
+        not encoded them, or if the language model cannot read such prompts.
         """
         options, init = self.options, form.init
         objective = objective_class(options.objective)(self.reader, [item.goal for item in items])
@@ -174,7 +172,7 @@ class Session:
             words = len(self.vocabulary.ids)
             length, steps = form.template.length, steps_of(options)
             init = self.method.usual_start or usual_start(words, length, steps)
-            init = init if objective.linear else "random"  # there each word is dear for each item
+            init = init if objective.linear else "random"  # each word costs much per item
         problem = Problem(self.vocabulary, form.template, objective, init, objective.batch)
         if isinstance(self.reader, Drafted):
             goals = [item.draft for item in items]
@@ -190,19 +188,19 @@ class Session:
         if file and isinstance(init, str) and init in RATED and not file.is_file():
             count = len(problem.vocabulary.ids)
             self.remark(
-                f"rating {count:,} words once for {self.reader.name}; kept in {file.parent}"
+                f"rating {count:,} words once for {self.reader.name}; cached in {file.parent}"
             )
         return replace(problem, kept=partial(self._word_features, file))
 
     def tell(self, note: Note | None) -> None:
-        """Tell what a user should know by now and was not told."""
+        """Report the remarks that were not reported yet."""
         for text, told in self._remarks.items():
             if note and not told:
                 note(text)
                 self._remarks[text] = True
 
     def remark(self, text: str) -> None:
-        """Note something that a user should know, once; nothing if there is no ``text``."""
+        """Record a remark for the user, once; nothing if ``text`` is empty."""
         if text:
             self._remarks.setdefault(text, False)
 
@@ -218,7 +216,7 @@ class Session:
         return Spoken(self.language, self.vocabulary, self.options.fluency)
 
     def _word_features(self, file: Path | None, ids: torch.Tensor, rate: Rate) -> torch.Tensor:
-        """Features (n, e) of the words ``ids`` (n,) that are searched: always the same ones."""
+        """Features (n, e) of the searched words ``ids`` (n,), which never change in a session."""
         if not self._features:
             self._features.append(kept_features(file, ids, rate) if file else rate(ids))
         return self._features[0]
@@ -231,7 +229,7 @@ def search_items(
     length: int | None = None,
     style: str = "",
 ) -> list[Result | None]:
-    """Search one prompt for each item, all in one batch; None where a stop came too early.
+    """Search one prompt for each item, all in one batch; None where the stop came too early.
 
     ``length`` overrides the options' number of free tokens, ``style`` their style.
     """

@@ -1,4 +1,4 @@
-"""Forms of a prompt that people know: words in a row, phrases, a caption."""
+"""Familiar prompt forms: words in a row, phrases, a caption."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ STYLES = {
 }
 
 
-SHORT = 7  # tokens below which commas would take the place of words that tell more
+SHORT = 7  # tokens below which commas would displace more useful words
 
 
 def usual_style(style: str, length: int) -> str:
-    """A method's own ``style`` for prompts of ``length`` tokens: words in a row if it is short."""
+    """A method's own ``style`` for ``length`` tokens; short prompts are words in a row."""
     return style if length >= SHORT else "words"
 
 
 def style_template(style: str, length: int) -> str:
-    """The template of a ``style`` whose whole prompt has at most ``length`` tokens, where comma
-    and article count one each. PezError for an unknown style.
+    """The template of a ``style`` whose whole prompt has at most ``length`` tokens; each
+    comma and article counts as one. PezError for an unknown style.
     """
     if style not in STYLES:
         near = difflib.get_close_matches(style, STYLES, 1) or list(STYLES)

@@ -1,4 +1,4 @@
-"""Features of words kept on disk: they depend on the model alone, not on the picture."""
+"""Features of words, cached on disk: they depend on the model alone, not on the picture."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from pez.files import cache_folder, keep_file
 from pez.search.problem import Rate
 
-WORTH = 2000  # words from which reading a file is quicker than rating them again
-PROBES = 16  # words rated anew to see whether a file is of these very weights
+WORTH = 2000  # words from which reading a file is faster than rating them again
+PROBES = 16  # words rated again to check that a file is of these weights
 BUILT = 2  # how models are built; at 1 those whose tag alone says QuickGELU had GELU
 CLOSE = 0.01  # by which their features may differ: another device or number format
 
 
 def features_file(model: str, ids: Tensor) -> Path | None:
-    """Where the features of words ``ids`` (n,) under ``model`` are kept; None for so few that it
-    is not worth it.
+    """Where the features of words ``ids`` (n,) under ``model`` are cached; None if there are
+    too few to be worth it.
     """
     if len(ids) < WORTH:
         return None
@@ -29,8 +29,8 @@ def features_file(model: str, ids: Tensor) -> Path | None:
 
 
 def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
-    """Features (n, e) of words ``ids`` (n,) in half precision, as float32: those of the file if
-    they are of these weights, else rated and kept. The first run rounds too, so that all agree.
+    """Features (n, e) of words ``ids`` (n,) in half precision, as float32: from the file if it
+    is of these weights, else rated and cached. The first run rounds too, so that all runs agree.
     """
     found = _read(path, ids, rate)
     if found is None:

@@ -1,4 +1,4 @@
-"""The words of a search: the shipped English list, and files and lists that a user names."""
+"""The words of a search: the shipped English list, and the user's files and lists."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def allowed_ids(
     fragments that survive decode -> encode as words do), ``ascii``, ``all`` (but start, end,
     padding and what pipelines read as such) or a file of words. ``ban`` has words, files of
     them and comma-separated lists. ``known`` limits them to ids the model was trained on.
-    ``note`` is told where a tokenizer without English words has ``whole`` instead of
-    ``words``. Raises PezError if nothing is left or a file cannot be read.
+    ``note`` is notified where a tokenizer without English words falls back from ``words`` to
+    ``whole``. Raises PezError if nothing is left or a file cannot be read.
     """
     if which == "auto":
         which = "own" if own_words else "words"
@@ -75,7 +75,7 @@ def _read_words(path: str, option: str) -> list[str]:
 
 
 def _ban_words(word: str) -> list[str]:
-    """A banned word itself, the words of a file, or a comma-separated list."""
-    if isfile(word):  # unlike Path.is_file no OSError for a long list
+    """Banned words: a single word, the words of a file, or a comma-separated list."""
+    if isfile(word):  # unlike Path.is_file, raises no OSError for a long list
         return _read_words(word, "--ban")
     return [w for w in word.replace(",", " ").split() if w]

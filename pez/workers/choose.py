@@ -38,7 +38,7 @@ def read_workers(value: int | str) -> Workers:
 
 
 def open_pool(workers: Workers, work: Work, device: str = "auto") -> Pool:
-    """Who does the work. PezError if a Ray cluster cannot be had."""
+    """The pool that does the work. PezError if a Ray cluster is unavailable."""
     if workers.ray:
         from pez.workers.cluster import Cluster
 

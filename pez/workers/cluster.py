@@ -10,12 +10,12 @@ from typing import Any
 from pez.errors import PezError
 from pez.workers.pool import Look, Queue, Stopped, Tell, Turn, Work
 
-CPUS = 4  # of an actor where there are no GPUs, and no node is smaller
+CPUS = 4  # of an actor where there are no GPUs and no node is smaller
 EVERY = 0.2  # seconds between two looks at whether to stop
 
 
 class Worker:
-    """What runs in an actor: the work, as it is done in one process."""
+    """What runs in an actor: the same work as in one process."""
 
     def __init__(self, work: Work, device: str, threads: int) -> None:
         import torch
@@ -29,7 +29,7 @@ class Worker:
         return os.getpid()
 
     def do(self, chunk: Any) -> tuple[list[Any], str]:
-        """The outcomes of a chunk, and what PezError said if there was one."""
+        """The outcomes of a chunk, and the message of a PezError if there was one."""
         out: list[Any] = []
         try:
             if not self.held:
@@ -47,14 +47,14 @@ class Cluster:
 
     ``address`` is the cluster's, "" that of ``RAY_ADDRESS`` or else a cluster of this machine
     alone. All outcomes come back to this process, those of a chunk at once: an actor that dies
-    loses its chunk, which waits for another or for a new one. At a stop the chunks under way are
-    lost. Nothing tells how far a chunk is. PezError if Ray is not there or does not let us in.
+    loses its chunk, which waits for another or a new actor. At a stop the chunks in progress are
+    lost. A chunk's progress is not reported. PezError if Ray is missing or refuses the connection.
     """
 
     work: Work
     device: str = "auto"
     address: str = ""
-    pids: dict[Any, int] = field(default_factory=dict)  # of actors that are up
+    pids: dict[Any, int] = field(default_factory=dict)  # of actors that are running
     _under: dict[Any, tuple[Any, Turn | None]] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
     _ours: bool = False
@@ -77,7 +77,7 @@ class Cluster:
 
     @property
     def size(self) -> int:
-        """How many actors there is room for."""
+        """How many actors the cluster has room for."""
         return self._count
 
     def run(
@@ -106,7 +106,7 @@ class Cluster:
                 try:
                     found = ray.get(done)
                 except RayTaskError:
-                    raise  # a fault of ours: what a user can do wrong is a PezError
+                    raise  # a bug of ours: a user's mistake is a PezError
                 except RayError:
                     self.pids.pop(actor, None)
                     self._start()
@@ -125,7 +125,7 @@ class Cluster:
                     raise PezError(refused)
 
     def close(self) -> None:
-        """Let the actors go, and the cluster if it was started or entered here."""
+        """Stop the actors, and leave the cluster if it was started or joined here."""
         ray = _ray()
         for actor in {*self._idle, *(actor for actor, _ in self._under.values())}:
             ray.kill(actor)
@@ -135,7 +135,7 @@ class Cluster:
             ray.shutdown()
 
     def _start(self) -> None:
-        """Ask for an actor; it is idle once it answers."""
+        """Request an actor; it is idle once it answers."""
         needs = {"num_cpus": self._cpus, "num_gpus": self._gpus}
         made = _ray().remote(Worker).options(**needs).remote(self.work, self.device, self._cpus)
         self._under[made.pid.remote()] = made, None

@@ -1,4 +1,4 @@
-"""What work is, and who does it: chunk after chunk here, or shared out to several workers."""
+"""Work and its workers: chunk after chunk in this process, or distributed to several."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 TRIES = 3  # of a chunk whose worker dies
 
 Tell = Callable[[Any], None]  # takes an outcome of a chunk
-Look = Callable[[Any, Any], None]  # a chunk under way, and how far it is
+Look = Callable[[Any, Any], None]  # a chunk in progress, and how far it is
 Stopped = Callable[[], bool]  # whether the user wants to stop
 
 
@@ -26,8 +26,8 @@ class Work(Protocol):
     def do(
         self, held: Any, chunk: Any, tell: Tell, look: Callable[[Any], None], stopped: Stopped
     ) -> None:
-        """Do a chunk and ``tell`` each outcome as soon as it is there; once ``stopped()`` is
-        true, tell what is there so far and return soon. A PezError ends the whole run.
+        """Do a chunk and ``tell`` each outcome as soon as it is ready; once ``stopped()`` is
+        true, tell what is ready and return soon. A PezError ends the whole run.
         """
         ...
 
@@ -37,13 +37,13 @@ class Work(Protocol):
 
 
 class Pool(Protocol):
-    """Does chunks and tells their outcomes. Where a worker dies its chunk is done again, so an
-    outcome may be told twice.
+    """Does chunks and reports their outcomes. If a worker dies its chunk is done again, so an
+    outcome may be reported twice.
     """
 
     @property
     def size(self) -> int:
-        """How many workers there are at most."""
+        """The largest number of workers."""
         ...
 
     def run(
@@ -53,19 +53,19 @@ class Pool(Protocol):
         look: Look | None = None,
         stopped: Stopped | None = None,
     ) -> None:
-        """Do all ``chunks``, or once ``stopped()`` is true no more of them. Raises what the work
-        raises, in this process.
+        """Do all ``chunks``; start no more once ``stopped()`` is true. Raises in this process
+        what the work raises.
         """
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """End the workers."""
         ...
 
 
 @dataclass(eq=False)
 class Serial:
-    """One chunk after another, here."""
+    """One chunk after another, in this process."""
 
     work: Work
     device: str = "auto"
@@ -79,7 +79,7 @@ class Serial:
         look: Look | None = None,
         stopped: Stopped | None = None,
     ) -> None:
-        """Do all ``chunks``; each outcome is told as soon as it is there."""
+        """Do all ``chunks``; each outcome is reported as soon as it is ready."""
         for chunk in chunks:
             if stopped and stopped():
                 return
@@ -93,12 +93,12 @@ class Serial:
             self.work.do(self._held[0], chunk, tell, far, stopped or (lambda: False))
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Nothing to do: only memory is held."""
 
 
 @dataclass(eq=False)
 class Turn:
-    """A chunk and how many workers died over it."""
+    """A chunk, and how many workers died while doing it."""
 
     chunk: Any
     deaths: int = 0
@@ -120,7 +120,7 @@ class Queue:
         return None
 
     def died(self, turn: Turn) -> None:
-        """Take back a chunk whose worker died, or after ``TRIES`` tell it as lost."""
+        """Take back a chunk whose worker died, or after ``TRIES`` report it as lost."""
         turn.deaths += 1
         if turn.deaths < TRIES:
             self._again.append(turn)

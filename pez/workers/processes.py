@@ -18,8 +18,8 @@ from typing import Any
 from pez.errors import PezError
 from pez.workers.pool import Look, Queue, Stopped, Tell, Turn, Work
 
-STOP = b""  # sent to a worker that is busy: give what is there
-EVERY = 0.2  # seconds between two looks at a chunk, and at whether to stop
+STOP = b""  # sent to a busy worker: return what is ready
+EVERY = 0.2  # seconds between progress reports, and between checks for a stop
 
 
 @dataclass(eq=False)
@@ -35,12 +35,12 @@ class Worker:
 
 @dataclass(eq=False)
 class Processes:
-    """A pool (:class:`pez.workers.pool.Pool`) of ``count`` processes at most, started when there
-    is something for them to do; on a GPU each where there are several, else threads are shared.
+    """A pool (:class:`pez.workers.pool.Pool`) of at most ``count`` processes, started when there
+    is work for them. With several GPUs each has its own, else they share the CPU's threads.
     One that dies is replaced, and its chunk done again.
 
-    Messages are pickled here and not by multiprocessing: torch would teach that to leave tensors
-    in shared memory, where they die with their process.
+    Messages are pickled here, not by multiprocessing: torch makes that leave tensors in shared
+    memory, where they are lost with their process.
     """
 
     work: Work
@@ -60,7 +60,7 @@ class Processes:
         look: Look | None = None,
         stopped: Stopped | None = None,
     ) -> None:
-        """Do all ``chunks``; each outcome is told as soon as it is there."""
+        """Do all ``chunks``; each outcome is reported as soon as it is ready."""
         queue = Queue(chunks, self.work, tell)
         idle = list(self._workers)
         busy: dict[Any, Turn] = {}
@@ -71,7 +71,7 @@ class Processes:
                 for connection in busy:
                     if self._workers[connection].ready:
                         _send(connection, STOP)
-                    else:  # it has nothing, and loading may take minutes
+                    else:  # it has no results yet, and loading may take minutes
                         self._workers[connection].process.terminate()
             while not asked and (idle or len(self._workers) < self.count):
                 turn = queue.take()
@@ -133,8 +133,8 @@ class Processes:
 
 
 def device_of(name: str, place: int) -> str:
-    """Where the worker at ``place`` computes: ``auto`` and ``cuda`` give a GPU to each worker in
-    turn, any other name is where all of them do.
+    """The device of the worker at ``place``: ``auto`` and ``cuda`` give a GPU to each worker in
+    turn; any other name is the device of all workers.
     """
     import torch
 
@@ -143,16 +143,16 @@ def device_of(name: str, place: int) -> str:
 
 
 def _send(connection: Any, message: bytes) -> None:
-    """Send to a worker; that it is dead is found out by reading from it."""
+    """Send to a worker; a dead one is detected when it is read from."""
     with suppress(OSError):
         connection.send_bytes(message)
 
 
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
-    """Processes started within never see Ctrl-C, which is for the one who gives the work; it
-    comes through here afterwards. They inherit what is blocked; to ignore it once they run
-    would be too late, as they import torch for seconds.
+    """Processes started within never receive Ctrl-C, which is for this process and arrives
+    here afterwards. They inherit the blocked signal; ignoring it once they run would be too
+    late, as importing torch takes seconds.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -168,8 +168,8 @@ def _ctrl_c_waits() -> Iterator[None]:
 
 
 def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
-    """A worker: chunks in, outcomes out, "done" behind the last one of a chunk. It ends when
-    nobody is there to hear it.
+    """A worker: chunks in, outcomes out, "done" after the last one of a chunk. It ends when
+    the other end closes.
     """
     import torch
     from tqdm import tqdm
@@ -190,7 +190,7 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
             message = connection.recv_bytes()
         except (EOFError, OSError):
             return
-        if message == STOP:  # it came when the chunk was done
+        if message == STOP:  # it came after the chunk was done
             continue
         chunk, watched = pickle.loads(message)
         look = _seldom(lambda value: send("look", value)) if watched else lambda _: None
@@ -209,7 +209,7 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
 
 
 def _seldom(look: Callable[[Any], None]) -> Callable[[Any], None]:
-    """``look``, called at most once in ``EVERY`` seconds."""
+    """``look``, called at most once every ``EVERY`` seconds."""
     last = 0.0
 
     def now_and_then(value: Any) -> None:

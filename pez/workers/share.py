@@ -1,4 +1,4 @@
-"""Inputs of one command shared out to a pool: each is told once, whatever was done twice."""
+"""Inputs of one command distributed to a pool; each outcome is reported once."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ I = TypeVar("I", bound=Input)  # noqa: E741
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of the input at ``place``: ``what``, or nothing and why in ``said``. Without a
-    place it is only a remark, which with ``once`` any worker may make but people need once.
+    """The outcome of the input at ``place``: ``what``, or the reason for none in ``said``.
+    Without a place it is only a remark; with ``once`` several workers may make it, and it is
+    shown once.
     """
 
     place: int = -1
@@ -39,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Far:
-    """How far a chunk is: the share of it that is done, and what a bar shows beside."""
+    """A chunk's progress: the share that is done, and what a bar shows beside it."""
 
     share: float
     shown: Any = None
@@ -47,8 +48,8 @@ class Far:
 
 @dataclass(eq=False)
 class Share:
-    """Takes outcomes and tells the caller: ``done`` of each input's, ``failed`` why there is
-    none, ``note`` what else was said, ``progress`` how much is done of all, counted in inputs.
+    """Passes outcomes to the caller: ``done`` gets each input's, ``failed`` the reason for none,
+    ``note`` other remarks, ``progress`` how much of the whole is done, counted in inputs.
     """
 
     done: Callable[[int, Any], None]
@@ -66,7 +67,7 @@ class Share:
         pool.run(chunks, self.tell, self.look if self.progress else None, stopped)
 
     def tell(self, outcome: Outcome) -> None:
-        """Take one outcome; those of an input that has one already are dropped."""
+        """Take one outcome; a second one of the same input is dropped."""
         if outcome.place < 0:
             if not (outcome.once and outcome.said in self._said):
                 self.note(outcome.said)

@@ -137,7 +137,7 @@ def test_prompts_come_from_files_and_soft_ones_too(
     [
         (["x", "--output", "taken"], "cannot make the folder"),
         (["none.txt"], "does not exist"),
-        (["words.safetensors"], "no file of tensors"),
+        (["words.safetensors"], "not a file of tensors"),
         (["two.safetensors"], "must hold one tensor"),
         (["x", "--count", "0"], "--count must be 1 or more"),
         (["x", "--mask", "m.png"], "give the picture as --image"),

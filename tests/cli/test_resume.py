@@ -145,7 +145,7 @@ def test_ctrl_c_ends_the_process_with_code_130(photos: Path) -> None:
     assert stopped.returncode == 130
     assert len(stopped.stdout.splitlines()) == 1
     assert "Traceback" not in stopped.stderr
-    assert "2 inputs are left and the same command goes on" in stopped.stderr
+    assert "2 inputs are left; run the same command to continue" in stopped.stderr
 
 
 def test_ctrl_c_keeps_the_best_prompt_so_far(

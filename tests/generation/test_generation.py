@@ -219,7 +219,7 @@ def test_names_lead_to_generators_and_wrong_ones_are_explained(tmp_path: Path) -
     assert find_generator("someone/else").source == "someone/else"
     assert find_generator("mini-sd").folder == MINI
     for name in ("mini-ds", "sd99", "a/b/c", "x/model.safetensors"):
-        with pytest.raises(PezError, match="is no generator"):
+        with pytest.raises(PezError, match="not a generator"):
             find_generator(name)
     with pytest.raises(PezError, match="model_index"):
         find_generator(str(tmp_path))
@@ -231,7 +231,7 @@ def test_names_lead_to_generators_and_wrong_ones_are_explained(tmp_path: Path) -
     (tmp_path / "unet.safetensors").write_bytes(b"trained")
     assert weights_digest(tmp_path) != digest
     (tmp_path / "pez.json").write_text("[1]")
-    with pytest.raises(PezError, match="no card"):
+    with pytest.raises(PezError, match="not a generator card"):
         find_generator(str(tmp_path))
 
 

@@ -237,5 +237,5 @@ def test_a_broken_learned_word_is_explained(
     save_file({"clip_l": words, "clip_g": words.clone()}, tmp_path / "xl.safetensors")
     with pytest.raises(PezError, match="for SDXL"):
         open_painter(options(embedding=(str(tmp_path / "xl.safetensors"),)))
-    with pytest.raises(PezError, match="neither cached"):
+    with pytest.raises(PezError, match="not cached and cannot be downloaded"):
         open_painter(options(embedding=("nobody/nothing-at-all",)))

@@ -178,7 +178,7 @@ def test_a_judge_comes_from_the_hub(hub: LocalHub, point: Point) -> None:
 
 
 FAULTS = {"gated": r"accepted its licence.*auth login", "disabled": "has closed", "503": "503"}
-FAULTS |= {"429": "no more of .* just now", "half": "broke off", "short": "not whole"}
+FAULTS |= {"429": "limits downloads of .* just now", "half": "broke off", "short": "incomplete"}
 FAULTS |= {"other": "is damaged.*delete its folder"}
 LOADS = {
     SCORE + f"hf-hub:{CLIP}": (CLIP, SAFE),
@@ -248,7 +248,7 @@ def test_an_empty_cache_without_a_network_is_said_at_once(
         point(nobody())
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", forbidden)
         for command in LOADS:
-            assert "neither cached nor to be had" in told(command, capsys)
+            assert "not cached and cannot be downloaded" in told(command, capsys)
     assert time.monotonic() - start < 20, "one retry of the hub takes half a minute"
 
 

@@ -113,7 +113,7 @@ def test_a_t5_shortens_texts_and_finds_neighbours_and_sees_no_pictures(
     for verb in (["score", "photos/p0.png", "cat"], ["invert", "photos/p0.png"]):
         assert main([*verb, "--model", t5.name, "--device", "cpu"]) == 2
         err = capsys.readouterr().err
-        assert "reads texts alone" in err and "Traceback" not in err
+        assert "reads only texts" in err and "Traceback" not in err
     assert "do not share a tokenizer" in refusal([t5.name, "mini"], "cpu")
 
 
@@ -135,7 +135,7 @@ def test_what_is_no_t5_is_refused_in_one_sentence(t5_folder: Path, tmp_path: Pat
     part = shutil.copytree(t5_folder, tmp_path / "p") / "text_encoder_3"
     config = json.loads((part / "config.json").read_text()) | {"num_layers": 3}
     (part / "config.json").write_text(json.dumps(config))
-    assert "holds no encoder.block.2" in refusal(f"t5:{part}", "cpu")
+    assert "lacks encoder.block.2" in refusal(f"t5:{part}", "cpu")
     (part / "model.safetensors").write_bytes(b"no weights")
     assert "check the folder" in refusal(f"t5:{part}", "cpu")
 

@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_workers_have_and_one_process_goes_on(
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert not rows[0]["interrupted"] and any(row["interrupted"] for row in rows[1:])
-    assert "the same command goes on" in err and "Traceback" not in err
+    assert "run the same command to continue" in err and "Traceback" not in err
     assert out.count(rows[0]["prompt"]) == 1
     assert main(command) == 0
     assert f"{sum(not row['interrupted'] for row in rows)} of 6 were done before" in (
@@ -136,10 +136,10 @@ def test_pictures_do_not_depend_on_workers(
     for name in names:
         assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
     next(Path("two").glob("a-red*")).unlink()
-    assert main([*command, "two", "--workers", "2"]) == 0  # nothing to share out
+    assert main([*command, "two", "--workers", "2"]) == 0  # one picture is left
     out, err = capsys.readouterr()
     assert out == one.replace("one/", "two/")
-    assert "3 of 4 were drawn before" in err and "--workers has nothing to share out" in err
+    assert "3 of 4 were drawn before" in err and "--workers has no effect" in err
 
 
 def test_ray_actors_get_the_files_of_pictures(
@@ -176,7 +176,7 @@ def test_workers_for_one_prompt_are_told_to_be_idle(
     more: list[str], photos: Path, capsys: CAPTURE
 ) -> None:
     assert main(["invert", *more, *SEARCH, "--workers", "3"]) == 0
-    assert "--workers has nothing to share out" in capsys.readouterr().err
+    assert "--workers has no effect" in capsys.readouterr().err
 
 
 class Broken:
