@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 import re
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,8 +63,6 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_names_exists(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    if page.stem == "adding-a-model-family" and find_spec("pez.models.families") is None:
-        pytest.skip("families of models are not merged yet")
     for path in re.findall(r"`((?:data|benchmarks|pez|tests)/[\w./-]+)`", text):
         assert (ROOT / path).exists(), path
     for link in re.findall(r"\]\(([\w./-]+)\)", text):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ MOST_LINES = 30
 FAMILY = "adding-a-model-family"
 SAMPLES = ROOT / "data" / "samples" / "web"
 PAGES = sorted(path.stem for path in DOCS.glob("adding-*.md"))
-families = pytest.mark.skipif(
-    find_spec("pez.models.families") is None, reason="families of models are not merged yet"
-)
 Add = Callable[[str], Page]
 
 
@@ -79,9 +75,7 @@ def test_there_is_a_page_for_each_registry_that_people_add_to() -> None:
     assert [f"adding-{thing}" for thing in things] == PAGES
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=families if name == FAMILY else ()) for name in PAGES]
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_an_example_is_one_short_file_and_one_line(name: str) -> None:
     page = read_page(DOCS / f"{name}.md")
     assert len(page.files) == len(page.lines) >= 1
@@ -178,7 +172,6 @@ def _reading_plan(folder: Path) -> Path:
     return path
 
 
-@families
 def test_the_model_family_is_listed_read_and_searched(add: Add, capsys: CAPTURE) -> None:
     printed = type_in(add(FAMILY), capsys)
     assert "untrained:0" in printed["models"]

@@ -17,10 +17,10 @@ FLOORS = (
     ("evaluation",),
     ("api",),
     ("session",),
+    ("inspect",),
     ("generation",),
     ("methods", "objectives", "datasets"),
     ("models",),
-    ("inspect",),
     ("search", "workers"),
     ("options", "result", "images", "sources", "files", "errors", "version"),
 )

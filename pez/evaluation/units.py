@@ -1,6 +1,6 @@
 """What a plan asks for, as units: each is named by a hash of all that decides its outcome.
 
-A subject (an item, see tasks.py) and a way make a prompt, a prompt and a generator pictures;
+A subject (an item, see tasks/) and a way make a prompt, a prompt and a generator pictures;
 what is measured of either depends on the kinds of units (kinds/).
 """
 
