@@ -76,8 +76,8 @@ def test_a_folder_reads_the_layout_of_image_folder(form: str, tmp_path: Path) ->
     ("name", "data", "said"),
     [
         ("metadata.csv", "name,text\na.png,x\n", "line 2: there is no file_name"),
-        ("metadata.jsonl", '{"file_name": "a.png"}\n{"file_n', "line 2: no JSON"),
-        ("metadata.jsonl", b"\xff\xfe", "no UTF-8"),
+        ("metadata.jsonl", '{"file_name": "a.png"}\n{"file_n', "line 2: not JSON"),
+        ("metadata.jsonl", b"\xff\xfe", "not UTF-8"),
     ],
 )
 def test_damaged_metadata_name_their_line(
