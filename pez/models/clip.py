@@ -30,7 +30,7 @@ from pez.models.pretrained import (
     open_tokenizer,
     open_weights,
 )
-from pez.models.text_tower import Tower, cut_features, full_features
+from pez.models.text_tower import Tower, cut_features, full_features, typed_features
 from pez.search.tokenizers import Pretrained
 from pez.search.tokens import Tokens
 
@@ -101,14 +101,9 @@ class Clip:
             return cut_features(self.tower, embeddings)
         return full_features(self.text, self.tokens, embeddings)
 
-    @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Features (n, e) of typed texts, by transformers' own tokenizer and forward."""
-        out = []
-        for start in range(0, len(texts), 256):
-            ids = self.tokens.inputs(texts[start : start + 256]).to(self.device)
-            out.append(F.normalize(self.text.encode_text(ids).float(), dim=-1))
-        return torch.cat(out)
+        return typed_features(self.tokens, self.text.encode_text, texts, self.device)
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:

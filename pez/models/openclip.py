@@ -33,6 +33,7 @@ from pez.models.text_tower import (
     front_rows,
     full_features,
     text_module,
+    typed_features,
 )
 from pez.search.tokens import Tokens
 
@@ -94,14 +95,9 @@ class OpenClip:
             return cut_features(self.tower, embeddings)
         return full_features(self.model, self.tokens, embeddings)
 
-    @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Features (n, e) of typed texts, by open_clip's own tokenizer and forward."""
-        out = []
-        for start in range(0, len(texts), 256):
-            ids = self.tokens.inputs(texts[start : start + 256]).to(self.device)
-            out.append(F.normalize(self.model.encode_text(ids).float(), dim=-1))
-        return torch.cat(out)
+        return typed_features(self.tokens, self.model.encode_text, texts, self.device)
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:

@@ -6,6 +6,7 @@ tower and saves most of the work; ``full`` runs any tower over its whole context
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 from pez.models.packed import Linear, worth_packing
 from pez.search.tokens import Tokens
+
+TEXT_BATCH = 256  # typed texts that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +223,18 @@ def row_keys(rows: Tensor) -> Tensor:
         chunk.contiguous().view(kinds[rows.element_size()]) for chunk in rows.detach().split(4096)
     )
     return torch.cat([(b.long() * weights).sum(-1) for b in bits])
+
+
+@torch.no_grad()
+def typed_features(
+    tokens: Tokens, encode: Callable[[Tensor], Tensor], texts: Sequence[str], device: torch.device
+) -> Tensor:
+    """Unit features (n, e) of typed texts, TEXT_BATCH at a time: ``encode`` maps the model's whole
+    inputs (b, context) to features (b, e).
+    """
+    parts = [texts[start : start + TEXT_BATCH] for start in range(0, len(texts), TEXT_BATCH)]
+    found = [encode(tokens.inputs(part).to(device)) for part in parts]
+    return torch.cat([F.normalize(features.float(), dim=-1) for features in found])
 
 
 def full_features(model: Any, tokens: Tokens, embeddings: Tensor) -> Tensor:
