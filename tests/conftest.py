@@ -19,8 +19,8 @@ from torch import Tensor
 import pez
 import pez.session.session
 from pez.files import kept_ids
-from pez.models import Reader
-from pez.models.language import LanguageModel, open_language_model
+from pez.models import Reader, open_language_model
+from pez.models.language import LanguageModel
 from pez.models.openclip import OpenClip, wrap
 from pez.models.prior import Prior
 from pez.objectives.match import Match, Targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from pez.cli import main
 from pez.errors import PezError
 from pez.evaluation.table import read_rows
 from pez.files import data_folder
-from pez.models import Reader
+from pez.models import Reader, open_language_model
+from pez.models.families import companions
+from pez.models.family import Companions
 
 CAPTURE = pytest.CaptureFixture[str]
 MOST_LINES = 30
@@ -71,7 +74,8 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_there_is_a_page_for_each_registry_that_people_add_to() -> None:
-    things = ["a-data-set", "a-judge", "a-method", "a-model-family", "an-objective"]
+    things = ["a-data-set", "a-judge", "a-language-model", "a-method", "a-model-family"]
+    things.append("an-objective")
     assert [f"adding-{thing}" for thing in things] == PAGES
 
 
@@ -180,3 +184,18 @@ def test_the_model_family_is_listed_read_and_searched(add: Add, capsys: CAPTURE)
     assert prompt == "a red boat" and -1 < float(cosine) < 1
     one, two = (pez.load_model(f"untrained:{seed}", "cpu") for seed in (0, 1))
     assert not torch.equal(one.table, two.table)
+
+
+def test_the_language_model_is_listed_and_used(add: Add, capsys: CAPTURE) -> None:
+    page = add("adding-a-language-model")
+    printed = type_in(page, capsys)
+    assert "untaught:0" in printed["models"]
+    found = json.loads(printed["invert"])
+    assert found["options"]["language_model"] == "untaught:0"
+    one, two = (open_language_model(f"untaught:{seed}").perplexities(["a boat"]) for seed in (0, 1))
+    assert one != two
+
+
+def test_a_shipped_model_names_its_companions_and_others_have_the_papers() -> None:
+    assert companions("mini") == Companions("mini-judge", "mini-lm")
+    assert companions("ViT-L-14/openai") == companions("a reader made in Python") == Companions()

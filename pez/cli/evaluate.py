@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from pez.cli.show import Bar
-from pez.evaluation.judges import JUDGE, is_offline, similarity
+from pez.evaluation.judges import is_offline, similarity
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.show import Listener, summary
 from pez.evaluation.store import Store
+from pez.models.names import JUDGE
 
 
 class Stages(Listener):

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
-from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE, check_judge
+from pez.evaluation.judges import check_judge
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
 from pez.evaluation.plan import Plan, method_options, painter_options
 from pez.evaluation.plan_entries import MethodPlan
 from pez.evaluation.tasks import TASKS, all_baselines, task_class
+from pez.models.names import JUDGE
 
 
 def check(plan: Plan) -> None:
@@ -99,13 +100,14 @@ def _distinct(labels: list[str], where: str) -> None:
 
 
 def with_judge(plan: Plan) -> Plan:
-    """The paper's judge, or the shipped one where only shipped models are searched."""
-    from pez.models.names import shipped_names
+    """The judge that goes with the searched models; the paper's if theirs differ, or if it is
+    itself searched.
+    """
+    from pez.models.families import companions
 
     searched = {name for model in plan.models for name in model}
-    shipped = set(shipped_names())
-    offline = bool(searched) and searched <= shipped and OFFLINE_JUDGE not in searched
-    judge = OFFLINE_JUDGE if offline else JUDGE
+    judges = {companions(name).judge for name in searched}
+    judge = judges.pop() if len(judges) == 1 and not judges & searched else JUDGE
     if judge in searched:
         raise PezError(f"the default judge {judge} is searched; write judges = [...].")
     return replace(plan, judges=(judge,))

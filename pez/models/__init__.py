@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pez.models.families import FAMILIES, family_of
+from pez.models.families import FAMILIES, LANGUAGES, family_of, open_family
 from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
-__all__ = ["FAMILIES", "Reader", "load_model", "model_tokens"]
+if TYPE_CHECKING:
+    from pez.models.language import LanguageModel
+
+__all__ = ["FAMILIES", "Reader", "load_model", "model_tokens", "open_language_model"]
 
 
 def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
@@ -35,6 +40,22 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     from pez.models.ensemble import Ensemble
 
     return Ensemble.join(readers)
+
+
+def open_language_model(name: str, device: str = "auto") -> LanguageModel:
+    """A causal language model by its name: its family's, or one of transformers from a folder,
+    the cache or the hub. PezError if it is unavailable.
+    """
+    from pez.models.identity import known_weights
+    from pez.models.language import load_pretrained
+    from pez.models.languages import LanguageFamily
+
+    load = load_pretrained
+    for where in LANGUAGES.values():
+        family = open_family(where)
+        if isinstance(family, LanguageFamily) and family.claims(name):
+            load = family.load
+    return replace(load(name, device), weights=known_weights([name]))
 
 
 def model_tokens(name: str) -> Tokens:

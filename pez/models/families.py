@@ -6,7 +6,7 @@ import difflib
 from importlib import import_module
 
 from pez.errors import PezError
-from pez.models.family import Family, Listed, Row
+from pez.models.family import Companions, Family, Listed, Row
 
 # models that read prompts; the one line of a new family
 FAMILIES = {
@@ -18,8 +18,9 @@ FAMILIES = {
 # what else has a name and weights
 OTHERS = {
     "generator": "pez.models.generators:Generators",
-    "language": "pez.models.languages:Languages",
 }
+# causal language models other than transformers' own, which go by their ids and folders
+LANGUAGES = {"shipped": "pez.models.languages:ShippedLanguages"}
 
 
 def open_family(where: str) -> Listed:
@@ -42,7 +43,24 @@ def family_of(name: str) -> Family:
     )
 
 
+def companions(name: str) -> Companions:
+    """What goes with a model where a user names nothing; the defaults for a name of no family,
+    such as that of a reader made in Python.
+    """
+    for where in FAMILIES.values():
+        family = open_family(where)
+        if isinstance(family, Family) and family.claims(name):
+            return family.companions(name)
+    return Companions()
+
+
+def all_kinds() -> list[Listed]:
+    """All that has a name and weights."""
+    return [open_family(w) for r in (FAMILIES, OTHERS, LANGUAGES) for w in r.values()]
+
+
 def catalogue() -> list[Row]:
     """What ``pez models`` lists: each family's names, the long list of open_clip's last."""
     *first, last = FAMILIES.values()
-    return [row for f in (*first, *OTHERS.values(), last) for row in open_family(f).names()]
+    rest = (*first, *OTHERS.values(), *LANGUAGES.values(), last)
+    return [row for family in rest for row in open_family(family).names()]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from pez.models.names import JUDGE, LANGUAGE
 from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
@@ -43,6 +44,16 @@ def model_files(folder: Path) -> list[Path]:
     return [f for f in found if f.suffix in PARTS and f.is_file()]
 
 
+@dataclass(frozen=True)
+class Companions:
+    """What goes with a model where a user names nothing: a judge that it was not trained with, and
+    a language model of the texts that it reads.
+    """
+
+    judge: str = JUDGE
+    language: str = LANGUAGE
+
+
 class Listed(ABC):
     """Models of one kind, by name: what ``pez models`` and the store need to know."""
 
@@ -71,3 +82,7 @@ class Family(Listed):
     @abstractmethod
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer, without its weights. Raises PezError if it is unavailable."""
+
+    def companions(self, name: str) -> Companions:
+        """The judge and the language model that go with ``name``."""
+        return Companions()

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pez.models.families import FAMILIES, OTHERS, open_family
+from pez.models.families import all_kinds
 from pez.models.family import Weights, model_files
 
 WHOLE = 64 << 20  # bytes of a file that are read whole
@@ -60,8 +60,8 @@ def _weights(name: str) -> Weights:
     """Where a name's weights are, by its family; for a name without a family, such as that of
     a language model or a judge, a folder or the hub's repository of that name.
     """
-    for where in (*FAMILIES.values(), *OTHERS.values()):
-        if (found := open_family(where).weights(name)) is not None:
+    for family in all_kinds():
+        if (found := family.weights(name)) is not None:
             return found
     folder = Path(name).expanduser()
     if name and folder.is_dir():

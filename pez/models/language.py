@@ -11,15 +11,6 @@ import torch
 import torch.nn.functional as F
 
 from pez.models.hub import open_pretrained
-from pez.models.identity import known_weights
-from pez.models.languages import shipped_languages
-
-SHIPPED = "mini-lm"  # knows only the language of the shipped CLIPs' synthetic world
-
-# GPT-2's distilled half (Sanh et al. 2019): 6 layers, so that reading a prompt costs no more than
-# CLIP's own tower; one table for input and output, which a fluency term needs; and GPT-2's
-# vocabulary, in which most of CLIP's words are one token and published perplexities are given.
-DEFAULT = "distilbert/distilgpt2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +63,13 @@ class LanguageModel:
         ]
 
 
-def open_language_model(name: str, device: str = "auto") -> LanguageModel:
-    """A causal language model by its id, its folder or a shipped name. PezError if it is
-    unavailable.
+def load_pretrained(name: str, device: str, folder: str = "") -> LanguageModel:
+    """A causal language model of transformers by its id or its folder; ``folder`` where its name
+    is another. PezError if it is unavailable.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = str(shipped_languages().get(name, name))
     model, tokenizer, place = open_pretrained(
-        where, device, AutoModelForCausalLM, AutoTokenizer, called=name
+        folder or name, device, AutoModelForCausalLM, AutoTokenizer, called=name
     )
-    return LanguageModel(model, tokenizer, place, name, known_weights([name]))
+    return LanguageModel(model, tokenizer, place, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import data_folder, kept_ids
-from pez.models.family import Family, Row, Weights
+from pez.models.family import Companions, Family, Row, Weights
 from pez.models.names import shipped_names
 from pez.models.openclip import OpenClip, wrap
 from pez.search.tokens import Tokens
@@ -44,6 +45,11 @@ class Shipped(Family):
         folder = data_folder() / "models" / name
         tokenizer = _tokenizer(json.loads((folder / "open_clip_config.json").read_text()))
         return Tokens(tokenizer, tokenizer.context_length, kept_ids)
+
+    def companions(self, name: str) -> Companions:
+        """What ``companions.toml`` beside its weights says."""
+        file = data_folder() / "models" / name / "companions.toml"
+        return Companions(**tomllib.loads(file.read_text(encoding="utf-8")))
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:

@@ -151,7 +151,7 @@ class Problem:
         if self.init == "pursuit":
             if not self.objective.linear:
                 raise PezError(
-                    "--init pursuit needs --objective match; use --init words or random."
+                    "--init pursuit does not apply to this --objective; use --init words or random."
                 )
             return pursued_words(ids, slots, self.word_features, self.word_scores, rows)
         if self.init == "words":

@@ -17,6 +17,7 @@ from pez.errors import PezError
 from pez.methods import open_method
 from pez.models import Reader, load_model
 from pez.models.ensemble import known_to_all
+from pez.objectives import objective_class
 from pez.objectives.match import Match, Targets
 from pez.options import SearchOptions
 from pez.search.method import Method
@@ -83,10 +84,10 @@ def draft_name(options: SearchOptions, method: Method | None = None) -> str:
     PezError where no draft can be used.
     """
     name = (method or open_method(options)).draft_model
-    if name and options.objective != "match":
+    if name and objective_class(options.objective).reads_pipeline:
         raise PezError(
-            f"--set draft needs --objective match, as {name} cannot read noisy pictures; omit "
-            "one of them."
+            f"--set draft does not apply to --objective {options.objective}, as {name} is no "
+            "pipeline; omit one of them."
         )
     return name
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from pez.errors import PezError
-from pez.models import Reader
-from pez.models.language import DEFAULT, SHIPPED, LanguageModel, open_language_model
-from pez.models.names import shipped_names
+from pez.models import Reader, open_language_model
+from pez.models.families import companions
+from pez.models.language import LanguageModel
+from pez.models.names import LANGUAGE
 from pez.models.prior import Prior
 from pez.options import SearchOptions
 from pez.search.method import Method
@@ -27,12 +28,13 @@ def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
 def language_name(
     models: Collection[str], options: SearchOptions, method: Method | type[Method]
 ) -> str:
-    """The language model that is named. Without a name, if one is needed: the shipped one for
-    shipped ``models``, :data:`pez.models.language.DEFAULT` for others. Otherwise empty.
+    """The language model that is named. Without a name, if one is needed: the companion of
+    ``models``, or :data:`pez.models.names.LANGUAGE` if theirs differ. Otherwise empty.
     """
     if options.language_model or not is_needed(options, method):
         return options.language_model
-    return SHIPPED if set(models) <= set(shipped_names()) else DEFAULT
+    names = {companions(model).language for model in models}
+    return names.pop() if len(names) == 1 else LANGUAGE
 
 
 def open_language(reader: Reader, options: SearchOptions, method: Method) -> LanguageModel | None:

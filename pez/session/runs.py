@@ -30,7 +30,9 @@ def run(
     if not options.also_negative:
         return _search(session, items, watch, length)
     if objective_class(options.objective).reads_pipeline:
-        raise PezError("--also-negative needs --objective match; omit one of them.")
+        raise PezError(
+            f"--also-negative does not apply to --objective {options.objective}; omit one of them."
+        )
     results: list[Result | None] = []
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]

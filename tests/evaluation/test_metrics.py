@@ -23,8 +23,8 @@ from pez.evaluation.judges.dino import Dino
 from pez.evaluation.judges.lpips import Lpips
 from pez.evaluation.language import open_captioner
 from pez.evaluation.readable import english, measure, real_words
-from pez.models import Reader
-from pez.models.language import LanguageModel, open_language_model
+from pez.models import Reader, open_language_model
+from pez.models.language import LanguageModel
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples" / "web"
 

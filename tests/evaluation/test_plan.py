@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pez.errors import PezError
 from pez.evaluation.expand import expand
-from pez.evaluation.judges import JUDGE, OFFLINE_JUDGE
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Given, Original
+from pez.models.names import JUDGE
 
 SMALL = """
 models = ["mini"]
@@ -51,7 +51,7 @@ def test_a_small_plan_expands_into_every_combination() -> None:
         *[("i1", label, length) for label in ("random-words", "pez") for length in (4, 8)],
     ]
     assert all([p.image_seed for p in node.pictures] == [0, 1] for node in nodes)
-    assert all(list(node.readings) == [(OFFLINE_JUDGE, "")] for node in nodes)
+    assert all(list(node.readings) == [("mini-judge", "")] for node in nodes)
     search = next(n.way.options for n in nodes if n.way.label == "pez")
     assert search is not None and (search.steps, search.lr) == (7, 0.5)
 
@@ -189,5 +189,5 @@ def test_no_value_makes_anything_but_a_plan_or_a_clear_error(value: object, name
 
 
 def test_the_judge_is_the_papers_unless_all_is_shipped() -> None:
-    assert parse_plan(SMALL).judges == (OFFLINE_JUDGE,)
+    assert parse_plan(SMALL).judges == ("mini-judge",)
     assert parse_plan(SMALL.replace('["mini"]', '["ViT-L-14/openai"]')).judges == (JUDGE,)

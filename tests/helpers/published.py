@@ -19,7 +19,7 @@ from tiny_towers import CAUSAL, WHOLE, config, save_model
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
 from pez.models.generators import GENERATORS
-from pez.models.language import shipped_languages
+from pez.models.languages import shipped_languages
 
 diffusers: Any = importlib.import_module("diffusers")
 

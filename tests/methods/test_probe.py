@@ -281,7 +281,7 @@ def test_a_draft_that_cannot_serve_is_a_users_error(
     asked: dict[str, Any] = ASKED | {"set": ("draft=mini-x",)}
     with pytest.raises(PezError, match=r"unknown model 'mini-x'; .*mini-b"):
         pez.invert(pictures[0], reader=mini, **asked)
-    with pytest.raises(PezError, match="draft needs --objective match"):
+    with pytest.raises(PezError, match="does not apply to --objective denoise, as mini-b"):
         pez.invert(pictures[0], objective="denoise", generator="mini-sd", **ASKED)
     with pytest.raises(PezError, match="pez has no option 'draft'"):
         pez.invert(pictures[0], reader=mini, **{**asked, "method": "pez"})

@@ -19,8 +19,8 @@ from pez.cli import main
 from pez.errors import PezError
 from pez.methods import METHODS, make_method
 from pez.methods.random import Random
-from pez.models import Reader
-from pez.models.language import LanguageModel, open_language_model
+from pez.models import Reader, open_language_model
+from pez.models.language import LanguageModel
 from pez.objectives.fluency import Fluent
 from pez.objectives.match import Targets
 from pez.options import InvertOptions, SearchOptions

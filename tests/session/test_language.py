@@ -17,8 +17,9 @@ import pez
 from pez.errors import PezError
 from pez.files import data_folder
 from pez.methods.vgd import Vgd
-from pez.models import Reader
-from pez.models.language import LanguageModel, open_language_model, shipped_languages
+from pez.models import Reader, open_language_model
+from pez.models.language import LanguageModel
+from pez.models.languages import shipped_languages
 from pez.models.prior import Prior
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem

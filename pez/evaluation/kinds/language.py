@@ -35,7 +35,7 @@ class LanguageKind(Kind):
 
     def work(self, batch: Batch, bench: Bench, report: Report, look: Look) -> None:
         """Read."""
-        from pez.models.language import open_language_model
+        from pez.models import open_language_model
 
         name = batch.options
         model = bench.get(("language", name), lambda: open_language_model(name, bench.device))
