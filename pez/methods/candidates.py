@@ -97,18 +97,25 @@ def evaluate_all(
 
 
 @torch.no_grad()
-def top_candidates(problem: Problem, gradient: Tensor, now: Tensor, count: int) -> Tensor:
+def top_candidates(
+    problem: Problem, gradient: Tensor, now: Tensor, count: int, used: Tensor | None = None
+) -> Tensor:
     """Allowed ids (b, p, count) that lower the loss most, to first order, instead of ``now``
     (b, p); all of them if there are no more than ``count``.
 
     They have the smallest products of their embedding with the ``gradient`` (b, p, w), which
-    is the gradient for the one-hot row of the place. The current id comes last.
+    is the gradient for the one-hot row of the place. The current id comes last, as do those that
+    are ``used`` (b, u) already, if given.
     """
     vocabulary = problem.vocabulary
     size = max(1, NUMBERS // (now.shape[1] * len(vocabulary.ids)))
     found = []
-    for g, here in zip(gradient.split(size), now.split(size), strict=True):
+    last = now[:, :0] if used is None else used
+    parts = (gradient.split(size), now.split(size), last.split(size))
+    for g, here, gone in zip(*parts, strict=True):
         slope = (g @ vocabulary.rows.T).masked_fill(here[..., None] == vocabulary.ids, math.inf)
+        taken = (gone[..., None] == vocabulary.ids).any(1, keepdim=True)
+        slope = slope.masked_fill(taken, math.inf)
         best = slope.topk(min(count, len(vocabulary.ids)), largest=False)
         found.append(vocabulary.ids[best.indices])
     return torch.cat(found)
@@ -136,3 +143,12 @@ def best_of(ids: Tensor, loss: Tensor, score: Tensor) -> tuple[Tensor, Tensor, T
     row = torch.arange(len(ids), device=ids.device)
     best = loss.argmin(1)
     return ids[row, best], loss[row, best], score[row, best]
+
+
+def repeats(ids: Tensor, said: Tensor) -> Tensor:
+    """How many words (b, c) of prompts ids (b, c, k) stand in their prompt before, or among the
+    template's words ``said`` (f,).
+    """
+    earlier = torch.ones(ids.shape[-1:] * 2, dtype=torch.bool, device=ids.device).tril(-1)
+    again = ((ids[..., None] == ids[..., None, :]) & earlier).any(-1)
+    return (again | torch.isin(ids, said.to(ids))).sum(-1)

@@ -29,6 +29,7 @@ from pez.methods.candidates import (
     draw_swaps,
     draw_targets,
     evaluate_all,
+    repeats,
     slopes,
     swap,
     top_candidates,
@@ -52,6 +53,7 @@ class Pursuit(Method):
     topk: int = 32  # top candidates of each place that are drawn from
     escape: int = 2  # steps without improvement before a worse prompt is taken; 0 is never
     batch_size: int = 0  # targets seen at each step; 0 means all of them
+    repeats: bool = False  # whether a swap may repeat a word of the prompt
 
     def __post_init__(self) -> None:
         check_counts(candidates=self.candidates, topk=self.topk)
@@ -74,11 +76,15 @@ class Pursuit(Method):
         ids = state["ids"]
         draw = draw_targets(problem, rows, self.batch_size)
         loss, score, gradient = slopes(problem, ids[:, None], rows.item, draw)
-        words = top_candidates(problem, gradient[:, 0], ids, self.topk)  # (b, k, t)
+        used = None if self.repeats else torch.cat([ids, problem.said.expand(len(ids), -1)], 1)
+        words = top_candidates(problem, gradient[:, 0], ids, self.topk, used)  # (b, k, t)
         place, word = draw_swaps(rows, words, self.candidates)
         tried = swap(ids, place, word)
         losses, scores = evaluate_all(problem, tried, rows.item, draw)
-        both = together(ids, place, word, losses - loss)[:, None]
+        if not self.repeats:  # where few words may be chosen, used ones are among the candidates
+            more = repeats(tried, problem.said) > repeats(ids[:, None], problem.said)
+            losses = losses.masked_fill(more, math.inf)
+        both = together(ids, place, word, losses - loss, self.repeats)[:, None]
         both_loss, both_score = evaluate_all(problem, both, rows.item, draw)
         best, lowest, best_score = best_of(
             torch.cat([ids[:, None], tried, both], 1),
@@ -88,20 +94,27 @@ class Pursuit(Method):
         stuck = torch.where(lowest < loss[:, 0] - ROUNDING, 0, state["stuck"] + 1)
         if not self.escape:
             return best, best_score, {"ids": best, "stuck": stuck}
-        leave = stuck >= self.escape
         other = losses.masked_fill(word == ids.gather(1, place), math.inf)  # not to itself
+        leave = (stuck >= self.escape) & other.isfinite().any(1)
         onward = torch.where(leave[:, None], best_of(tried, other, scores)[0], best)
         return best, best_score, {"ids": onward, "stuck": torch.where(leave, 0, stuck)}
 
 
-def together(ids: Tensor, place: Tensor, word: Tensor, change: Tensor) -> Tensor:
+def together(
+    ids: Tensor, place: Tensor, word: Tensor, change: Tensor, twice: bool = True
+) -> Tensor:
     """Prompts (b, k): ids (b, k) with the ``word`` (b, c) at its ``place`` (b, c) of each
     swap that lowers the loss by itself, its ``change`` (b, c) being below 0; at one place
-    the one that lowers it most.
+    the one that lowers it most. Unless ``twice``, a word new at two places goes to the first.
     """
     order = change.sort(dim=1, stable=True).indices
     rank = order.argsort(1).masked_fill(change >= 0, change.shape[1])  # no two alike
     none = torch.full(ids.shape, change.shape[1], device=ids.device)
     first = none.scatter_reduce(1, place, rank, "amin")  # (b, k): the best swap of a place
     by_rank = torch.cat([word.gather(1, order), ids[:, :1]], 1)
-    return torch.where(first < change.shape[1], by_rank.gather(1, first), ids)
+    new = first < change.shape[1]
+    both = torch.where(new, by_rank.gather(1, first), ids)
+    if twice:
+        return both
+    earlier = new[:, None] & (both[:, :, None] == both[:, None]).tril(-1)
+    return torch.where(new & earlier.any(-1), ids, both)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,14 +16,30 @@ RATED = ("words", "pursuit")  # need every word's features, which all rows share
 AMONG = 3  # how many of the best words a pursuit's restart draws from
 
 
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What the template of a search says by itself: its words, ids ``fixed`` (f,), its
+    ``features`` (e,) and its score () by item.
+    """
+
+    fixed: Tensor
+    features: Tensor
+    scores: dict[int, Tensor]
+
+
 def random_words(ids: Tensor, slots: int, rows: Rows) -> Tensor:
     """Ids (b, k) for k ``slots`` out of the allowed ``ids`` (n,), each row's by its generator."""
     return ids[(rows.uniform(slots) * len(ids)).long()]
 
 
-def best_words(ids: Tensor, slots: int, scores_of: Scores, rows: Rows) -> Tensor:
-    """The best single words (b, k) of each row's item; other seeds and restarts draw from 4 k."""
-    scores = _scores(scores_of, rows.jobs)
+def best_words(
+    ids: Tensor, slots: int, scores_of: Scores, rows: Rows, fixed: Tensor | None = None
+) -> Tensor:
+    """The best single words (b, k) of each row's item; other seeds and restarts draw from 4 k.
+    Words of the template, ids ``fixed`` (f,), are not repeated.
+    """
+    ids, new = _not_yet(ids, fixed)
+    scores = {item: s[new] for item, s in _scores(scores_of, rows.jobs).items()}
     out = []
     for job, generator in zip(rows.jobs, rows.generators, strict=True):
         best = scores[job.item].argsort(descending=True)
@@ -33,9 +50,17 @@ def best_words(ids: Tensor, slots: int, scores_of: Scores, rows: Rows) -> Tensor
     return torch.stack(out)
 
 
-def pursued_words(ids: Tensor, slots: int, table: Tensor, scores_of: Scores, rows: Rows) -> Tensor:
+def pursued_words(
+    ids: Tensor,
+    slots: int,
+    table: Tensor,
+    scores_of: Scores,
+    rows: Rows,
+    begun: Begun | None = None,
+) -> Tensor:
     """Words (b, k) whose features together point at the target, the most telling first; ``table``
-    (n, e) holds the features of the allowed ``ids`` (n,).
+    (n, e) holds the features of the allowed ``ids`` (n,). They complement what the template says,
+    if it says anything: ``begun``.
 
     Matching pursuit (Mallat & Zhang, "Matching Pursuits With Time-Frequency Dictionaries", 1993)
     with a sum in place of projections: each step adds to the sum s of the words so far the word w
@@ -43,11 +68,15 @@ def pursued_words(ids: Tensor, slots: int, table: Tensor, scores_of: Scores, row
     each word takes one matrix product. Other seeds and restarts draw each word from the best
     three.
     """
-    scores = _scores(scores_of, rows.jobs)
-    own = torch.stack([scores[job.item] for job in rows.jobs])  # (b, n)
+    ids, new = _not_yet(ids, begun.fixed if begun else None)
+    scores, table = _scores(scores_of, rows.jobs), table[new]
+    own = torch.stack([scores[job.item][new] for job in rows.jobs])  # (b, n)
     square = table.square().sum(-1)
     total = table.new_zeros(len(rows), table.shape[1])
     reached = own.new_zeros(len(rows), 1)
+    if begun:
+        total = total + begun.features
+        reached = torch.stack([begun.scores[job.item] for job in rows.jobs])[:, None]
     taken = torch.zeros_like(own, dtype=torch.bool)
     row = torch.arange(len(rows), device=own.device)
     chosen = []
@@ -67,6 +96,15 @@ def pursued_words(ids: Tensor, slots: int, table: Tensor, scores_of: Scores, row
         chosen.append(word)
     found = torch.stack(chosen, 1)
     return ids[found.repeat(1, -(-slots // found.shape[1]))[:, :slots]]
+
+
+def _not_yet(ids: Tensor, fixed: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Those of ``ids`` (n,) that are not ``fixed`` (f,), with their places; all if none is left."""
+    new = torch.arange(len(ids), device=ids.device)
+    if fixed is not None:
+        kept = (~torch.isin(ids, fixed.to(ids))).nonzero()[:, 0]
+        new = kept if len(kept) else new
+    return ids[new], new
 
 
 def _scores(scores_of: Scores, jobs: Sequence[Job]) -> dict[int, Tensor]:

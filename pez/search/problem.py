@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.init import RATED, best_words, pursued_words, random_words
+from pez.search.init import RATED, Begun, best_words, pursued_words, random_words
 from pez.search.rows import Rows
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary
@@ -153,10 +153,32 @@ class Problem:
                 raise PezError(
                     "--init pursuit does not apply to this --objective; use --init words or random."
                 )
-            return pursued_words(ids, slots, self.word_features, self.word_scores, rows)
+            begun = self._begun(sorted({job.item for job in rows.jobs}))
+            return pursued_words(ids, slots, self.word_features, self.word_scores, rows, begun)
         if self.init == "words":
-            return best_words(ids, slots, self.word_scores, rows)
+            return best_words(ids, slots, self.word_scores, rows, self.said)
         return random_words(ids, slots, rows)
+
+    @cached_property
+    def said(self) -> Tensor:
+        """Ids (f,) of the template's own words; punctuation, as between phrases, is none."""
+        own = torch.ones(self.template.length, dtype=torch.bool)
+        own[self.template.free.cpu()] = False
+        ids, decode = self.template.fixed.cpu()[own].tolist(), self.vocabulary.tokens.decode
+        words = [i for i in ids if any(c.isalnum() for c in decode([i]))]
+        return torch.tensor(words, dtype=torch.long, device=self.template.fixed.device)
+
+    @torch.no_grad()
+    def _begun(self, items: Sequence[int]) -> Begun | None:
+        """What the template says, as a pursuit counts it: like one more word, so that the words
+        found complement it. None without words of its own.
+        """
+        if not len(self.said):
+            return None
+        none = self.vocabulary.embed(self.template.fixed[:0])[None]
+        features = replace(self, template=self.template.first(0)).features(none.float())
+        scores = self.objective.rate(features, items)[:, 0]
+        return Begun(self.said, features[0], dict(zip(items, scores, strict=True)))
 
     @property
     def start_forwards(self) -> int:

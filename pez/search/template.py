@@ -48,9 +48,13 @@ class Template:
         return whole.index_copy(1, self.free, chosen)
 
     def first(self, count: int) -> Template:
-        """The shorter template with only the first ``count`` of the free places."""
+        """The beginning of a prompt, with only the first ``count`` of the free places: what stands
+        behind the last of these up to the last free place of all is not there yet.
+        """
         drop = torch.zeros(self.length, dtype=torch.bool, device=self.fixed.device)
-        drop[self.free[count:]] = True
+        if count < self.slots:
+            begin = int(self.free[count - 1]) + 1 if count else int(self.free[0])
+            drop[begin : int(self.free[-1]) + 1] = True
         moved = (~drop).cumsum(0) - 1
         return Template(self.fixed[~drop], moved[self.free[:count]])
 
@@ -68,18 +72,7 @@ def parse_template(
     over); ``{3}`` asks for three. Words of ``keep`` come first unless the template
     has them. Raises PezError without a slot or beyond the model's limit.
     """
-    parts = _SLOT.split(text)
-    words, sizes = parts[0::2], parts[1::2]
-    if not sizes:
-        raise PezError(
-            f"the template {text!r} has no slot; write {{}} where the search may put words, "
-            'as in "a photo of {}".'
-        )
-    if any(c in piece for piece in words for c in "{}"):
-        raise PezError(f"the template {text!r} has a stray brace; a slot is {{}} or {{3}}.")
-    if length < 1:
-        raise PezError("the length must be at least 1 token; give --length 8, for instance.")
-    counts = _spread(sizes, length, text)
+    words, counts = read_slots(text, length)
     plain = [tokens.encode(piece) if piece.strip() else [] for piece in words]
     front: list[int] = []
     for word in map(tokens.encode, keep):
@@ -91,6 +84,25 @@ def parse_template(
         ids = ids + [0] * count + piece
     check_length(len(ids), tokens.limit if limit is None else limit)
     return Template(torch.tensor(ids), torch.tensor(free))
+
+
+def read_slots(text: str, length: int) -> tuple[list[str], list[int]]:
+    """The texts around the slots of a template, one more than slots, and each slot's free places,
+    of which there are ``length`` in all unless every slot has a number. PezError as for
+    :func:`parse_template`.
+    """
+    parts = _SLOT.split(text)
+    words, sizes = parts[0::2], parts[1::2]
+    if not sizes:
+        raise PezError(
+            f"the template {text!r} has no slot; write {{}} where the search may put words, "
+            'as in "a photo of {}".'
+        )
+    if any(c in piece for piece in words for c in "{}"):
+        raise PezError(f"the template {text!r} has a stray brace; a slot is {{}} or {{3}}.")
+    if length < 1:
+        raise PezError("the length must be at least 1 token; give --length 8, for instance.")
+    return words, _spread(sizes, length, text)
 
 
 def freeze(ids: Sequence[int], keep: Sequence[int]) -> Template:

@@ -12,15 +12,18 @@ from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
 from pez.search.template import Template, check_length, freeze, parse_template
-from pez.session.styles import style_template, usual_style
+from pez.session.styles import style_template, styled, usual_style
 
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """Prompts of one length: their template and their start, from the options."""
+    """Prompts of one length: their template and their start, from the options, and whether each
+    word stands between commas, where words such as "of" mean nothing.
+    """
 
     template: Template
     init: str | torch.Tensor
+    phrases: bool = False
 
 
 def starting_point(
@@ -53,13 +56,18 @@ def starting_point(
 
 
 def _form(options: SearchOptions, length: int) -> str:
-    """The given template, else that of the style, else that of the method's default style."""
+    """The given template with the given style in its slots, else that of the style."""
+    style = style_of(options, length)
     if options.template.strip() != "{}":
-        if options.style:
-            raise PezError("--style and --template are both given; omit one of them.")
-        return options.template
-    own = usual_style(method_class(options.method).usual_style, length)
-    return style_template(options.style or own, length)
+        return styled(options.template, style, length) if style else options.template
+    return style_template(style, length)
+
+
+def style_of(options: SearchOptions, length: int) -> str:
+    """The given style, or the method's usual one; none for a template without a given style."""
+    if options.style or options.template.strip() != "{}":
+        return options.style
+    return usual_style(method_class(options.method).usual_style, length)
 
 
 def _start_ids(reader: Reader, init: str) -> list[int]:

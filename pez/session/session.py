@@ -31,11 +31,13 @@ from pez.session.drafts import Drafted, draft_name, draft_problem, draft_words, 
 from pez.session.items import Failed, Item
 from pez.session.language import Spoken, is_needed, language_name, open_language
 from pez.session.memory import rows_that_fit
-from pez.session.prompt_form import Form, starting_point, usual_start
+from pez.session.prompt_form import Form, starting_point, style_of, usual_start
 from pez.session.scoring import Done, Scorer
+from pez.session.styles import content_ids
 from pez.session.word_cache import features_file, kept_features
 from pez.session.words import allowed_ids
 
+USUAL = ("auto", "words")  # vocabularies in which function words are left out between commas
 MISREAD = 'SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.'
 
 
@@ -123,7 +125,9 @@ class Session:
     options: SearchOptions
     method: Method
     _forms: dict[tuple[int, str], Form] = field(default_factory=dict)
-    _features: list[torch.Tensor] = field(default_factory=list)
+    _drafts: dict[bool, Vocabulary] = field(default_factory=dict)  # for phrases, and others
+    _speakers: dict[bool, Spoken] = field(default_factory=dict)
+    _features: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
     _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was reported
 
     @classmethod
@@ -148,6 +152,15 @@ class Session:
         """The words that may be chosen."""
         return reader_vocabulary(self.reader, self.options, self.remark)
 
+    def words(self, form: Form) -> Vocabulary:
+        """The words that may be chosen in a form: between commas none such as "of"."""
+        return self._content if form.phrases else self.vocabulary
+
+    @cached_property
+    def _content(self) -> Vocabulary:
+        ids = content_ids(self.reader.tokens, self.vocabulary.ids)
+        return make_vocabulary(self.reader.tokens, self.reader.table, ids, self.reader.parts)
+
     @cached_property
     def language(self) -> LanguageModel | None:
         """The language model that the options name or need. PezError if it is unavailable."""
@@ -159,7 +172,9 @@ class Session:
         if key not in self._forms:
             options = replace(self.options, style=style) if style else self.options
             template, init = starting_point(self.reader, options, length)
-            self._forms[key] = Form(template.to(self.reader.table.device), init)
+            # only words that were not chosen by the user are left out without a word
+            phrases = style_of(options, length) == "phrases" and options.vocabulary in USUAL
+            self._forms[key] = Form(template.to(self.reader.table.device), init, phrases)
         return self._forms[key]
 
     def problem(self, items: Sequence[Item], form: Form) -> Problem:
@@ -168,25 +183,28 @@ class Session:
         """
         options, init = self.options, form.init
         objective = objective_class(options.objective)(self.reader, [item.goal for item in items])
+        vocabulary = self.words(form)
         if isinstance(init, str) and init == "auto":
-            words = len(self.vocabulary.ids)
+            words = len(vocabulary.ids)
             length, steps = form.template.length, steps_of(options)
             init = self.method.usual_start or usual_start(words, length, steps)
             init = init if objective.linear else "random"  # each word costs much per item
-        problem = Problem(self.vocabulary, form.template, objective, init, objective.batch)
+        problem = Problem(vocabulary, form.template, objective, init, objective.batch)
         if isinstance(self.reader, Drafted):
             goals = [item.draft for item in items]
-            draft = draft_problem(self.reader, goals, problem, self._draft_words)
+            draft = draft_problem(self.reader, goals, problem, self._draft_words(form))
             problem = replace(problem, draft=draft)
-        if self._spoken:
-            problem = self._spoken.join(problem, self.method)
-            self.remark(self._spoken.remark(problem))
+        if spoken := self._spoken(form):
+            problem = spoken.join(problem, self.method)
+            self.remark(spoken.remark(problem))
         if not objective.linear:
             return problem
         told = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
         file = features_file(told, problem.vocabulary.ids)
-        if file and isinstance(init, str) and init in RATED and not file.is_file():
-            count = len(problem.vocabulary.ids)
+        ids = problem.vocabulary.ids
+        rated = isinstance(init, str) and init in RATED and self._rated(ids) is None
+        if rated and file and not file.is_file():
+            count = len(ids)
             self.remark(
                 f"rating {count:,} words once for {self.reader.name}; cached in {file.parent}"
             )
@@ -204,22 +222,37 @@ class Session:
         if text:
             self._remarks.setdefault(text, False)
 
-    @cached_property
-    def _draft_words(self) -> Vocabulary:
+    def _draft_words(self, form: Form) -> Vocabulary:
         assert isinstance(self.reader, Drafted)
-        return draft_words(self.reader, self.vocabulary)
+        if form.phrases not in self._drafts:
+            self._drafts[form.phrases] = draft_words(self.reader, self.words(form))
+        return self._drafts[form.phrases]
 
-    @cached_property
-    def _spoken(self) -> Spoken | None:
+    def _spoken(self, form: Form) -> Spoken | None:
         if self.language is None or not is_needed(self.options, self.method):
             return None
-        return Spoken(self.language, self.vocabulary, self.options.fluency)
+        if form.phrases not in self._speakers:
+            spoken = Spoken(self.language, self.words(form), self.options.fluency)
+            self._speakers[form.phrases] = spoken
+        return self._speakers[form.phrases]
 
     def _word_features(self, file: Path | None, ids: torch.Tensor, rate: Rate) -> torch.Tensor:
-        """Features (n, e) of the searched words ``ids`` (n,), which never change in a session."""
-        if not self._features:
-            self._features.append(kept_features(file, ids, rate) if file else rate(ids))
-        return self._features[0]
+        """Features (n, e) of the searched words ``ids`` (n,)."""
+        found = self._rated(ids)
+        if found is None:
+            found = kept_features(file, ids, rate) if file else rate(ids)
+            self._features.append((ids, found))
+        return found
+
+    def _rated(self, ids: torch.Tensor) -> torch.Tensor | None:
+        """The features of ``ids`` (n,) if they, or more, were rated before: words never change in
+        a session.
+        """
+        for known, features in self._features:
+            if len(ids) <= len(known) and bool(torch.isin(ids, known).all()):
+                order = known.argsort()
+                return features[order[torch.searchsorted(known[order], ids)]]
+        return None
 
 
 def search_items(
