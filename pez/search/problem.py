@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -175,8 +175,7 @@ class Problem:
         """
         if not len(self.said):
             return None
-        none = self.vocabulary.embed(self.template.fixed[:0])[None]
-        features = replace(self, template=self.template.first(0)).features(none.float())
+        features = self.objective.features(self.vocabulary.embed(self.said)[None].float())
         scores = self.objective.rate(features, items)[:, 0]
         return Begun(self.said, features[0], dict(zip(items, scores, strict=True)))
 

@@ -100,17 +100,20 @@ def _open_denoiser(options: SearchOptions) -> Reader:
     return load_denoiser(options.generator, options.device, options.dtype)
 
 
-def reader_vocabulary(
-    reader: Reader, options: SearchOptions, note: Note | None = None
-) -> Vocabulary:
-    """The allowed ids of ``options`` with the reader's embeddings; ``note`` receives what a user
-    should know about them.
-    """
-    device = reader.table.device
+def reader_ids(reader: Reader, options: SearchOptions, note: Note | None = None) -> torch.Tensor:
+    """The allowed ids (n,) of ``options``; ``note`` receives what a user should know of them."""
     known = None if reader.known is None else reader.known.cpu()
     which, ban, own = options.vocabulary, options.ban, reader.own_words
     ids = allowed_ids(reader.tokens, which, ban, known, own, note)
-    return make_vocabulary(reader.tokens, reader.table, ids.to(device), reader.parts)
+    return ids.to(reader.table.device)
+
+
+def reader_vocabulary(
+    reader: Reader, options: SearchOptions, note: Note | None = None
+) -> Vocabulary:
+    """:func:`reader_ids` with the reader's embeddings."""
+    ids = reader_ids(reader, options, note)
+    return make_vocabulary(reader.tokens, reader.table, ids, reader.parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,11 @@ class Session:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words that may be chosen."""
-        return reader_vocabulary(self.reader, self.options, self.remark)
+        return make_vocabulary(self.reader.tokens, self.reader.table, self._ids, self.reader.parts)
+
+    @cached_property
+    def _ids(self) -> torch.Tensor:
+        return reader_ids(self.reader, self.options, self.remark)
 
     def words(self, form: Form) -> Vocabulary:
         """The words that may be chosen in a form: between commas none such as "of"."""
@@ -158,7 +165,7 @@ class Session:
 
     @cached_property
     def _content(self) -> Vocabulary:
-        ids = content_ids(self.reader.tokens, self.vocabulary.ids)
+        ids = content_ids(self.reader.tokens, self._ids)
         return make_vocabulary(self.reader.tokens, self.reader.table, ids, self.reader.parts)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ import pez
 from pez.errors import PezError
 from pez.methods.pursuit import Pursuit, together
 from pez.models import Reader
+from pez.options import InvertOptions
 from pez.search.engine import Budget, search
 from pez.search.problem import Problem
 from pez.search.rows import Job, Rows
 from pez.search.template import parse_template
-from pez.session.styles import STYLES, style_template
+from pez.session.session import Session
+from pez.session.styles import STYLES, style_template, styled
 
 CPU = torch.device("cpu")
 ALL = 10**6  # more candidates than there are
@@ -28,12 +31,14 @@ ALL = 10**6  # more candidates than there are
 # ---- the start
 
 
-def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem) -> None:
-    """Against a plain loop over words, picture by picture."""
+def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem, mini: Reader) -> None:
+    """Against a plain loop over words, picture by picture, from what the template says."""
     problem = replace(few, init="pursuit")
-    table = problem.word_features
+    table, own = problem.word_features, torch.tensor(mini.tokens.encode("a and"))
+    assert own.tolist() == problem.said.tolist()
+    begun = problem.objective.features(problem.vocabulary.embed(own)[None].float())[0]
     for n, found in enumerate(problem.start_ids(Rows(jobs_for(4), CPU)).tolist()):
-        total, said = torch.zeros(table.shape[1]), []
+        total, said = begun, own.tolist()
         for _ in range(problem.template.slots):
             sums = [total + row for row in table]
             likeness = [
@@ -42,7 +47,7 @@ def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem) -> N
             ]
             best = max(range(len(sums)), key=likeness.__getitem__)
             total, said = sums[best], [*said, int(problem.vocabulary.ids[best])]
-        assert found == said
+        assert found == said[len(own) :]
 
 
 def test_a_pursuit_of_one_word_is_the_best_word(
@@ -186,9 +191,45 @@ def test_the_default_writes_phrases_and_pez_words(pictures: list[Any], mini: Rea
     assert both.prompt.count(", ") == 3
 
 
-def test_a_template_and_a_style_are_one_too_many(pictures: list[Any], mini: Reader) -> None:
-    with pytest.raises(PezError, match="omit one of them"):
-        pez.invert(pictures[0], reader=mini, template="a {}", style="phrases", steps=1)
+def test_a_style_fills_the_slots_of_a_template(pictures: list[Any], mini: Reader) -> None:
+    asked: dict[str, Any] = {"reader": mini, "length": 6, "steps": 3}
+    found: Any = pez.invert(pictures[0], template="a photo of {}", style="phrases", **asked)
+    assert found.prompt.startswith("a photo of ") and found.prompt.count(", ") == 2
+    assert styled("{} by {2}", "phrases", 7) == "{1} , {1} , {1} by {2}"
+    assert styled("{2} , boat", "words", 9) == "{2} , boat"
+    with pytest.raises(PezError, match="no slot"):
+        styled("a boat", "phrases", 5)
+
+
+def test_no_word_comes_twice_unless_repeats_are_allowed(
+    pictures: list[Any], mini: Reader, few_words: Path
+) -> None:
+    asked: dict[str, Any] = {"reader": mini, "length": 6, "style": "words", "steps": 12}
+    asked |= {"template": "red {}", "vocabulary": str(few_words)}
+
+    def twice(**more: Any) -> list[int]:
+        prompts = [r.prompt.split() for r in pez.invert(pictures, **(asked | more))]
+        return [len(words) - len(set(words)) for words in prompts]
+
+    assert not any(twice())
+    assert any(twice(set={"repeats": True}))
+    assert any(twice(length=20))  # more places than words
+
+
+def test_together_gives_no_word_to_two_places() -> None:
+    ids, word = torch.tensor([[1, 2, 3]]), torch.tensor([[9, 9, 8]])
+    place, change = torch.tensor([[0, 2, 1]]), torch.tensor([[-1.0, -2.0, -3.0]])
+    assert together(ids, place, word, change, twice=True).tolist() == [[9, 8, 9]]
+    assert together(ids, place, word, change, twice=False).tolist() == [[9, 8, 3]]
+
+
+def test_no_function_word_stands_between_commas(pictures: list[Any], mini: Reader) -> None:
+    alone = {mini.tokens.encode(word)[0] for word in ("of", "an", "the", "with")}
+    session = Session.of(mini, InvertOptions(length=9))
+    assert not alone & set(session.words(session.form(9)).ids.tolist())
+    assert alone <= set(session.words(session.form(5)).ids.tolist())  # words in a row
+    chosen = Session.of(mini, InvertOptions(length=9, vocabulary="all"))
+    assert alone <= set(chosen.words(chosen.form(9)).ids.tolist())  # the user's own choice
 
 
 def test_each_method_has_its_own_number_of_steps(pictures: list[Any], mini: Reader) -> None:

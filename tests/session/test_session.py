@@ -87,7 +87,7 @@ def test_a_run_of_many_searches_computes_each_thing_once(
     assert counts.pop("searches") > 4
     assert counts == {"vocabulary": 1, "methods": 1, "decoded": 1}
     session = Session.of(mini, InvertOptions())
-    assert sum(rated) == len(session.vocabulary.ids)
+    assert sum(rated) == len(session.words(session.form(9)).ids)
 
 
 def test_what_a_language_model_and_a_draft_make_of_the_words_is_made_once(
