@@ -7,10 +7,12 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from pez.errors import PezError
 
@@ -67,6 +69,32 @@ def _refuse_protected(target: Path) -> None:
         raise OSError(code, "it is not a plain file" if code == errno.EINVAL else os.strerror(code))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def open_plain(path: str | Path, most: int) -> BinaryIO:
+    """A plain file, open for reading. PezError, before anything is read, for a pipe, a socket or
+    a device, which may block or never end, and for more than ``most`` bytes; other errors of
+    the system pass through.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        info = os.fstat(number)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(info.st_mode):
+            raise PezError(f"{path} is a pipe or a device; give a plain file.")
+        if info.st_size > most:
+            raise PezError(f"{path} is over {most // 10**6} MB; give a smaller file.")
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_plain(path: str | Path, most: int) -> bytes:
+    """The bytes of a plain file; errors as of :func:`open_plain`."""
+    with open_plain(path, most) as file:
+        return file.read(most)
 
 
 def keep_file(path: Path, content: bytes) -> None:

@@ -22,10 +22,10 @@ from pez.models.family import Family, Row, Weights
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
 from pez.models.pretrained import (
-    find_place,
     known_place,
     no_pictures,
     open_config,
+    open_place,
     open_processor,
     open_tokenizer,
     open_weights,
@@ -150,7 +150,7 @@ class Clips(Family):
         """A whole CLIP or a text tower alone, according to its configuration."""
         from transformers import CLIPModel, CLIPTextModel, CLIPTextModelWithProjection
 
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         config = open_config(place, KINDS)
         whole = config.model_type == "clip"
         projected = CLIPTextModelWithProjection.__name__ in (config.architectures or ())
@@ -162,7 +162,7 @@ class Clips(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer, cut to its positions."""
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         return _tokens(open_tokenizer(place), open_config(place, KINDS))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from pez.models.hub import open_pretrained
 from pez.models.identity import known_weights
 from pez.models.languages import shipped_languages
+from pez.models.pretrained import open_pretrained
 
 SHIPPED = "mini-lm"  # knows only the language of the shipped CLIPs' synthetic world
 

@@ -23,10 +23,10 @@ from pez.files import kept_ids
 from pez.models.family import Family, Row, Weights
 from pez.models.halves import in_half
 from pez.models.pretrained import (
-    find_place,
     known_place,
     no_pictures,
     open_config,
+    open_place,
     open_tokenizer,
     open_weights,
 )
@@ -130,7 +130,7 @@ class T5Encoders(Family):
         """The encoder; the decoder of a whole T5 is not loaded."""
         from transformers import T5EncoderModel
 
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         open_config(place, ("t5",))
         words = open_tokenizer(place)
         model = open_weights(place, T5EncoderModel, device, dtype)
@@ -138,7 +138,7 @@ class T5Encoders(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer."""
-        return _tokens(open_tokenizer(find_place(name, PREFIX)))
+        return _tokens(open_tokenizer(open_place(name, PREFIX)))
 
 
 def _tokens(words: Any) -> Tokens:
