@@ -100,14 +100,22 @@ class OpenClip:
         """Features (n, e) of typed texts, by open_clip's own tokenizer and forward."""
         return typed_features(self.tokens, self.model.encode_text, texts, self.device)
 
-    @torch.no_grad()
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Pixels (3, h, w) of an RGB picture, prepared as the model was trained."""
+        return self.transform(image)
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures, prepared as the model was trained."""
+        """Features (n, e) of RGB pictures."""
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+    @torch.no_grad()
+    def encode_prepared(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Features (n, e) of pixels (3, h, w)."""
         if getattr(self.model, "visual", None) is None:
             raise RuntimeError("the image tower was freed; load the model again")
         out = []
-        for start in range(0, len(images), IMAGE_BATCH):
-            batch = [self.transform(image) for image in images[start : start + IMAGE_BATCH]]
+        for start in range(0, len(prepared), IMAGE_BATCH):
+            batch = list(prepared[start : start + IMAGE_BATCH])
             pixels = torch.stack(batch).to(self.device, self.table.dtype)
             out.append(F.normalize(self.model.encode_image(pixels).float(), dim=-1))
         return torch.cat(out)

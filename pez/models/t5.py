@@ -93,6 +93,14 @@ class T5:
             out.append(F.normalize(mean, dim=-1))
         return torch.cat(out)
 
+    def prepare(self, image: Image.Image) -> Any:
+        """Raises PezError: it has no image tower."""
+        raise no_pictures(self.name)
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Tensor:
+        """Raises PezError: it has no image tower."""
+        raise no_pictures(self.name)
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Raises PezError: it has no image tower."""
         raise no_pictures(self.name)

@@ -18,7 +18,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.files import read_plain
-from pez.models.failures import NO_CODE
+from pez.models.failures import FOLDER, NO_CODE
 from pez.models.family import PARTS
 from pez.models.hub import fetch_one
 
@@ -124,7 +124,8 @@ def check_open_clip(found: Any, name: str, folder: Path | None = None) -> list[s
     """
     model = found.get("model_cfg") if isinstance(found, dict) else None
     if not isinstance(model, dict):
-        raise PezError(f"open_clip_config.json of {name} has no model_cfg; it is not open_clip's.")
+        check = f"check {FOLDER}" if folder else "check the name"
+        raise PezError(f"open_clip_config.json of {name} has no model_cfg; {check}.")
     check_settings(found, name)
     text, vision = (_table(model, key) for key in ("text_cfg", "vision_cfg"))
     for key in _table(text, "tokenizer_kwargs"):

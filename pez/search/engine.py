@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -59,6 +60,18 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
+        self.waits = False  # for something that may be broken off at once
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a stop need not wait, as nothing is lost by it: whoever sets :attr:`asked` on
+        an interrupt raises KeyboardInterrupt.
+        """
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
 
 
 @dataclass(eq=False)
