@@ -21,9 +21,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pez.errors import PezError
+from pez.files import read_plain
 
 MAX_PIXELS = 80_000_000
 MAX_SIDES = 200  # of the longer to the shorter side: the shorter one is scaled to the model's
+MAX_FILE = 512_000_000  # bytes, where a file is read before it is decoded
 MAX_DOWNLOAD = 64_000_000
 TIMEOUT = 30.0  # seconds without an answer
 SLOWEST = 10_000  # bytes a second beyond these
@@ -64,7 +66,7 @@ def read_bytes(source: str | Path) -> bytes:
         return _download(str(source))
     with _explained(str(source)):
         _check_file(source)
-        return Path(source).read_bytes()
+        return read_plain(source, MAX_FILE)
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:
@@ -268,10 +270,8 @@ def _download(url: str) -> bytes:
         thread.join(0.02)
         if time.monotonic() - start > TIMEOUT + got.size / SLOWEST:
             got.given_up = True
-            raise PezError(
-                f"{url} could not be fetched ({got.size} bytes in {time.monotonic() - start:.0f} "
-                "seconds); try again later, or download it and give the file."
-            )
+            spent = f"{got.size} bytes in {time.monotonic() - start:.0f} seconds"
+            raise PezError(f"{url} could not be fetched (timed out: {spent}); give a file instead.")
     error = got.error
     if isinstance(error, OSError | HTTPException | ValueError):
         why = str(getattr(error, "reason", "") or error or "no answer").partition("\n")[0]

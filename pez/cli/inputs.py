@@ -6,10 +6,10 @@ import argparse
 import sys
 from dataclasses import MISSING, fields
 from os.path import exists
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pez.errors import PezError
+from pez.files import read_text
 from pez.generation.options import GenerateOptions
 from pez.options import SearchOptions
 
@@ -34,7 +34,7 @@ def read_texts(source: str) -> list[str]:
             raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
         return [source]
     try:
-        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        whole = sys.stdin.read() if source == "-" else read_text(source)
     except UnicodeDecodeError:
         raise PezError(f"{where} is not a text file; give UTF-8 text, one prompt a line.") from None
     except OSError as error:

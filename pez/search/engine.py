@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pez.errors import PezError
 from pez.search.method import Method, State
 from pez.search.problem import ROUNDING, Problem
 from pez.search.rows import Job, Rows
@@ -136,8 +137,13 @@ def search(
                     raise
             batch = _step(problem, method, batch, budget, keep_history)
         except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_memory(error) or width <= 1:
+            if not _is_memory(error):
                 raise
+            if width <= 1:
+                raise PezError(
+                    "a single search does not fit into memory; choose a smaller --length, fewer "
+                    "candidates (--set) or a smaller model."
+                ) from error
             if batch:
                 waiting += reversed(batch.rows.jobs)
             batch, width = None, max(1, width // 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, read_text
 from pez.search.english import Note, english_words
 from pez.search.tokens import Tokens
 from pez.search.vocabulary import KINDS, ids_of_kind, ids_of_words, without
@@ -66,7 +66,7 @@ def english_list() -> frozenset[str]:
 
 def _read_words(path: str, option: str) -> list[str]:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").split()
+        return read_text(Path(path).expanduser()).split()
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
             f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
