@@ -35,7 +35,7 @@ from pez.models.text_tower import (
     text_module,
     typed_features,
 )
-from pez.models.trust import check_folder, check_open_clip, read_settings
+from pez.models.trust import check_folder, check_open_clip, read_settings, unasked
 from pez.search.tokens import Tokens
 
 IMAGE_BATCH = 32
@@ -141,8 +141,9 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     try:
         fetch(architecture, pretrained)
         _check(architecture, name)
-        model = build_model(architecture, pretrained)
-        tokenizer = open_tokenizer(architecture)
+        with unasked():
+            model = build_model(architecture, pretrained)
+            tokenizer = open_tokenizer(architecture)
         said = doubt(architecture, pretrained)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
         raise failed(name, error) from error
@@ -294,7 +295,8 @@ class OpenClips(Family):
             if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
                 fetch_one(architecture.removeprefix(HUB), [CONFIG])
             _check(architecture, name)
-            tokenizer = open_tokenizer(architecture)
+            with unasked():
+                tokenizer = open_tokenizer(architecture)
         except Exception as error:
             raise failed(name, error) from error
         return Tokens(tokenizer, tokenizer.context_length or 77, kept_ids)

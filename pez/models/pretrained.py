@@ -15,7 +15,7 @@ from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
 from pez.models.family import Weights
 from pez.models.hub import prepare_hub, split_revision
-from pez.models.trust import check_model
+from pez.models.trust import check_model, unasked
 
 CACHED = ("model.safetensors", "pytorch_model.bin", "config.json")  # the first that exists counts
 CONFIG = "config.json"
@@ -108,7 +108,8 @@ def _explained(place: Place) -> Iterator[dict[str, Any]]:
         prepare_hub()
     disable_progress_bar()  # of weights being read: it would tear the search's own
     try:
-        yield {"revision": place.revision} if place.revision else {}
+        with unasked():
+            yield {"revision": place.revision} if place.revision else {}
     except Exception as error:  # transformers and the hub each raise their own
         raise loading_error(place.name, error, local=FOLDER if place.local else "") from error
 
@@ -185,8 +186,9 @@ def open_pretrained(
     more["trust_remote_code"] = False
     try:
         check_model(source, revision, called or name)
-        other = reader.from_pretrained(source, **more)
-        model = kind.from_pretrained(source, **more).eval().requires_grad_(False).to(where)
+        with unasked():
+            other = reader.from_pretrained(source, **more)
+            model = kind.from_pretrained(source, **more).eval().requires_grad_(False).to(where)
     except Exception as error:  # transformers and the hub each raise their own
         raise loading_error(called or name, error, local=FOLDER if local else "") from error
     return model, other, where

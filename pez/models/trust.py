@@ -3,8 +3,8 @@
 Settings are read here as plain data before a library sees them, and what would make a library
 run Python, fetch another repository or read elsewhere is refused in one sentence. In addition,
 every loader is given ``trust_remote_code=False`` where it takes it: left open, transformers asks
-on a terminal, and a typed "y" runs the repository's code. Pickled weights are read by torch's
-``weights_only`` reader alone, in open_clip, timm, transformers and diffusers alike.
+on a terminal, and a typed "y" runs the repository's code (:func:`unasked`). Pickled weights are
+read by torch's ``weights_only`` reader alone, in open_clip, timm, transformers and diffusers alike.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,21 @@ _OWN = "pez.models.patches"  # the shipped generator's autoencoder
 def no_code(name: str, what: str) -> PezError:
     """The error for a model that would run code."""
     return PezError(f"{name} {what}; {NO_CODE}.")
+
+
+@contextmanager
+def unasked() -> Iterator[None]:
+    """Within, transformers refuses code where it would ask on a terminal: open_clip, and what it
+    loads within a model or a tokenizer, do not pass ``trust_remote_code`` on.
+    """
+    from transformers import dynamic_module_utils as known
+
+    before = known.TIME_OUT_REMOTE_CODE
+    known.TIME_OUT_REMOTE_CODE = 0  # seconds to wait for an answer
+    try:
+        yield
+    finally:
+        known.TIME_OUT_REMOTE_CODE = before
 
 
 def check_settings(found: Any, name: str) -> None:

@@ -124,6 +124,19 @@ def test_a_model_of_transformers_runs_no_code(
     assert not (tmp_path / "ran").exists()
 
 
+def test_nobody_is_asked_about_a_tokenizer_within_a_tokenizer(
+    tmp_path: Path, marked: Callable[[Path], Path]
+) -> None:
+    parts = {"question_encoder": {"model_type": "vit"}, "generator": {"model_type": "bart"}}
+    put(tmp_path / "config.json", model_type="rag", **parts)
+    inner = tmp_path / "question_encoder_tokenizer"
+    inner.mkdir()
+    own_words(marked(inner))
+    put(inner / "config.json", model_type="evil")
+    assert REFUSED in said_by(lambda: open_language_model(str(tmp_path), "cpu"))
+    assert not (tmp_path / "ran").exists()
+
+
 PARTS: dict[str, dict[str, Any]] = {
     "pipeline": {"_class_name": ["pipeline", "Evil"]},
     "module": {"text_encoder": ["os", "path"]},
