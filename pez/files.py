@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from pez.errors import PezError
 
@@ -74,7 +74,7 @@ def _refuse_protected(target: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def open_plain(path: str | Path, most: int) -> BinaryIO:
+def open_plain(path: str | Path, most: int) -> io.BufferedReader:
     """A plain file, open for reading. PezError, before anything is read, for a pipe, a socket or
     a device, which may block or never end, and for more than ``most`` bytes; other errors of
     the system pass through.

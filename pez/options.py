@@ -11,6 +11,7 @@ from os.path import expanduser, isfile
 from typing import Any, ClassVar
 
 from pez.errors import PezError
+from pez.files import MOST_TEXT, open_plain
 
 MOST = 10**8  # of steps, and of any other count without a bound of its own here
 # what fills memory: each restart is a row to come, each row of a batch a prompt in memory
@@ -169,7 +170,8 @@ class SearchOptions:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         out |= self.given
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
-        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban, *named)}
+        listed = (self.vocabulary, *self.ban, *named)
+        digests = {path: _digest(path, MOST_TEXT) for path in listed}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = lists
         return json.loads(json.dumps(out))
@@ -240,13 +242,15 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _digest(path: str) -> str:
-    """The identity of a file's content; empty if it is not a readable file."""
+def _digest(path: str, most: int = 1 << 40) -> str:
+    """The identity of a file's content; empty if it is not a readable file. PezError for one of
+    over ``most`` bytes.
+    """
     try:
         place = expanduser(path)
         if not isfile(place):
             return ""
-        with open(place, "rb") as file:
+        with open_plain(place, most) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return ""

@@ -87,7 +87,7 @@ def _samples(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if members:
                 yield key, members
     except (tarfile.TarError, OSError, EOFError, MemoryError) as error:
-        why = str(error) or type(error).__name__
+        why = str(error).split("\n")[-1].strip(" -") or type(error).__name__
         raise PezError(f"{file} is damaged or not a tar ({why}); make or copy it again.") from error
 
 

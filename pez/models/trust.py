@@ -25,6 +25,7 @@ from pez.models.hub import fetch_one
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 MOST_SETTINGS = 16 << 20  # bytes of a file of settings
+MOST_SIZE = 10**7  # of any number that open_clip builds a model by
 MOST_WORDS = 1 << 30  # bytes of a tokenizer's file
 _WORDS = (".json", ".txt", ".model")
 # of ``tokenizer_kwargs``, what open_clip's tokenizers take; the rest would reach transformers
@@ -104,6 +105,22 @@ def check_folder(folder: Path, name: str) -> None:
             check_settings(read_settings(file), name)
 
 
+def check_file(file: Path) -> None:
+    """PezError for weights in a pipe or a device, and for ones that are no safetensors, which
+    diffusers would read whole to find out.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not file.is_file():
+        raise PezError(f"{file} is a pipe or a device; give a plain file of weights.")
+    if file.suffix == ".safetensors":
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise PezError(f"{file} is damaged ({error}); copy or download it again.") from None
+
+
 def check_model(source: str, revision: str | None, name: str, part: str = "") -> None:
     """Check what transformers would read of a model: a folder, or a repository of the hub,
     whose settings are fetched into the cache; ``part`` is a folder within.
@@ -143,6 +160,12 @@ def check_open_clip(found: Any, name: str, folder: Path | None = None) -> list[s
         check = f"check {FOLDER}" if folder else "check the name"
         raise PezError(f"open_clip_config.json of {name} has no model_cfg; {check}.")
     check_settings(found, name)
+    for key, value in _entries(model):
+        if isinstance(value, int | float) and value > MOST_SIZE:
+            raise PezError(
+                f"open_clip_config.json of {name} sets {key} to {value}, more than any model has; "
+                "correct that entry."
+            )
     text, vision = (_table(model, key) for key in ("text_cfg", "vision_cfg"))
     for key in _table(text, "tokenizer_kwargs"):
         if key not in _TOKENIZER:

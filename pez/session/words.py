@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from os.path import isfile
+from os.path import exists, isdir
 from pathlib import Path
 
 from torch import Tensor
@@ -76,6 +76,6 @@ def _read_words(path: str, option: str) -> list[str]:
 
 def _ban_words(word: str) -> list[str]:
     """Banned words: a single word, the words of a file, or a comma-separated list."""
-    if isfile(word):  # unlike Path.is_file, raises no OSError for a long list
+    if exists(word) and not isdir(word):  # unlike Path's, raise no OSError for a long list
         return _read_words(word, "--ban")
     return [w for w in word.replace(",", " ").split() if w]
