@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 from dataset_files import tar
+from huggingface_hub import constants
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import close_session, get_session
 from PIL import Image
 
 import pez
@@ -31,6 +34,7 @@ from pez.generation.options import GenerateOptions
 from pez.images import MAX_SIDES, pixels_key, read_image
 from pez.methods import open_method
 from pez.models import Reader
+from pez.models.reach import lose_patience
 from pez.options import InvertOptions
 from pez.session.items import picture_items
 from pez.workers.choose import read_workers
@@ -241,6 +245,25 @@ def test_a_slow_server_is_given_up(
     monkeypatch.setattr(images, "TIMEOUT", 0.6)  # a drop comes twelve times as often
     begun = time.monotonic()
     assert "timed out" in refusal(lambda: read_image(f"{drip(start).address}/a.png"))
+    assert time.monotonic() - begun < 5
+
+
+def test_a_hub_that_drips_is_given_up(
+    drip: Callable[..., Drip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    close_session()  # one that has not looked at the proxies yet
+    lose_patience()
+    begun = time.monotonic()
+    try:
+        with (
+            pytest.raises(OfflineModeIsEnabled),
+            get_session().stream("GET", f"{drip().address}/a.bin") as answer,
+        ):
+            for _ in answer.iter_bytes():
+                pass
+    finally:
+        close_session()
     assert time.monotonic() - begun < 5
 
 
