@@ -99,7 +99,9 @@ def distill(
     """
     options = options or _options(DistillOptions, settings)
     listed = [texts] if isinstance(texts, str) else list(texts)
-    session = _session(reader, options)
+    watch = watch or Watch()
+    with watch.stop.at_once():
+        session = _session(reader, options)
     if reader is None:  # a caller's model stays whole
         session.reader.free_vision()
     results = _whole(search_texts(session, listed, watch, warn))

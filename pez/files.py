@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from pez.errors import PezError
 
+MOST_TEXT = 64 << 20  # bytes of a list of words, a plan and the like, which are read whole
+MOST_TABLE = 1 << 30  # bytes of metadata and of caption files of a whole data set
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -67,6 +72,49 @@ def _refuse_protected(target: Path) -> None:
         raise OSError(code, "it is not a plain file" if code == errno.EINVAL else os.strerror(code))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def open_plain(path: str | Path, most: int) -> io.BufferedReader:
+    """A plain file, open for reading. PezError, before anything is read, for a pipe, a socket or
+    a device, which may block or never end, and for more than ``most`` bytes; other errors of
+    the system pass through.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        info = os.fstat(number)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(info.st_mode):
+            raise PezError(f"{path} is a pipe or a device; give a plain file.")
+        if info.st_size > most:
+            raise PezError(f"{path} is over {most // 10**6} MB; give a smaller file.")
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_plain(path: str | Path, most: int) -> bytes:
+    """The bytes of a plain file; errors as of :func:`open_plain`."""
+    with open_plain(path, most) as file:
+        return file.read(most)
+
+
+def open_text(
+    path: str | Path,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    newline: str | None = None,
+    most: int = MOST_TEXT,
+) -> TextIO:
+    """A plain file of text, open for reading; errors as of :func:`open_plain`."""
+    return io.TextIOWrapper(open_plain(path, most), encoding, errors, newline)
+
+
+def read_text(path: str | Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """The text in a plain file; errors as of :func:`open_plain`, and UnicodeDecodeError."""
+    with open_text(path, encoding, errors) as file:
+        return file.read()
 
 
 def keep_file(path: Path, content: bytes) -> None:

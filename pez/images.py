@@ -6,6 +6,8 @@ import io
 import os
 import re
 import stat
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +21,15 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pez.errors import PezError
+from pez.files import read_plain
 
 MAX_PIXELS = 80_000_000
+MAX_SIDES = 200  # of the longer to the shorter side: the shorter one is scaled to the model's
+MAX_FILE = 512_000_000  # bytes, where a file is read before it is decoded
 MAX_DOWNLOAD = 64_000_000
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds without an answer
+SLOWEST = 10_000  # bytes a second beyond these
+PART = 1 << 16
 ORIENTATION = 0x0112  # EXIF tag
 _is_web = re.compile("https?://", re.IGNORECASE).match
 # Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
@@ -59,7 +66,7 @@ def read_bytes(source: str | Path) -> bytes:
         return _download(str(source))
     with _explained(str(source)):
         _check_file(source)
-        return Path(source).read_bytes()
+        return read_plain(source, MAX_FILE)
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:
@@ -127,7 +134,9 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
 def pixels_key(image: Image.Image) -> str:
     """16 hex digits that identify a picture by its size and RGB pixels, and seed its search."""
     rgb = image if _is_plain(image) else read_image(image)
-    return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(b"%dx%d:" % rgb.size)
+    digest.update(rgb.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
@@ -169,6 +178,10 @@ def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         limit = MAX_PIXELS // 10**6
         raise PezError(f"{name} is too large; shrink it below {limit} megapixels.") from error
+    except _TooThin as error:
+        raise PezError(
+            f"{name} is over {MAX_SIDES} times as long as it is wide; crop it."
+        ) from error
     except Exception as error:  # decoders leak SyntaxError, struct.error, EOFError and many more
         what, mend = "is damaged or cut off part-way", "copy or download it again"
         if isinstance(error, OSError) and error.errno:
@@ -189,12 +202,18 @@ def _near(path: Path) -> Path | None:
     return names[close[0]] if close else None
 
 
+class _TooThin(Exception):
+    """A picture that no model could take in at a sensible size."""
+
+
 def _decode(image: Image.Image) -> Image.Image:
     """The pixels of a picture whose header has been read, unless it announces too many."""
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
     if 0 in image.size:
         raise UnidentifiedImageError
+    if max(image.size) > MAX_SIDES * min(image.size):
+        raise _TooThin
     image.load()
     try:
         image = ImageOps.exif_transpose(image)
@@ -240,19 +259,57 @@ class _OnlyHttp(HTTPRedirectHandler):
 
 
 def _download(url: str) -> bytes:
-    # Addresses copied from a browser may hold spaces and accents, which http does not allow.
-    plain = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
-    try:
-        request = Request(plain, headers={"User-Agent": "pez/1 (turns pictures into prompts)"})
-        with build_opener(_OnlyHttp).open(request, timeout=TIMEOUT) as answer:
-            size = int(answer.headers.get("Content-Length") or 0)
-            data = answer.read(MAX_DOWNLOAD + 1) if size <= MAX_DOWNLOAD else b""
-    except (OSError, HTTPException, ValueError) as error:
+    """The bytes at an address. PezError if they cannot be had, are too many or come too slowly."""
+    got = _Download(url)
+    # names resolve, headers arrive and servers redirect at their own pace: a thread is watched,
+    # as a timeout applies to each step alone
+    thread = threading.Thread(target=got.run, daemon=True)
+    start = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.02)
+        if time.monotonic() - start > TIMEOUT + got.size / SLOWEST:
+            got.given_up = True
+            spent = f"{got.size} bytes in {time.monotonic() - start:.0f} seconds"
+            raise PezError(f"{url} could not be fetched (timed out: {spent}); give a file instead.")
+    error = got.error
+    if isinstance(error, OSError | HTTPException | ValueError):
         why = str(getattr(error, "reason", "") or error or "no answer").partition("\n")[0]
         if isinstance(error, HTTPError):
             error.close()
             why = f"HTTP status {error.code}: {why}"
         raise PezError(f"{url} could not be fetched ({why}); check the address.") from error
-    if max(size, len(data)) > MAX_DOWNLOAD:
+    if error is not None:
+        raise error
+    if got.size > MAX_DOWNLOAD:
         raise PezError(f"{url} is over {MAX_DOWNLOAD // 10**6} MB; give a smaller copy of it.")
-    return data
+    return b"".join(got.parts)
+
+
+class _Download:
+    """A download in a thread: how far it is, and how it ended."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.size = url, 0
+        self.parts: list[bytes] = []
+        self.error: BaseException | None = None
+        self.given_up = False  # by who waits for it
+
+    def run(self) -> None:
+        """Fetch until all is there, it is too much, or it was given up."""
+        # addresses copied from a browser may hold spaces and accents, which http does not allow
+        plain = quote(self.url, safe="%/:?#[]@!$&'()*+,;=~")
+        try:
+            request = Request(plain, headers={"User-Agent": "pez/1 (turns pictures into prompts)"})
+            with build_opener(_OnlyHttp).open(request, timeout=TIMEOUT) as answer:
+                told = int(answer.headers.get("Content-Length") or 0)
+                if told > MAX_DOWNLOAD:
+                    self.size = told
+                    return
+                while not self.given_up and self.size <= MAX_DOWNLOAD:
+                    if not (part := answer.read1(PART)):
+                        break
+                    self.parts.append(part)
+                    self.size += len(part)
+        except BaseException as error:  # told to the thread that waits
+            self.error = error

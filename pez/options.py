@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from os.path import expanduser, isfile
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pez.errors import PezError
+from pez.files import MOST_TEXT, open_plain
 
-MOST = 10**9  # of any count: what a tensor of indices can hold
+MOST = 10**8  # of steps, and of any other count without a bound of its own here
+# what fills memory: each restart is a row to come, each row of a batch a prompt in memory
+_MOST = {"length": 10**6, "restarts": 10**4, "rows": 10**5, "batch_size": 10**6}
 # method settings with a flag of their own; None (not given) means the method's own value
 SETTINGS = ("lr", "weight_decay", "schedule", "batch_size")
 _KINDS = {
@@ -147,9 +149,9 @@ class SearchOptions:
                 _check_kind(option.name, value, option.metadata["kind"])
         least = {"restarts": 1}
         for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
-            value, low = getattr(self, name), least.get(name, 0)
-            if value < low or (value > MOST and name != "seed"):
-                bound = f"{low} or more" if value < low else f"{MOST} at most"
+            value, low, most = getattr(self, name), least.get(name, 0), _MOST.get(name, MOST)
+            if value < low or (value > most and name != "seed"):
+                bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
         check_numbers({"fluency": self.fluency, "seconds": self.seconds} | self.given)
 
@@ -168,7 +170,8 @@ class SearchOptions:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         out |= self.given
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
-        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban, *named)}
+        listed = (self.vocabulary, *self.ban, *named)
+        digests = {path: _digest(path, MOST_TEXT) for path in listed}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = lists
         return json.loads(json.dumps(out))
@@ -227,8 +230,9 @@ class MixOptions(SearchOptions):
 def check_numbers(values: Mapping[str, Any]) -> None:
     """PezError for a number among options by name that is below 0, or not finite."""
     for name, value in values.items():
-        if isinstance(value, int) and value > MOST:
-            raise PezError(f"{_flag(name)} must be at most {MOST}, not {value}.")
+        most = _MOST.get(name, MOST)
+        if isinstance(value, int) and value > most:
+            raise PezError(f"{_flag(name)} must be at most {most}, not {value}.")
         if isinstance(value, int | float) and not 0 <= value < math.inf:
             finite = ", and finite" if isinstance(value, float) else ""
             raise PezError(f"{_flag(name)} must be 0 or more{finite}, not {value}.")
@@ -238,11 +242,16 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _digest(path: str) -> str:
-    """The identity of a file's content; empty if it is not a readable file."""
+def _digest(path: str, most: int = 1 << 40) -> str:
+    """The identity of a file's content; empty if it is not a readable file. PezError for one of
+    over ``most`` bytes.
+    """
     try:
         place = expanduser(path)
-        return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16] if isfile(place) else ""
+        if not isfile(place):
+            return ""
+        with open_plain(place, most) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return ""
 

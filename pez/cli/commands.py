@@ -46,7 +46,9 @@ def invert(args: argparse.Namespace) -> int:
             return
         chosen = [groups[n] for n in todo]
         watch = replace(watch, failed=failed if len(names) > 1 else None)
-        search_pictures(Session.open(options), chosen, watch, read=pictures.read, free=True)
+        with watch.stop.at_once():
+            session = Session.open(options)
+        search_pictures(session, chosen, watch, read=pictures.read, free=True)
 
     return resume(args, options, names, same, work)
 
@@ -89,7 +91,9 @@ def mix(args: argparse.Namespace) -> int:
     parts = mix_parts(options.image, options.text, options.negative)
 
     def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
-        search_mixes(Session.open(options), [parts], watch, free=True)
+        with watch.stop.at_once():
+            session = Session.open(options)
+        search_mixes(session, [parts], watch, free=True)
 
     names = ["\n".join(name for _, _, name in parts)]
     return resume(args, options, names, lambda _, key: key == mix_key(parts), work)

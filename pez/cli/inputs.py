@@ -6,10 +6,10 @@ import argparse
 import sys
 from dataclasses import MISSING, fields
 from os.path import exists
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pez.errors import PezError
+from pez.files import MOST_TEXT, read_text
 from pez.generation.options import GenerateOptions
 from pez.options import SearchOptions
 
@@ -34,7 +34,7 @@ def read_texts(source: str) -> list[str]:
             raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
         return [source]
     try:
-        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        whole = _stream(source) if _is_stream(source) else read_text(source)
     except UnicodeDecodeError:
         raise PezError(f"{where} is not a text file; give UTF-8 text, one prompt a line.") from None
     except OSError as error:
@@ -43,3 +43,20 @@ def read_texts(source: str) -> list[str]:
     if not any(lines):
         raise PezError(f"{where} holds no text; give one prompt a line.")
     return [line for line in lines if line]
+
+
+def _is_stream(source: str) -> bool:
+    """Whether a source is a pipe of the shell's: stdin, or ``<(command)``."""
+    return source in ("-", "/dev/stdin") or source.startswith("/dev/fd/")
+
+
+def _stream(source: str) -> str:
+    """All that a pipe gives. PezError for more than a text can be."""
+    if source.startswith("/dev/fd/"):
+        with open(source, encoding="utf-8") as pipe:
+            whole = pipe.read(MOST_TEXT + 1)
+    else:
+        whole = sys.stdin.read(MOST_TEXT + 1)
+    if len(whole) > MOST_TEXT:
+        raise PezError(f"the input is over {MOST_TEXT >> 20} MB; give fewer texts at a time.")
+    return whole

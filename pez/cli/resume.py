@@ -90,7 +90,7 @@ def resume(
         with on_interrupt(watch.stop):
             if todo:
                 work(todo, watch, on_failure)
-    except PezError:
+    except (PezError, KeyboardInterrupt):
         if not watch.stop.asked:  # else a stop before the first prompt
             raise
     finally:

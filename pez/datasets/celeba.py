@@ -19,6 +19,7 @@ from typing import Any
 from pez.datasets.item import Example, cell_captions, split_names
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
+from pez.files import MOST_TABLE, open_text
 from pez.images import read_bytes
 
 HUB = "tpremoli/CelebA-attrs"
@@ -143,7 +144,7 @@ def _partition(file: Path, root: Path) -> dict[str, Any]:
 def _lines(file: Path) -> Iterator[list[str]]:
     """The words of each line of a list; commas separate them in the ``.csv`` form."""
     try:
-        with file.open(encoding="utf-8-sig") as stream:
+        with open_text(file, "utf-8-sig", most=MOST_TABLE) as stream:
             for line in stream:
                 if cells := line.replace(",", " ").split():
                     yield cells

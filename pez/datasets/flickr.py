@@ -14,6 +14,7 @@ from pathlib import Path
 from pez.datasets.item import Example, clean
 from pez.datasets.karpathy import karpathy_items, picture_place
 from pez.errors import PezError
+from pez.files import MOST_TABLE, open_text
 from pez.images import read_bytes
 
 _FOLDERS = ("images", "Images", "flickr30k_images", "flickr30k-images", "Flicker8k_Dataset")
@@ -46,7 +47,7 @@ def load(split: str, path: str) -> Iterator[Example]:
 def _from_lines(file: Path, folders: list[Path]) -> Iterator[Example]:
     captions: dict[str, list[str]] = {}
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with open_text(file, "utf-8-sig", newline="", most=MOST_TABLE) as stream:
             reader = csv.DictReader(stream, restval="")
             if not {"image", "caption"} <= set(reader.fieldnames or ()):
                 raise PezError(f"{file} has no columns image and caption; give {_LAYOUT}.")

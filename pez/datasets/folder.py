@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pez.datasets.item import Example, split_names, split_row, text_captions
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
+from pez.files import MOST_TABLE, open_text, read_plain
 from pez.images import find_images, natural_key, read_bytes
 
+MOST_BESIDE = 1 << 20  # bytes of what is told of one picture
 _METADATA = ("metadata.jsonl", "metadata.csv")
 
 
@@ -72,7 +75,7 @@ def metadata_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, Any]]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with open_text(file, "utf-8-sig", newline="", most=MOST_TABLE) as stream:
         reader = csv.DictReader(stream)
         try:
             for row in reader:
@@ -83,7 +86,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, Any]]:
-    with file.open(encoding="utf-8-sig", newline="\n") as stream:
+    with open_text(file, "utf-8-sig", newline="\n", most=MOST_TABLE) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 try:
@@ -118,11 +121,16 @@ def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Example:
 
 
 def _text(file: Path) -> str:
-    """A text beside a picture; an unreadable one is ignored, as the picture is still usable."""
+    """A text beside a picture; without one, or with one that is no plain file or very long
+    (which is warned of), the picture is still usable.
+    """
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_plain(file, MOST_BESIDE).decode("utf-8", "replace")
+    except PezError as error:
+        warnings.warn(f"{error} Its picture is used without it.", PezWarning, stacklevel=2)
     except OSError:
-        return ""
+        pass
+    return ""
 
 
 def beside(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pez.datasets.item import Example, cell_captions, split_names
 from pez.errors import PezError
+from pez.files import MOST_TABLE, read_plain
 from pez.images import read_bytes
 
 Address = Callable[[str], str]  # where on the web the picture of this name is
@@ -24,7 +25,7 @@ _INNER = {"sentences", "sentids", "imgid", "filename", "filepath", "cocoid"}
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a caption file, whole (COCO's has 150 MB). PezError if it is not one."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_plain(file, MOST_TABLE).decode("utf-8"))
     except OSError as error:
         raise PezError(f"{file} cannot be read ({error.strerror}); check the name.") from error
     except (ValueError, RecursionError):

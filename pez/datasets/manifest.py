@@ -12,7 +12,7 @@ from typing import Any
 from pez.datasets import open_dataset
 from pez.datasets.item import Example
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import read_text, write_whole
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def write_manifest(
 def read_manifest(path: str | Path) -> list[Entry]:
     """The lines of a manifest. PezError that names an invalid line."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise PezError(f"{path} cannot be read as a manifest ({error}).") from error
     entries = []

@@ -17,6 +17,7 @@ from pez.errors import PezError
 from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
 from pez.evaluation.units import Given, Original
+from pez.files import open_text
 
 METHOD = "given"  # for rows that name none
 
@@ -50,7 +51,7 @@ def read_given(
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path, "utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             names = [name.strip().lower() for name in reader.fieldnames or []]
             if "prompt" not in names or not {"item", "image"} & set(names):

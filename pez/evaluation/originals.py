@@ -13,6 +13,7 @@ from pez.errors import PezError
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
+from pez.files import MOST_TEXT, read_plain
 
 if TYPE_CHECKING:
     from pez.datasets import Example
@@ -81,7 +82,7 @@ def _unit(data: Data) -> Unit:
     if not data.group:
         del spec["group"]  # plans without one keep the name of their draw
     if data.manifest:
-        spec |= {"manifest": hashlib.sha256(Path(data.manifest).read_bytes()).hexdigest()}
+        spec |= {"manifest": hashlib.sha256(read_plain(data.manifest, MOST_TEXT)).hexdigest()}
         spec |= {"count": 0, "seed": 0}
     return Unit("draw", json.loads(json.dumps(spec)))
 

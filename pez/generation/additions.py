@@ -10,6 +10,7 @@ from pez.errors import PezError
 from pez.generation.options import split_weight
 from pez.models.hub import split_revision
 from pez.models.loading import explained
+from pez.models.trust import check_file, check_folder
 
 # name -> class of diffusers and its settings; names as web UIs have them
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -74,9 +75,11 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
         path = Path(source).expanduser()
         name = f"lora{n}"
         with explained(source):
-            if path.is_file():
+            if path.exists() and not path.is_dir():
+                check_file(path)
                 pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
             elif path.is_dir():
+                check_folder(path, source)
                 pipe.load_lora_weights(str(path), adapter_name=name)
             else:
                 _hub_lora(pipe, source, name)
@@ -112,6 +115,8 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
         raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
     before = set(pipe.tokenizer.get_vocab())
     path = Path(source).expanduser()
+    if path.exists() and not path.is_dir():
+        check_file(path)
     if path.is_file() and path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -132,6 +137,8 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     elif path.is_file():
         pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
     else:
+        if path.is_dir():
+            check_folder(path, source)
         repo, revision = split_revision(source)
         pipe.load_textual_inversion(str(path) if path.is_dir() else repo, revision=revision)
     return sorted(set(pipe.tokenizer.get_vocab()) - before)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pez.errors import PezError
-from pez.options import MOST, _check_kind, _digest, _flag, _option
+from pez.options import _check_kind, _digest, _flag, _option
 
 # how pictures are made, not what they show
+# beyond these no generator draws, and counts of pictures fill memory
+_MOST = {"count": 10**5, "steps": 10**4, "width": 2**14, "height": 2**14, "rows": 10**4}
+_MOST["seed"] = 2**63 - _MOST["count"]
 _MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
 
 
@@ -83,7 +86,7 @@ class GenerateOptions:
         least = {"count": 1}
         for name in ("count", "steps", "width", "height", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
-            most = 2**63 - MOST if name == "seed" else MOST
+            most = _MOST[name]
             if not low <= value <= most:
                 bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from pez.models.hub import open_pretrained
+from pez.models.pretrained import open_pretrained
 
 
 @dataclass(frozen=True, eq=False)

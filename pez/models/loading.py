@@ -11,6 +11,7 @@ from pez.errors import PezError
 from pez.models.failures import FOLDER, loading_error
 from pez.models.hub import prepare_hub
 from pez.models.names import OFFLINE
+from pez.models.trust import unasked
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def explained(name: str, generator: bool = False) -> Iterator[None]:
     if not local:
         prepare_hub()
     try:
-        with quiet():
+        with quiet(), unasked():
             yield
     except PezError:
         raise

@@ -10,6 +10,7 @@ import torch
 from pez.models.devices import pick_dtype
 from pez.models.hub import split_revision
 from pez.models.loading import explained
+from pez.models.trust import check_model, check_pipeline
 
 # what is drawn from -> diffusers' class that finds the pipeline
 TASKS = {
@@ -35,14 +36,19 @@ def load_pipeline(
     place, revision = split_revision(source)
     with explained(source, generator=True):
         parts: Any = kind.load_config(place, revision=revision)
+        check_pipeline(parts, place, revision, source)
     number = _dtype(dtype, device, str(parts["_class_name"]))
     # what a folder omits, such as SD 3's T5, must be passed as None
     more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if control:
         own, at = split_revision(control)
         with explained(control):
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(own, revision=at, dtype=number)
+            check_model(own, at, control)
+            more["controlnet"] = diffusers.AutoModel.from_pretrained(
+                own, revision=at, dtype=number, trust_remote_code=False
+            )
     with explained(source, generator=True):
+        more["trust_remote_code"] = False
         return kind.from_pretrained(place, revision=revision, dtype=number, **more)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor
@@ -34,8 +34,18 @@ class Reader(Protocol):
         """Features (n, e) of typed texts by the model's whole plain forward."""
         ...
 
+    def prepare(self, image: Image.Image) -> Any:
+        """What the image tower takes of an RGB picture: small, however large the picture is,
+        so that a folder's pictures need not be in memory together.
+        """
+        ...
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Tensor:
+        """Features (n, e) of pictures as :meth:`prepare` gives them."""
+        ...
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures."""
+        """Features (n, e) of RGB pictures: both in one."""
         ...
 
     def free_vision(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from pez.errors import PezError
 from pez.search.method import Method, State
 from pez.search.problem import ROUNDING, Problem
 from pez.search.rows import Job, Rows
@@ -59,6 +61,18 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
+        self.waits = False  # for something that may be broken off at once
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a stop need not wait, as nothing is lost by it: whoever sets :attr:`asked` on
+        an interrupt raises KeyboardInterrupt.
+        """
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
 
 
 @dataclass(eq=False)
@@ -123,8 +137,13 @@ def search(
                     raise
             batch = _step(problem, method, batch, budget, keep_history)
         except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_memory(error) or width <= 1:
+            if not _is_memory(error):
                 raise
+            if width <= 1:
+                raise PezError(
+                    "a single search does not fit into memory; choose a smaller --length, fewer "
+                    "candidates (--set) or a smaller model."
+                ) from error
             if batch:
                 waiting += reversed(batch.rows.jobs)
             batch, width = None, max(1, width // 2)

@@ -80,6 +80,8 @@ def parse_template(
     if length < 1:
         raise PezError("the length must be at least 1 token; give --length 8, for instance.")
     counts = _spread(sizes, length, text)
+    limit = tokens.limit if limit is None else limit
+    check_length(sum(counts), limit)  # before lists of that length are made
     plain = [tokens.encode(piece) if piece.strip() else [] for piece in words]
     front: list[int] = []
     for word in map(tokens.encode, keep):
@@ -89,7 +91,7 @@ def parse_template(
     for count, piece in zip(counts, plain[1:], strict=True):
         free += range(len(ids), len(ids) + count)
         ids = ids + [0] * count + piece
-    check_length(len(ids), tokens.limit if limit is None else limit)
+    check_length(len(ids), limit)
     return Template(torch.tensor(ids), torch.tensor(free))
 
 
@@ -116,10 +118,15 @@ def _contains(ids: Sequence[int], word: Sequence[int]) -> bool:
     return any(ids[n : n + len(word)] == word for n in range(len(ids) - len(word) + 1))
 
 
+def _number(digits: str) -> int:
+    """A number of tokens; beyond ten digits they are too many anyway, and slow to read."""
+    return int(digits.lstrip("0")[:10] or 0)
+
+
 def _spread(sizes: Sequence[str], length: int, text: str) -> list[int]:
-    asked = [int(s) if s else 0 for s in sizes]
+    asked = [_number(s) if s else 0 for s in sizes]
     open_slots = sizes.count("")
-    if any(s and int(s) == 0 for s in sizes):
+    if any(s and n == 0 for s, n in zip(sizes, asked, strict=True)):
         raise PezError(f"a slot of the template {text!r} has no room; write {{}} or {{3}}.")
     if not open_slots:
         return asked

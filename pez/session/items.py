@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,10 @@ from pez.images import pixels_key, read_image
 from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.search.engine import Stop
-from pez.session.drafts import read_by_both
+from pez.session.drafts import Drafted, read_by_both
 from pez.sources import Part, Source, joined_key, mix_key, text_key
 
-CHUNK = 64  # pictures in memory at once
+CHUNK = 64  # pictures encoded at once; they are decoded one by one
 Read = Callable[[Source], Image.Image]
 Failed = Callable[[int, PezError], None]
 
@@ -70,6 +71,30 @@ def picture_items(
 
 
 @dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture as the model and the draft take it, small; the picture itself is let go."""
+
+    name: str
+    key: str
+    own: Any
+    draft: Any
+
+
+def _see(reader: Reader, source: Source, read: Read, stop: Stop | None) -> _Seen | None:
+    """Read a picture; None if the user stops meanwhile. A slow server is not waited for then."""
+    try:
+        with stop.at_once() if stop else nullcontext():
+            picture = read(source)
+            draft = reader.draft.prepare(picture) if isinstance(reader, Drafted) else None
+            name = "image" if isinstance(source, Image.Image) else str(source)
+            return _Seen(name, pixels_key(picture), reader.prepare(picture), draft)
+    except KeyboardInterrupt:
+        if stop and stop.asked:
+            return None
+        raise
+
+
+@dataclass(frozen=True, eq=False)
 class _Looks:
     """Some pictures as both models encode them: features (n, e), (n, d), names and keys."""
 
@@ -79,20 +104,26 @@ class _Looks:
     keys: list[str]
 
     @classmethod
-    def of(cls, reader: Reader, sources: Sequence[Source], pictures: list[Image.Image]) -> _Looks:
-        own, draft = read_by_both(reader, lambda one: one.encode_images(pictures))
-        names = ["image" if isinstance(s, Image.Image) else str(s) for s in sources]
-        return cls(own, draft, names, [pixels_key(picture) for picture in pictures])
+    def of(cls, reader: Reader, seen: Sequence[_Seen]) -> _Looks:
+        own = reader.encode_prepared([one.own for one in seen])
+        draft = None
+        if isinstance(reader, Drafted):
+            draft = reader.draft.encode_prepared([one.draft for one in seen])
+        return cls(own, draft, [one.name for one in seen], [one.key for one in seen])
 
 
 def _looks(
     reader: Reader, sources: Sequence[Source], stop: Stop | None, read: Read
 ) -> Iterator[_Looks]:
+    """All pictures of a group, in chunks; fewer after a stop."""
     for start in range(0, len(sources), CHUNK):
-        if stop and stop.asked:
-            return
-        some = sources[start : start + CHUNK]
-        yield _Looks.of(reader, some, [read(source) for source in some])
+        seen = []
+        for source in sources[start : start + CHUNK]:
+            one = None if stop and stop.asked else _see(reader, source, read, stop)
+            if one is None:
+                return
+            seen.append(one)
+        yield _Looks.of(reader, seen)
 
 
 def _together(parts: Sequence[_Looks]) -> Item:
@@ -114,21 +145,22 @@ def _singles(
 ) -> Iterator[tuple[int, Item]]:
     """Places and items of single pictures."""
     for start in range(0, len(sources), CHUNK):
-        if stop and stop.asked:
-            return
         places: list[int] = []
-        pictures: list[Image.Image] = []
+        seen: list[_Seen] = []
         for place in range(start, min(start + CHUNK, len(sources))):
             try:
-                pictures.append(read(sources[place]))
+                one = None if stop and stop.asked else _see(reader, sources[place], read, stop)
             except PezError as error:
                 if failed is None:
                     raise
                 failed(place, error)
                 continue
+            if one is None:
+                return
+            seen.append(one)
             places.append(place)
         if places:
-            looks = _Looks.of(reader, [sources[place] for place in places], pictures)
+            looks = _Looks.of(reader, seen)
             items = _single_items(looks.own, looks.draft, looks.names, looks.keys)
             yield from zip(places, items, strict=True)
 

@@ -29,7 +29,7 @@ def starting_point(
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
     tokens, init = reader.tokens, options.init
     if init in ("auto", *STARTS):
-        form = _form(options, length)
+        form = _form(options, length, reader.limit)
         return parse_template(form, tokens, length, options.keep, reader.limit), init
     ids = _start_ids(reader, init)
     if options.keep:
@@ -42,7 +42,7 @@ def starting_point(
         check_length(len(ids), reader.limit)
         template = freeze(ids, sorted(kept))
         return template, torch.tensor([ids[n] for n in template.free.tolist()])
-    form = _form(options, length) if options.style else options.template
+    form = _form(options, length, reader.limit) if options.style else options.template
     template = parse_template(form, tokens, length, (), reader.limit)
     if len(ids) > template.slots:
         raise PezError(
@@ -52,12 +52,15 @@ def starting_point(
     return template, torch.tensor(ids)
 
 
-def _form(options: SearchOptions, length: int) -> str:
-    """The given template, else that of the style, else that of the method's default style."""
+def _form(options: SearchOptions, length: int, limit: int) -> str:
+    """The given template, else that of the style, else that of the method's default style.
+    PezError for a length beyond the model's limit.
+    """
     if options.template.strip() != "{}":
         if options.style:
             raise PezError("--style and --template are both given; omit one of them.")
         return options.template
+    check_length(length, limit)
     own = usual_style(method_class(options.method).usual_style, length)
     return style_template(options.style or own, length)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from os.path import isfile
+from os.path import exists, isdir
 from pathlib import Path
 
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, read_text
 from pez.search.english import Note, english_words
 from pez.search.tokens import Tokens
 from pez.search.vocabulary import KINDS, ids_of_kind, ids_of_words, without
@@ -66,7 +66,7 @@ def english_list() -> frozenset[str]:
 
 def _read_words(path: str, option: str) -> list[str]:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").split()
+        return read_text(Path(path).expanduser()).split()
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
             f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
@@ -76,6 +76,6 @@ def _read_words(path: str, option: str) -> list[str]:
 
 def _ban_words(word: str) -> list[str]:
     """Banned words: a single word, the words of a file, or a comma-separated list."""
-    if isfile(word):  # unlike Path.is_file, raises no OSError for a long list
+    if exists(word) and not isdir(word):  # unlike Path's, raise no OSError for a long list
         return _read_words(word, "--ban")
     return [w for w in word.replace(",", " ").split() if w]

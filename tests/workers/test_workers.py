@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from pez.cli import main
 from pez.cli.journal import Journal
 from pez.cli.spread import search_spread
+from pez.errors import PezError
 from pez.options import InvertOptions
 from pez.session.session import Watch
 from pez.workers.choose import Workers
@@ -160,6 +162,29 @@ def test_ray_actors_get_the_files_of_pictures(
         ray.shutdown()
     assert {n: result.targets for n, result in got.items()} == {0: [names[0]], 2: [names[2]]}
     assert list(bad) == [1] and "does not exist" in bad[1]
+
+
+class Deadly:
+    """Work that ends each process in which it arrives."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_ray_actors_that_cannot_start_are_reported_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray (the extra pez-prompts[ray]) is not installed")
+    from pez.workers import cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setattr(cluster, "STARTS", 2)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        pool = cluster.Cluster(Deadly())  # type: ignore[arg-type]
+        with pytest.raises(PezError, match=r"no worker could start .* after 2 tries"):
+            pool.run(iter(["a chunk"]), print)
+        pool.close()
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.parametrize("verb", ["invert", "distill", "generate"])
