@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from os.path import expanduser, isfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -144,7 +146,8 @@ class SearchOptions:
         for option in fields(self):
             value = getattr(self, option.name)
             if value is not None or option.default is not None:
-                _check_kind(option.name, value, option.metadata["kind"])
+                plain = _as_kind(option.name, value, option.metadata["kind"])
+                object.__setattr__(self, option.name, plain)
         least = {"restarts": 1}
         for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
@@ -247,11 +250,70 @@ def _digest(path: str) -> str:
         return ""
 
 
-def _check_kind(name: str, value: Any, kind: type) -> None:
-    """PezError unless ``value`` is of its option's kind: Python callers may pass anything."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if type(value) is not kind and not (kind is float and whole):
-        raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")
+def _as_kind(name: str, value: Any, kind: type) -> Any:
+    """``value`` as its option's kind. Python callers may pass what means the same: NumPy's and
+    torch's numbers, a path, ``torch.device`` and ``torch.dtype``, "auto" for a length, a list of
+    texts or one alone. PezError for anything else.
+    """
+    if name == "length" and value == "auto":
+        return 0
+    plain: Any = None
+    if kind is tuple:
+        listed = value if isinstance(value, list | tuple) else [value]
+        texts = [_as_text(one) for one in listed]
+        plain = None if None in texts else tuple(texts)
+    elif kind is str and name in ("device", "dtype"):
+        plain = torch_name(value)
+    elif kind is str:
+        plain = _as_text(value)
+    elif kind is bool:
+        scalar = _scalar(value)
+        plain = scalar if isinstance(scalar, bool) else None
+    else:
+        plain = as_number(value, kind)
+    if plain is None:
+        wanted = "a whole number or auto" if name == "length" else _KINDS[kind]
+        raise PezError(f"{_flag(name)} must be {wanted}, not {shown(value)}.")
+    return plain
+
+
+def as_number(value: Any, kind: type) -> Any:
+    """``value`` as an ``int`` or ``float``, from Python's, NumPy's and torch's scalars; None if it
+    is none, as truth values are.
+    """
+    value = _scalar(value)
+    if isinstance(value, bool):
+        return None
+    if kind is int:
+        return int(value) if isinstance(value, Integral) else None
+    return float(value) if isinstance(value, Real) else None
+
+
+def _scalar(value: Any) -> Any:
+    """Python's own value of an array or tensor without dimensions; others unchanged."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def shown(value: Any) -> str:
+    """A wrong value for an error: in short, and only the type of one that is not plain."""
+    if value is None or isinstance(value, str | int | float | list | tuple | dict):
+        text = repr(value)
+        return text if len(text) <= 80 else text[:79] + "…"
+    return f"a {type(value).__name__}"
+
+
+def _as_text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | os.PathLike) else None
+
+
+def torch_name(value: Any) -> str | None:
+    """The name of a ``torch.device`` or ``torch.dtype``, and a text unchanged; None for others.
+    Torch itself is not loaded for that.
+    """
+    kind = type(value)
+    if kind.__module__ == "torch" and kind.__name__ in ("device", "dtype"):
+        return str(value).removeprefix("torch.")
+    return value if isinstance(value, str) else None
 
 
 def as_plain(options: SearchOptions) -> dict[str, Any]:

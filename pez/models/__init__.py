@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pez.models.ambient import plain_torch, random_state_kept
 from pez.models.families import FAMILIES, family_of
 from pez.models.reader import Reader
 from pez.search.tokens import Tokens
@@ -11,6 +12,8 @@ from pez.search.tokens import Tokens
 __all__ = ["FAMILIES", "Reader", "load_model", "model_tokens"]
 
 
+@plain_torch()
+@random_state_kept()
 def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
     """Load one model, or several as one reader whose features are those of all.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.models.ambient import random_state_kept
 from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
 from pez.models.reach import lose_patience, silence
@@ -50,6 +51,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
     return bare, revision
 
 
+@random_state_kept()
 def open_pretrained(
     name: str, device: str, kind: Any, reader: Any, called: str = ""
 ) -> tuple[Any, Any, torch.device]:

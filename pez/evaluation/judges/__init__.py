@@ -52,6 +52,7 @@ def check_judge(name: str) -> type[Judge]:
     return found
 
 
+@random_state_kept()
 def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge:
     """The judge ``name``. PezError if it is unknown, needs a package that is not installed, or
     its weights are not available.
