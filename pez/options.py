@@ -146,7 +146,7 @@ class SearchOptions:
         for option in fields(self):
             value = getattr(self, option.name)
             if value is not None or option.default is not None:
-                plain = _as_kind(option.name, value, option.metadata["kind"])
+                plain = as_kind(option.name, value, option.metadata["kind"])
                 object.__setattr__(self, option.name, plain)
         least = {"restarts": 1}
         for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
@@ -250,7 +250,7 @@ def _digest(path: str) -> str:
         return ""
 
 
-def _as_kind(name: str, value: Any, kind: type) -> Any:
+def as_kind(name: str, value: Any, kind: type) -> Any:
     """``value`` as its option's kind. Python callers may pass what means the same: NumPy's and
     torch's numbers, a path, ``torch.device`` and ``torch.dtype``, "auto" for a length, a list of
     texts or one alone. PezError for anything else.
@@ -284,7 +284,7 @@ def as_number(value: Any, kind: type) -> Any:
     value = _scalar(value)
     if isinstance(value, bool):
         return None
-    if kind is int:
+    if kind is int or isinstance(value, Integral):  # a whole number stays one, as in a plan
         return int(value) if isinstance(value, Integral) else None
     return float(value) if isinstance(value, Real) else None
 

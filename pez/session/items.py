@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,14 +12,23 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.images import pixels_key, read_image
+from pez.images import pixels_key
 from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.search.engine import Stop
 from pez.session.drafts import read_by_both
-from pez.sources import Part, Source, joined_key, mix_key, text_key
+from pez.sources import (
+    Part,
+    Source,
+    joined_key,
+    mix_key,
+    read_source,
+    source_name,
+    text_key,
+)
 
 CHUNK = 64  # pictures in memory at once
+SHOWN = 60  # characters of a text in a note
 Read = Callable[[Source], Image.Image]
 Failed = Callable[[int, PezError], None]
 
@@ -27,13 +37,16 @@ Failed = Callable[[int, PezError], None]
 class Item:
     """One prompt to find. ``key`` identifies its content and seeds the search; ``names`` are
     those of its targets. The objective compares prompts with the goal, which the model and the
-    draft each encode for themselves.
+    draft each encode for themselves. ``seconds`` is its share of the time that reading and
+    encoding took; ``notes`` say what of it the model does not read.
     """
 
     key: str
     names: list[str]
     goal: Any
     draft: Any = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def picture_items(
@@ -42,7 +55,7 @@ def picture_items(
     together: bool = False,
     failed: Failed | None = None,
     stop: Stop | None = None,
-    read: Read = read_image,
+    read: Read = read_source,
 ) -> dict[int, Item]:
     """An item for each group of pictures, by its place; none after a stop is asked for. A group
     is one picture, or with ``together`` any number of them.
@@ -53,6 +66,7 @@ def picture_items(
     out: dict[int, Item] = {}
     if together:
         for place, group in enumerate(groups):
+            begin = time.monotonic()
             try:
                 parts = list(_looks(reader, group, stop, read))
             except PezError as error:
@@ -61,7 +75,7 @@ def picture_items(
                 failed(place, error)
                 continue
             if parts:
-                out[place] = _together(parts)
+                out[place] = replace(_together(parts), seconds=time.monotonic() - begin)
         return out
     singles = [source for (source,) in groups]
     for place, item in _singles(reader, singles, failed, stop, read):
@@ -79,9 +93,17 @@ class _Looks:
     keys: list[str]
 
     @classmethod
-    def of(cls, reader: Reader, sources: Sequence[Source], pictures: list[Image.Image]) -> _Looks:
+    def of(
+        cls,
+        reader: Reader,
+        sources: Sequence[Source],
+        pictures: list[Image.Image],
+        places: Sequence[int],
+    ) -> _Looks:
+        """``places`` are those of the sources among all of them, from 0."""
         own, draft = read_by_both(reader, lambda one: one.encode_images(pictures))
-        names = ["image" if isinstance(s, Image.Image) else str(s) for s in sources]
+        named = zip(sources, places, strict=True)
+        names = [source_name(source, place + 1) for source, place in named]
         return cls(own, draft, names, [pixels_key(picture) for picture in pictures])
 
 
@@ -92,7 +114,8 @@ def _looks(
         if stop and stop.asked:
             return
         some = sources[start : start + CHUNK]
-        yield _Looks.of(reader, some, [read(source) for source in some])
+        places = range(start, start + len(some))
+        yield _Looks.of(reader, some, [read(source) for source in some], places)
 
 
 def _together(parts: Sequence[_Looks]) -> Item:
@@ -116,6 +139,7 @@ def _singles(
     for start in range(0, len(sources), CHUNK):
         if stop and stop.asked:
             return
+        begin = time.monotonic()
         places: list[int] = []
         pictures: list[Image.Image] = []
         for place in range(start, min(start + CHUNK, len(sources))):
@@ -128,9 +152,9 @@ def _singles(
                 continue
             places.append(place)
         if places:
-            looks = _Looks.of(reader, [sources[place] for place in places], pictures)
+            looks = _Looks.of(reader, [sources[place] for place in places], pictures, places)
             items = _single_items(looks.own, looks.draft, looks.names, looks.keys)
-            yield from zip(places, items, strict=True)
+            yield from zip(places, _shared(items, begin), strict=True)
 
 
 def _single_items(
@@ -143,16 +167,40 @@ def _single_items(
     return [Item(key, [name], Targets(f[None], one), other) for key, name, f, other in rows]
 
 
+def _shared(items: Sequence[Item], begin: float) -> list[Item]:
+    """The items, each with its share of the time since ``begin``."""
+    seconds = (time.monotonic() - begin) / max(1, len(items))
+    return [replace(item, seconds=seconds) for item in items]
+
+
+def cut_note(reader: Reader, text: str) -> str:
+    """What to tell of a text that is longer than the model reads; empty for others."""
+    size = len(reader.tokens.encode(text))
+    if size <= reader.limit:
+        return ""
+    part = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+    return f"the model reads only the first {reader.limit} of {size} tokens of: {part}"
+
+
 def text_items(reader: Reader, texts: Sequence[str]) -> list[Item]:
     """An item for each text."""
     if not texts:
         return []
+    begin = time.monotonic()
     own, draft = read_by_both(reader, lambda one: one.encode_text(texts))
-    return _single_items(own, draft, texts, [text_key(text) for text in texts])
+    items = _single_items(own, draft, texts, [text_key(text) for text in texts])
+    notes = [cut_note(reader, text) for text in texts]
+    told = [replace(item, notes=(n,) if n else ()) for item, n in zip(items, notes, strict=True)]
+    return _shared(told, begin)
 
 
 def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
-    """One item of pictures and texts with their weights."""
+    """One item of pictures and texts with their weights. PezError for a text without tokens."""
+    begin = time.monotonic()
+    texts = [what for what, _, _ in parts if isinstance(what, str)]
+    for text in texts:
+        if not reader.tokens.encode(text):
+            raise PezError(f"the model reads no token in the text {text!r}; give at least a word.")
 
     def encode(one: Reader) -> Tensor:
         return torch.cat(
@@ -166,4 +214,6 @@ def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
     weights = torch.tensor([weight for _, weight, _ in parts], device=own.device)
     other = None if draft is None else Targets(draft, weights)
     names = [name for _, _, name in parts]
-    return Item(mix_key(parts), names, Targets(own, weights), other)
+    notes = tuple(filter(None, (cut_note(reader, text) for text in texts)))
+    seconds = time.monotonic() - begin
+    return Item(mix_key(parts), names, Targets(own, weights), other, seconds, notes)

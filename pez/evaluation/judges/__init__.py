@@ -52,7 +52,6 @@ def check_judge(name: str) -> type[Judge]:
     return found
 
 
-@random_state_kept()
 def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge:
     """The judge ``name``. PezError if it is unknown, needs a package that is not installed, or
     its weights are not available.
@@ -60,7 +59,10 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
     found = check_judge(name)
     if missing := [package for package in found.needs if util.find_spec(package) is None]:
         raise PezError(f"{name} needs {missing[0]}; pip install {found.installed_by}.")
-    return found.open(_weights(name), device, dtype)
+    from pez.models.ambient import random_state_kept
+
+    with random_state_kept():
+        return found.open(_weights(name), device, dtype)
 
 
 def judge_identity(name: str, identity: Callable[[str], str]) -> str:
