@@ -22,6 +22,7 @@ from pez.session.calls import (
     checked_function,
     checked_options,
     checked_reader,
+    checked_watch,
     collect,
     first,
     tell,
@@ -59,7 +60,7 @@ def invert(
     PezError in its place, which is a PezWarning too. Raises PezError for bad input, as where no
     picture can be read, and :class:`pez.Interrupted` with the best so far at Ctrl-C.
     """
-    options = checked_options(InvertOptions, options, settings)
+    options, watch = checked_options(InvertOptions, options, settings), checked_watch(watch)
     single, listed = is_picture(images), as_pictures(images)
     sources, broken = _expanded(listed)
     groups = [sources] if options.together else [[source] for source in sources]
@@ -141,15 +142,15 @@ def distill(
     model's limit are cut and told to ``warn``, by default as a PezWarning. Of several texts, one
     without a token has a PezError in its place. Raises as :func:`invert` does.
     """
-    options = checked_options(DistillOptions, options, settings)
+    options, watch = checked_options(DistillOptions, options, settings), checked_watch(watch)
     listed = as_strings(texts, "texts")
     if not listed:
         raise PezError("texts holds no text; give at least one.")
+    say = checked_function(warn, "warn") or warn_caller
     session = _session(reader, options)
     if reader is None:  # a caller's model stays whole
         session.reader.free_vision()
     names = [text[:60] for text in listed]
-    say = checked_function(warn, "warn") or warn_caller
     results = collect(names, watch, lambda watch: search_texts(session, listed, watch, say))
     return first(results) if isinstance(texts, str) else results
 
@@ -217,7 +218,7 @@ def mix(
     PezWarning. Raises as :func:`invert` does.
     """
     given = options is not None
-    options = checked_options(MixOptions, options, settings)
+    options, watch = checked_options(MixOptions, options, settings), checked_watch(watch)
     if given:
         if not all(isinstance(part, tuple) and not part for part in (image, text, negative)):
             raise PezError(
@@ -225,8 +226,8 @@ def mix(
             )
         image, text, negative = options.image, options.text, options.negative
     parts = mix_parts(image, text, negative)
-    session = _session(reader, options)
     say = checked_function(warn, "warn") or warn_caller
+    session = _session(reader, options)
 
     def work(watch: Watch) -> None:
         search_mixes(session, [parts], watch, free=reader is None, warn=say)

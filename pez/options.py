@@ -62,7 +62,8 @@ class SearchOptions:
     )
     length: int = _option(
         16,
-        "tokens of the prompt that --template does not fix; auto (0) stops when more do not help",
+        "tokens of the prompt that --template does not fix, words to keep included; auto (0) stops "
+        "when more do not help",
         metavar="N|auto",
     )
     style: str = _option(
@@ -135,7 +136,12 @@ class SearchOptions:
     patience: int = _option(
         0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
     )
-    seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
+    seconds: float = _option(
+        0.0,
+        "longest time one search may take once models and pictures are loaded, the rating of words "
+        "included; 0 is no limit",
+        metavar="S",
+    )
     rows: int = _option(0, "searches run in one batch; 0 fits the memory", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
     dtype: str = _option("float32", "float32, bfloat16 or float16", metavar="NAME")
@@ -299,7 +305,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, str | int | float | list | tuple | dict):
         text = repr(value)
         return text if len(text) <= 80 else text[:79] + "…"
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def _as_text(value: Any) -> str | None:

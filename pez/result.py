@@ -12,7 +12,9 @@ class Result:
     """One found prompt.
 
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
-    whole plain forward. ``targets`` names what was matched; ``steps`` are those of the winning
+    whole plain forward. The score is a cosine; for several targets the sum of weight times cosine,
+    divided by the sum of the weights above 0, so that with targets to avoid it may be above 1.
+    ``targets`` names what was matched; ``steps`` are those of the winning
     row. ``seconds`` are this prompt's share of the time, from the reading of its target on: what
     several prompts share is divided among them, so that the seconds of a run's results add up to
     the time it took after its models were loaded (with workers, to the sum of theirs).

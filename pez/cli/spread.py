@@ -9,11 +9,11 @@ from PIL import Image
 
 from pez.api import search_pictures, search_texts
 from pez.errors import PezError
-from pez.images import decode_image, read_bytes, read_image
+from pez.images import decode_image, read_bytes
 from pez.options import DistillOptions, InvertOptions
 from pez.search.engine import Progress, Stop
 from pez.session.session import Session, Watch
-from pez.sources import Source, is_web
+from pez.sources import Source, is_web, read_source
 from pez.workers.choose import Workers, open_pool
 from pez.workers.pool import Stopped, Tell
 from pez.workers.share import LOST, Far, Outcome, Share, cut
@@ -82,7 +82,7 @@ class Searching:
 
         def read(source: Source) -> Image.Image:
             data = files[str(source)]
-            return decode_image(data, str(source)) if data else read_image(source)
+            return decode_image(data, str(source)) if data else read_source(source)
 
         watch = Watch(
             stop=Polled(stopped),

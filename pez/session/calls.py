@@ -58,8 +58,6 @@ def collect(
     """What ``work`` reports to its watch, for each of the inputs by name: a result, or why there is
     none. PezError if there is none at all, Interrupted at Ctrl-C.
     """
-    if watch is not None and not isinstance(watch, Watch):
-        raise PezError(f"watch must be a pez.session.session.Watch, not {shown(watch)}.")
     given = watch or Watch()
     found: dict[int, Result | PezError] = {}
 
@@ -114,6 +112,13 @@ def tell(notes: Sequence[str], warn: Warn | None) -> None:
 def warn_caller(text: str) -> None:
     """What a caller should know though all goes on, as a PezWarning."""
     warnings.warn(text, PezWarning, stacklevel=2)
+
+
+def checked_watch(given: Any) -> Watch | None:
+    """The caller's watch. PezError if it is none."""
+    if given is not None and not isinstance(given, Watch):
+        raise PezError(f"watch must be a pez.session.session.Watch, not {shown(given)}.")
+    return given
 
 
 def checked_function(given: Any, what: str) -> Any:
