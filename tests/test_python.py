@@ -261,7 +261,8 @@ def test_a_text_that_is_cut_is_told(
 
 
 def test_seconds_add_up_to_the_time_it_took(pictures: list[Image.Image], mini: Reader) -> None:
-    for settings in ({"length": 4, "restarts": 2}, {"length": "auto"}):
+    each: list[dict[str, Any]] = [{"length": 4, "restarts": 2}, {"length": "auto"}]
+    for settings in each:
         begin = time.monotonic()
         found: Any = pez.invert(pictures, reader=mini, rows=4, steps=10, **settings)
         whole = time.monotonic() - begin
@@ -297,7 +298,7 @@ def test_rating_words_counts_as_waiting_and_ends(
         return real(self, embeddings)
 
     monkeypatch.setattr(type(mini), "features", slow)
-    monkeypatch.setattr("pez.search.problem.Problem.word_batch", 8)
+    monkeypatch.setattr("pez.objectives.match.Match.batch", 8)
     settings: dict[str, Any] = {"steps": 10**6, "length": 3, "seconds": seconds, "init": "words"}
     found: Any = pez.invert(picture, reader=mini, watch=watch, method="pez", **settings)
     assert seen[:1] == [8] and sum(seen) < 100 < len(mini.own_words or ())

@@ -37,7 +37,7 @@ def load_model(
 
     names = as_kind("model", names, tuple)
     if not names:
-        raise PezError(f"no model is named; give a name, such as mini, or a list of names.")
+        raise PezError("no model is named; give a name, such as mini, or a list of names.")
     where = pick_device(as_kind("device", device, str))
     kind = pick_dtype(as_kind("dtype", dtype, str), where)
     readers = [family_of(name).load(name, where, kind) for name in names]

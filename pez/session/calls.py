@@ -24,7 +24,7 @@ def checked_reader(reader: Any, options: SearchOptions) -> Reader | None:
     """
     if reader is None:
         return None
-    if not all(hasattr(reader, name) for name in ("name", "tokens", "table", "encode_text")):
+    if not isinstance(reader, Reader):
         raise PezError(f"reader must be a model from pez.load_model, not {shown(reader)}.")
     if options.model and (named := " + ".join(model_names(options))) != reader.name:
         raise PezError(f"reader is {reader.name}, but model names {named}; omit one of them.")
