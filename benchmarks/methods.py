@@ -136,7 +136,8 @@ def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -
     found = search_pictures(session, [[picture] for picture in pictures], watch)
     results = [r for r in found if isinstance(r, Result)]
     method = open_method(options)
-    start = results[0].passes["forward"] - options.steps * method.forwards
+    passes = results[0].passes
+    start = passes["forward"] + passes.get("cached", 0) - options.steps * method.forwards
     cost = step_cost(method, len(way.models))
     return {
         "results": results,

@@ -27,6 +27,8 @@ def main() -> None:
         [str(s.path) for s in chosen], model=["mini", "mini-b"], length=8, restarts=4, device="cpu"
     )
     assert isinstance(found, list)
+    found = [result for result in found if isinstance(result, pez.Result)]
+    assert len(found) == len(chosen)
     painter = open_painter(GenerateOptions(generator="mini-sd", device="cpu"))
     drawn = painter.paint([result.prompt for result in found], [0] * len(found))
     draw_sheet([s.path for s in chosen], found, drawn).save(

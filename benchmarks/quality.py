@@ -108,7 +108,8 @@ def main() -> None:
         found = pez.invert(pictures[:n], reader=reader, length=args.length, **settings, **extra)
         took = (time.perf_counter() - begin) / n
         assert isinstance(found, list)
-        results: list[Result] = found
+        results = [result for result in found if isinstance(result, Result)]
+        assert len(results) == n
         options = results[0].options
         prompts = [r.prompt for r in results]
         scores = (mini.encode_text(prompts) * targets[:n]).sum(-1).tolist()

@@ -64,6 +64,7 @@ def distill(args: argparse.Namespace) -> int:
         if _spread(workers, todo, watch):
             search_spread(workers, options, chosen, watch, _by_text(failed))
             return
+        watch = replace(watch, failed=failed if len(texts) > 1 else None)
         distill_texts(chosen, options=options, watch=watch, warn=note)
 
     return resume(args, options, texts, lambda n, key: key == text_key(texts[n]), work)
@@ -93,7 +94,7 @@ def mix(args: argparse.Namespace) -> int:
     def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
         with watch.stop.at_once():
             session = Session.open(options)
-        search_mixes(session, [parts], watch, free=True)
+        search_mixes(session, [parts], watch, free=True, warn=note)
 
     names = ["\n".join(name for _, _, name in parts)]
     return resume(args, options, names, lambda _, key: key == mix_key(parts), work)
@@ -103,17 +104,13 @@ def score(args: argparse.Namespace) -> int:
     """``pez score``: a line for each prompt, the cosine and the prompt."""
     options = _model_options(args)
     reader = open_reader(options)
-    for prompt, value in zip(
-        args.prompts, score_prompts(args.image, args.prompts, reader=reader), strict=True
-    ):
+    values = score_prompts(args.image, args.prompts, reader=reader, warn=note)
+    for prompt, value in zip(args.prompts, values, strict=True):
         if args.json:
             row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}
             print(json.dumps(row, ensure_ascii=False))
         else:
             print(f"{value:.4f}  {prompt}")
-        over = len(reader.tokens.encode(prompt)) - reader.limit
-        if over > 0:
-            note(f"{reader.name} does not read the last {over} tokens of a prompt.")
     return 0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pez.errors import PezError
-from pez.options import _check_kind, _digest, _flag, _option
+from pez.options import _digest, _flag, _option, as_kind
 
 # how pictures are made, not what they show
 # beyond these no generator draws, and counts of pictures fill memory
@@ -82,7 +82,8 @@ class GenerateOptions:
     def __post_init__(self) -> None:
         """Raise PezError for values of the wrong type and invalid numbers."""
         for option in fields(self):
-            _check_kind(option.name, getattr(self, option.name), option.metadata["kind"])
+            plain = as_kind(option.name, getattr(self, option.name), option.metadata["kind"])
+            object.__setattr__(self, option.name, plain)
         least = {"count": 1}
         for name in ("count", "steps", "width", "height", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)

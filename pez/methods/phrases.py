@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import read_text
-from pez.search.problem import Problem
+from pez.search.problem import Halted, Problem
 from pez.search.vocabulary import Vocabulary
 
 
@@ -58,7 +58,7 @@ def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) ->
 def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tensor:
     """Features (P, e) of phrases, each alone in as many of the free places as it needs.
 
-    Costs one forward pass per phrase.
+    Costs one forward pass per phrase. Halted if the time is over before all are rated.
     """
     by_length: dict[int, list[int]] = {}
     for n, ids in enumerate(phrases):
@@ -69,6 +69,12 @@ def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tenso
         short = replace(problem, template=problem.template.first(length))
         ids = torch.tensor([phrases[n] for n in group], device=device)
         for chunk in ids.split(problem.word_batch):
+            if parts and problem.halt and problem.halt():
+                done = sum(map(len, parts))
+                raise Halted(
+                    f"the time was over when {done:,} of {len(phrases):,} phrases were rated, "
+                    "before the search began; raise --seconds or give a shorter list."
+                )
             parts.append(short.features(problem.vocabulary.embed(chunk).float()))
         order += group
     features = torch.cat(parts)

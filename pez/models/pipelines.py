@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pez.models.ambient import random_state_kept
 from pez.models.devices import pick_dtype
 from pez.models.hub import split_revision
 from pez.models.loading import explained
@@ -22,6 +23,7 @@ TASKS = {
 _WIDE = ("Flux", "StableDiffusion3")
 
 
+@random_state_kept()
 def load_pipeline(
     source: str, device: torch.device, dtype: str = "auto", task: str = "text", control: str = ""
 ) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.models.ambient import random_state_kept
 from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
 from pez.models.family import Weights
@@ -167,6 +168,7 @@ def open_weights(place: Place, kind: Any, device: torch.device, dtype: torch.dty
         return model.eval().requires_grad_(False).to(device)
 
 
+@random_state_kept()
 def open_pretrained(
     name: str, device: str, kind: Any, reader: Any, called: str = ""
 ) -> tuple[Any, Any, torch.device]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from pez.search.tokens import Tokens
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A model that maps prompts, texts and images into one space.
 

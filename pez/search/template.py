@@ -82,17 +82,28 @@ def parse_template(
     counts = _spread(sizes, length, text)
     limit = tokens.limit if limit is None else limit
     check_length(sum(counts), limit)  # before lists of that length are made
-    plain = [tokens.encode(piece) if piece.strip() else [] for piece in words]
-    front: list[int] = []
-    for word in map(tokens.encode, keep):
-        if not any(_contains(piece, word) for piece in (front, *plain)):
-            front += word
+    plain = _encoded(words, tokens)
+    front = words_in_front(text, tokens, keep)
     ids, free = front + plain[0], []
     for count, piece in zip(counts, plain[1:], strict=True):
         free += range(len(ids), len(ids) + count)
         ids = ids + [0] * count + piece
     check_length(len(ids), limit)
     return Template(torch.tensor(ids), torch.tensor(free))
+
+
+def words_in_front(text: str, tokens: Tokens, keep: Sequence[str]) -> list[int]:
+    """Ids of the words to ``keep`` that the template ``text`` does not have: they stand first."""
+    plain = _encoded(_SLOT.split(text)[0::2], tokens)
+    front: list[int] = []
+    for word in map(tokens.encode, keep):
+        if not any(_contains(piece, word) for piece in (front, *plain)):
+            front += word
+    return front
+
+
+def _encoded(pieces: Sequence[str], tokens: Tokens) -> list[list[int]]:
+    return [tokens.encode(piece) if piece.strip() else [] for piece in pieces]
 
 
 def freeze(ids: Sequence[int], keep: Sequence[int]) -> Template:

@@ -11,7 +11,13 @@ from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
-from pez.search.template import Template, check_length, freeze, parse_template
+from pez.search.template import (
+    Template,
+    check_length,
+    freeze,
+    parse_template,
+    words_in_front,
+)
 from pez.session.styles import style_template, usual_style
 
 
@@ -29,8 +35,14 @@ def starting_point(
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
     tokens, init = reader.tokens, options.init
     if init in ("auto", *STARTS):
-        form = _form(options, length, reader.limit)
-        return parse_template(form, tokens, length, options.keep, reader.limit), init
+        room = length - kept_length(reader, options)
+        if room < 1:
+            raise PezError(
+                f"--keep takes {length - room} tokens, which leaves none of --length {length} to "
+                f"search; give --length {length - room + 1} or more, or keep fewer words."
+            )
+        form = _form(options, room, reader.limit)
+        return parse_template(form, tokens, room, options.keep, reader.limit), init
     ids = _start_ids(reader, init)
     if options.keep:
         if options.template.strip() != "{}":
@@ -50,6 +62,15 @@ def starting_point(
             f"give --length {len(ids)} or a shorter start."
         )
     return template, torch.tensor(ids)
+
+
+def kept_length(reader: Reader, options: SearchOptions) -> int:
+    """How many tokens of the length the words of ``--keep`` take, which stand in front; none for
+    those that the template has, nor with a start text, which holds them.
+    """
+    if options.init not in ("auto", *STARTS):
+        return 0
+    return len(words_in_front(options.template, reader.tokens, options.keep))
 
 
 def _form(options: SearchOptions, length: int, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -217,9 +218,12 @@ class Session:
 
     def _word_features(self, file: Path | None, ids: torch.Tensor, rate: Rate) -> torch.Tensor:
         """Features (n, e) of the searched words ``ids`` (n,), which never change in a session."""
-        if not self._features:
-            self._features.append(kept_features(file, ids, rate) if file else rate(ids))
-        return self._features[0]
+        if self._features:
+            return self._features[0]
+        found = kept_features(file, ids, rate) if file else rate(ids)
+        if len(found) == len(ids):  # not if the time was over
+            self._features.append(found)
+        return found
 
 
 def search_items(
@@ -235,9 +239,15 @@ def search_items(
     """
     if not items:
         return []
+    begin = time.monotonic()
     watch, options, reader = watch or Watch(), session.options, session.reader
     form = session.form(length or options.length, style)
-    problem = session.problem(items, form)
+
+    def halt() -> bool:
+        waited = time.monotonic() - begin
+        return watch.stop.asked or bool(options.seconds and waited >= options.seconds)
+
+    problem = replace(session.problem(items, form), halt=halt)
     session.tell(watch.note)
     jobs = [
         Job(n, item.key, restart, options.seed)
@@ -250,8 +260,12 @@ def search_items(
     results: list[Result | None] = [None] * len(items)
 
     def close(places: Sequence[int], interrupted: bool) -> None:
+        scoring = time.monotonic()
         done = [Done(items[n], n, found[n], interrupted) for n in places]
-        for n, result in zip(places, scorer.results(done), strict=True):
+        scored = scorer.results(done)
+        share = (time.monotonic() - scoring) / max(1, len(done))
+        for n, one in zip(places, scored, strict=True):
+            result = replace(one, seconds=round(one.seconds + share, 4))
             results[n] = result
             if watch.result:
                 watch.result(n, result)
@@ -277,6 +291,7 @@ def search_items(
         stop=watch.stop,
         on_progress=on_progress,
         on_found=on_found,
+        began=begin,
     )
     # stopped with only some of its restarts done
     close([n for n in range(len(items)) if results[n] is None and found[n]], True)

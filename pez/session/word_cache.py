@@ -31,12 +31,14 @@ def features_file(model: str, ids: Tensor) -> Path | None:
 def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
     """Features (n, e) of words ``ids`` (n,) in half precision, as float32: from the file if it
     is of these weights, else rated and cached. The first run rounds too, so that all runs agree.
+    What was rated only in part is not cached.
     """
     found = _read(path, ids, rate)
     if found is None:
         found = rate(ids).half()
-        tensors = {"features": found.cpu().contiguous()}
-        keep_file(path, save(tensors))
+        if len(found) == len(ids):
+            tensors = {"features": found.cpu().contiguous()}
+            keep_file(path, save(tensors))
     return found.to(ids.device).float()
 
 

@@ -16,8 +16,7 @@ from pez.errors import PezError, PezWarning
 from pez.evaluation.judges import open_judge
 from pez.evaluation.language import open_captioner
 from pez.files import data_folder
-from pez.models import load_model, model_tokens
-from pez.models.language import open_language_model
+from pez.models import load_model, model_tokens, open_language_model
 from pez.models.pipelines import load_pipeline
 from pez.models.trust import check_open_clip, check_pipeline, check_settings
 

@@ -166,9 +166,9 @@ def test_the_best_restart_is_returned(
 ) -> None:
     settings: dict[str, Any] = {"reader": mini, "length": 4, "steps": 10, "history": True}
     settings |= {"method": "pez", "init": "random"}
-    results = pez.invert(pictures[:2], restarts=4, **settings)
-    narrow = pez.invert(pictures[:2], restarts=4, rows=3, **settings)
-    first = pez.invert(pictures[:2], restarts=1, **settings)
+    results: Any = pez.invert(pictures[:2], restarts=4, **settings)
+    narrow: Any = pez.invert(pictures[:2], restarts=4, rows=3, **settings)
+    first: Any = pez.invert(pictures[:2], restarts=1, **settings)
     assert isinstance(results, list) and isinstance(narrow, list) and isinstance(first, list)
     for many, few, one in zip(results, narrow, first, strict=True):
         assert many.score >= one.score - 1e-6
@@ -188,7 +188,7 @@ def test_a_verb_returns_the_best_of_all_its_restarts_paths(
 
     monkeypatch.setattr("pez.session.session.search", spied)
     settings: dict[str, Any] = {"length": 4, "steps": 4, "init": "random", "restarts": 5}
-    results = pez.invert(pictures, reader=mini, **settings)
+    results: Any = pez.invert(pictures, reader=mini, **settings)
     assert isinstance(results, list)
     winners = []
     for n, result in enumerate(results):
@@ -204,7 +204,7 @@ def test_results_come_in_the_order_of_the_pictures(
     mini: Reader, pictures: list[Image.Image]
 ) -> None:
     settings: dict[str, Any] = {"reader": mini, "length": 3, "steps": 6, "patience": 2}
-    together = pez.invert(pictures, rows=2, **settings)
+    together: Any = pez.invert(pictures, rows=2, **settings)
     assert isinstance(together, list)
     for picture, result in zip(pictures, together, strict=True):
         alone = pez.invert(picture, **settings)

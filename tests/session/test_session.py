@@ -113,7 +113,8 @@ def test_a_session_serves_searches_as_one_of_their_own_does(
     for picture in pictures[:2]:
         (held,) = search_pictures(session, [[picture]])
         alone: Any = pez.invert(picture, reader=mini, options=options)
-        assert held and (held.prompt, held.passes) == (alone.prompt, alone.passes)
+        assert held and held.prompt == alone.prompt
+        assert held.passes["forward"] + held.passes.get("cached", 0) == alone.passes["forward"]
         assert held.score == pytest.approx(alone.score, abs=1e-6)
 
 

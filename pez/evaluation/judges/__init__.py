@@ -58,7 +58,10 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
     found = check_judge(name)
     if missing := [package for package in found.needs if util.find_spec(package) is None]:
         raise PezError(f"{name} needs {missing[0]}; pip install {found.installed_by}.")
-    return found.open(_weights(name), device, dtype)
+    from pez.models.ambient import random_state_kept
+
+    with random_state_kept():
+        return found.open(_weights(name), device, dtype)
 
 
 def judge_identity(name: str, identity: Callable[[str], str]) -> str:
