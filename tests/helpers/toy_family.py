@@ -51,7 +51,7 @@ class Bag:
         return F.normalize(torch.tensor(pixels, dtype=torch.float32) @ colours, dim=-1)
 
     def free_vision(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to free."""
 
     def bytes_per_row(self, length: int) -> int:
         """One vector a word."""

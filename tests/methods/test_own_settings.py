@@ -1,4 +1,4 @@
-"""Settings belong to the method that reads them; hooks are declared, none is looked for."""
+"""Settings belong to the method that reads them; hooks are declared, never probed for."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_toy_method_serves_a_plan(toy: str, tmp_path: Path) -> None:
         parse_plan(text + "options = { batch_size = 2 }\n")
 
 
-# ---- declared, not looked for
+# ---- declared, not probed for
 
 
 def is_looked_for(node: ast.AST) -> bool:
