@@ -131,7 +131,7 @@ class SearchOptions:
     )
     seed: int = _option(0, "random seed", metavar="N")
     patience: int = _option(
-        0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
+        0, "stop a search after this many steps without a better prompt; 0 never", metavar="N"
     )
     seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
     rows: int = _option(0, "searches run in one batch; 0 fits the memory", metavar="N")
