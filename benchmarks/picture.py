@@ -39,7 +39,7 @@ def main() -> None:
 def draw_sheet(
     paths: Sequence[Path], found: Sequence[Result], drawn: Sequence[Image.Image], columns: int = 2
 ) -> Image.Image:
-    """Pairs in a grid: a picture, what was drawn from its prompt, and the prompt below."""
+    """Pairs in a grid: a picture, the one drawn from its prompt, and the prompt below."""
     rows = -(-len(paths) // columns)
     pair = 2 * SIDE + GAP // 2
     size = (columns * (pair + GAP) + GAP, rows * (SIDE + ROOM) + GAP)

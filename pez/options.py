@@ -136,7 +136,7 @@ class SearchOptions:
     )
     seed: int = _option(0, "random seed", metavar="N")
     patience: int = _option(
-        0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
+        0, "stop a search after this many steps without a better prompt; 0 never", metavar="N"
     )
     seconds: float = _option(
         0.0,

@@ -72,7 +72,7 @@ def _of_manifest(data: Data) -> list[tuple[str, str]]:
         if data.dataset in ("", dataset) and (data.split == ("",) or split in data.split)
     ]
     if not chosen:
-        raise PezError(f"{data.manifest} holds nothing of {data.dataset} {data.split}.")
+        raise PezError(f"{data.manifest} has no items of {data.dataset} {data.split}.")
     return chosen
 
 

@@ -100,8 +100,8 @@ def prepare(
         raise PezError("the plan asks for no prompts; add [[methods]], baselines or --prompts.")
     store.put_text(INDEX, "".join(line for node in nodes for line in node.lines()))
     store.put_text("plan.toml", plan.text)
-    told = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
-    store.put_text("plan.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    about = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
+    store.put_text("plan.json", json.dumps(about, ensure_ascii=False, indent=1) + "\n")
     return nodes
 
 

@@ -1,7 +1,7 @@
 """Results of a run in a folder: one file a unit, written once and whole.
 
 units/KIND/ab/KEY.json    what was done and its outcome; KEY begins with ab
-units/KIND/ab/KEY.png     of a picture; KEY.npy of a prompt that is no text
+units/KIND/ab/KEY.png     of a picture; KEY.npy of a soft prompt
 originals/ab/SHA256.png   the pictures of the data sets, as they came
 index.jsonl               the units of the current plan: a line for each prompt
 manifest.jsonl, plan.toml, plan.json

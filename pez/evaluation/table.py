@@ -77,12 +77,12 @@ def _rows(
         drawn = store.get("picture", picture["key"])
         beside = store.get("picture", picture["beside"]) if "beside" in picture else None
         path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
-        told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
-        told["thing"] = picture.get("thing", "")
-        told["picture"] = path if drawn and not drawn.error else None
+        shown = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
+        shown["thing"] = picture.get("thing", "")
+        shown["picture"] = path if drawn and not drawn.error else None
         own = _found(store, {"score": picture["judges"]} | picture.get("asked", {}), kinds)
         for who in _who(own) or [""]:
-            yield row(who, [drawn, beside], own, **told)
+            yield row(who, [drawn, beside], own, **shown)
         seen.update(_who(own))
     alone = [who for who in _who(asked) if who not in seen]
     for who in alone or ([] if line["pictures"] else [""]):

@@ -91,7 +91,7 @@ class OpenClip:
     def _features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e), not normalised, in the model's own number format."""
         if self.front is not None:
-            embeddings = self.front.exchange(embeddings)
+            embeddings = self.front.as_typed(embeddings)
         if self.tower is not None:
             return cut_features(self.tower, embeddings)
         return full_features(self.model, self.tokens, embeddings)

@@ -86,7 +86,7 @@ def open_place(name: str, prefix: str) -> Place:
 
 
 def known_place(name: str, prefix: str) -> Weights | None:
-    """The weights of a name with ``prefix``, empty if it is no model; None for other names."""
+    """The weights of a name with ``prefix``, empty if it is not a model; None for other names."""
     if not name.startswith(prefix):
         return None
     try:

@@ -72,7 +72,7 @@ class T5:
 
     def _features(self, embeddings: Tensor) -> Tensor:
         if self.front is not None:
-            embeddings = self.front.exchange(embeddings)
+            embeddings = self.front.as_typed(embeddings)
         ends = (part.expand(len(embeddings), -1, -1) for part in (self._start, self._end))
         start, end = ends
         x = torch.cat([start, embeddings, end], 1)

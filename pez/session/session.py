@@ -52,10 +52,10 @@ class Watch:
 
     def at(self, places: Sequence[int]) -> Watch:
         """The same for some of the items; their results are reported under their ``places``."""
-        told = self.result
-        if told is None:
+        report = self.result
+        if report is None:
             return replace(self)
-        return replace(self, result=lambda n, result: told(places[n], result))
+        return replace(self, result=lambda n, result: report(places[n], result))
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -184,8 +184,8 @@ class Session:
             self.remark(self._spoken.remark(problem))
         if not objective.linear:
             return problem
-        told = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
-        file = features_file(told, problem.vocabulary.ids)
+        identity = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
+        file = features_file(identity, problem.vocabulary.ids)
         if file and isinstance(init, str) and init in RATED and not file.is_file():
             count = len(problem.vocabulary.ids)
             self.remark(
@@ -195,8 +195,8 @@ class Session:
 
     def tell(self, note: Note | None) -> None:
         """Report the remarks that were not reported yet."""
-        for text, told in self._remarks.items():
-            if note and not told:
+        for text, reported in self._remarks.items():
+            if note and not reported:
                 note(text)
                 self._remarks[text] = True
 

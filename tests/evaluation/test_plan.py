@@ -1,4 +1,4 @@
-"""Plans: what is written is what is done, and what is wrong is named."""
+"""Plans: a plan is carried out as written, and mistakes are named."""
 
 from __future__ import annotations
 

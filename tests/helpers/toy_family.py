@@ -60,7 +60,7 @@ class Bag:
         return self.encode_prepared([self.prepare(image) for image in images])
 
     def free_vision(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to free."""
 
     def bytes_per_row(self, length: int) -> int:
         """One vector a word."""

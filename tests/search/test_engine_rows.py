@@ -89,7 +89,7 @@ def test_results_are_told_as_they_come(problem: Problem) -> None:
 
     run(problem, jobs_for(5), Budget(3), width=2, on_found=on_found)
     assert [item for some in told for item in some] == [0, 1, 2, 3, 4]
-    assert told == [[0, 1], [2, 3], [4]]  # those that end together are told together
+    assert told == [[0, 1], [2, 3], [4]]  # rows that end together are reported together
 
 
 # ---- memory that runs out

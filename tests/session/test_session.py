@@ -33,13 +33,13 @@ Spy = Callable[[str, Any, str], None]
 
 @pytest.fixture
 def counts() -> Counter[str]:
-    """How often what was done."""
+    """How often each thing was done."""
     return Counter()
 
 
 @pytest.fixture
 def spy(counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> Spy:
-    """``spy(name, module, symbol)`` counts calls, which are made as ever."""
+    """``spy(name, module, symbol)`` counts calls and passes them on."""
 
     def watch(name: str, where: Any, symbol: str) -> None:
         real = getattr(where, symbol)

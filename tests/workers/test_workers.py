@@ -47,7 +47,7 @@ def photos(tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.Monk
 
 
 def at_first_result(monkeypatch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
-    """``strike`` right after the first result was kept."""
+    """``strike`` right after the first result was stored."""
     real, left = Journal.add, [strike]
 
     def add(journal: Journal, result: Any) -> None:
@@ -59,7 +59,7 @@ def at_first_result(monkeypatch: pytest.MonkeyPatch, strike: Callable[[], None])
 
 
 def found(path: str) -> dict[str, tuple[str, list[int], int, dict[str, int]]]:
-    """What must not depend on workers, of each target; none may be there twice."""
+    """For each target, what must not depend on workers; no target may occur twice."""
     rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
     for row in rows:  # a worker may have rated the words for an earlier picture
         row["passes"]["forward"] += row["passes"].pop("cached", 0)
@@ -207,7 +207,7 @@ def test_workers_for_one_prompt_are_told_to_be_idle(
 
 
 class Broken:
-    """A pool that tells what a worker may tell: a thing twice, a remark from each."""
+    """A pool that reports what workers may report: one result twice, a remark from each."""
 
     size = 2
 

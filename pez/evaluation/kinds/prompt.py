@@ -116,7 +116,7 @@ def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
             out["history"] = [round(step["score"], 4) for step in result.history]
         files: dict[str, bytes] = {}
         soft = result.embeddings
-        if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
+        if soft is not None:  # a soft prompt; its text is only the words nearest to it
             out |= {"soft": True, "search_score": round(result.soft_score, 6)}
             out |= {"tokens": len(soft[0]), "real_words": None}
             files[".npy"] = as_bytes(soft[0])

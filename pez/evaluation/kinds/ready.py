@@ -74,7 +74,7 @@ class Ready:
         return record.out["prompt"]
 
     def soft_prompt_of(self, node: Node) -> bytes:
-        """The embeddings of a prompt that is no text, as a .npy file; nothing for others."""
+        """The embeddings of a soft prompt, as a .npy file; nothing for others."""
         record = self.store.get("prompt", node.unit.key)
         file = self.store.path("prompt", node.unit.key, ".npy")
         soft = record is not None and record.out.get("soft") and file.is_file()
