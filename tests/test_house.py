@@ -22,7 +22,7 @@ FLOORS = (
     ("methods", "objectives", "datasets"),
     ("models",),
     ("search", "workers"),
-    ("options", "result", "images", "sources", "files", "errors", "version"),
+    ("options", "result", "images", "sources", "formats", "files", "errors", "version"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MOST_LOOSE = 10
