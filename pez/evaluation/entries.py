@@ -30,6 +30,8 @@ def number(least: int) -> Callable[[Any, str], int]:
     def read(value: Any, where: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise PezError(f"{where} must be a whole number, {least} or more, not {value!r}.")
+        if value >= 2**62:
+            raise PezError(f"{where} must be below 2**62, not a number of {len(str(value))} digits.")
         return value
 
     return read
