@@ -112,16 +112,24 @@ def search_texts(
     watch: Watch | None = None,
     warn: Warn | None = None,
 ) -> list[Result | None]:
-    """A shorter prompt for each text; None where the stop came too early. PezError for an empty
-    text.
+    """A shorter prompt for each text; None where the stop came too early. A text that cannot be
+    distilled, such as an empty one, is None too if ``watch.failed`` is set, which is then called;
+    else it raises PezError.
     """
     watch, options = watch or Watch(), session.options
     assert isinstance(options, DistillOptions)
-    lengths = [_short_length(session.reader, text, options, warn) for text in texts]
-    items = text_items(session.reader, texts)
-    results: list[Result | None] = [None] * len(items)
-    for length in sorted(set(lengths)):  # rows of a batch have one length
-        places = [n for n, own in enumerate(lengths) if own == length]
+    lengths: dict[int, int] = {}
+    for place, text in enumerate(texts):
+        try:
+            lengths[place] = _short_length(session.reader, text, options, warn)
+        except PezError as error:
+            if watch.failed is None:
+                raise
+            watch.failed(place, error)
+    items = dict(zip(lengths, text_items(session.reader, [texts[n] for n in lengths]), strict=True))
+    results: list[Result | None] = [None] * len(texts)
+    for length in sorted(set(lengths.values())):  # rows of a batch have one length
+        places = [n for n, own in lengths.items() if own == length]
         found = run(session, [items[n] for n in places], watch.at(places), length)
         for n, result in zip(places, found, strict=True):
             results[n] = result
@@ -131,7 +139,8 @@ def search_texts(
 def _short_length(reader: Reader, text: str, options: DistillOptions, warn: Warn | None) -> int:
     size = len(reader.tokens.encode(text))
     if not size:
-        raise PezError("an empty text cannot be distilled; give at least one word.")
+        shown = f"{text[:60]!r} has no word that the model reads" if text.strip() else "it is empty"
+        raise PezError(f"an empty text cannot be distilled ({shown}); give at least one word.")
     if size > reader.limit and warn:
         warn(f"the model reads only the first {reader.limit} of {size} tokens of: {text[:60]}…")
     length = options.length or max(1, round(options.ratio * min(size, reader.limit)))

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from pez.errors import PezError
+from pez.formats.prompts import file_or_text, refuse_file
 from pez.images import pixels_key, read_image
 
 Source = str | Path | Image.Image  # a picture: a path, an address or the picture itself
@@ -38,8 +39,11 @@ def mix_parts(image: Any, text: Any, negative: Any) -> list[Part]:
     for kind, sign, entries in (("image", 1, image), ("text", 1, text), ("", -1, negative)):
         for source, weight in map(_weighted, _listed(entries)):
             plain = isinstance(source, str)
-            is_text = plain and not (isfile(source) or is_web(source))
-            what = source if kind == "text" or (not kind and is_text) else read_image(source)
+            if kind == "text":
+                what = refuse_file(source, "--text") if plain else source
+            else:
+                picture = kind or not plain or is_web(source) or file_or_text(source, "--negative")
+                what = read_image(source) if picture else source
             name = "image" if isinstance(source, Image.Image) else source
             parts.append((what, sign * weight, f"{name}={sign * weight:g}"))
     if not any(weight > 0 for _, weight, _ in parts):

@@ -63,9 +63,7 @@ def karpathy_items(
         if "filename" in row:
             name = named(row, "filename", f"{file}, image {n}")
             inner = "filepath" in row
-            names[n] = (
-                f"{named(row, 'filepath', f'{file}, image {n}')}/{name}" if inner else name
-            )
+            names[n] = f"{named(row, 'filepath', f'{file}, image {n}')}/{name}" if inner else name
     place = picture_place(folders, list(names.values()), address, file)
     for n, row in chosen:
         if n not in names:

@@ -31,7 +31,7 @@ def number(least: int) -> Callable[[Any, str], int]:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise PezError(f"{where} must be a whole number, {least} or more, not {value!r}.")
         if value >= 2**62:
-            raise PezError(f"{where} must be below 2**62, not a number of {len(str(value))} digits.")
+            raise PezError(f"{where} must be below 2**62.")
         return value
 
     return read

@@ -103,7 +103,8 @@ def _unit(data: Data) -> Unit:
     if not data.group:
         del spec["group"]  # plans without one keep the name of their draw
     if data.manifest:
-        spec |= {"manifest": hashlib.sha256(Path(data.manifest).expanduser().read_bytes()).hexdigest()}
+        content = Path(data.manifest).expanduser().read_bytes()
+        spec |= {"manifest": hashlib.sha256(content).hexdigest()}
         spec |= {"count": 0, "seed": 0}
     return Unit("draw", json.loads(json.dumps(spec)))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from os.path import expanduser, isdir, lexists
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def file_or_text(text: str, option: str) -> Path | None:
             raise PezError(f"{where} is a folder; name a file in it.")
         return None  # a word may have the name of a folder that happens to be here
     if not lexists(place):
-        raise PezError(f"{where} looks like a file, but there is none; check its name.")
+        raise PezError(f"{where} looks like a file, and does not exist; check its name.")
     return place
 
 
@@ -77,6 +78,9 @@ def read_prompts(source: str | Path) -> list[str]:
 def prompts_of(text: str, where: str) -> list[str]:
     """The prompts in a text, as :func:`read_prompts`; ``where`` names it in errors."""
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if where.lower().endswith(".json") and isinstance(rows := _whole(text), list):
+        found = [_of_entry(row, f"{where}, entry {n}") for n, row in enumerate(rows, 1)]
+        return _filled(found, where)
     if where.lower().endswith(_JSON) or (lines and _is_object(lines[0][1])):
         found = [_of_row(line, f"{where}, line {n}") for n, line in lines]
         return _filled(found, where)
@@ -95,11 +99,45 @@ def words_of(path: Path, option: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def phrases_of(path: Path, option: str) -> list[str]:
+    """The phrases of a text file, which line ends or commas separate. PezError for none."""
+    text = read_text(path, f"{option} takes UTF-8 text, one phrase a line", pipe=True)
+    found = [part.strip() for line in text.split("\n") for part in line.split(",")]
+    return _filled([part for part in found if part], f"{option} {path}")
+
+
+def refuse_near(text: str, option: str, known: Sequence[str]) -> None:
+    """PezError for a word so close to one of the ``known`` words of an option that takes texts too
+    that it is more likely misspelt than meant.
+    """
+    word = text.strip()
+    near = get_close_matches(word.casefold(), known, 1, 0.82) if word.isalpha() else []
+    if near and word not in known:
+        raise PezError(
+            f"{option} {text!r}: did you mean {near[0]}? A text so close to it needs a second word."
+        )
+
+
 def _is_object(line: str) -> bool:
     try:
         return line.lstrip().startswith("{") and isinstance(as_json(line), dict)
     except ValueError:
         return False
+
+
+def _whole(text: str) -> Any:
+    """The value of a whole JSON document: an object alone counts as a list of one."""
+    try:
+        found = as_json(text)
+    except ValueError:
+        return None
+    return [found] if isinstance(found, dict) else found
+
+
+def _of_entry(entry: Any, where: str) -> str:
+    if not isinstance(entry, dict | str):
+        raise PezError(f'{where}: it is neither a text nor an object with a "prompt"; correct it.')
+    return _prompt(entry if isinstance(entry, dict) else {"prompt": entry}, where)
 
 
 def _of_row(line: str, where: str) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 
 from pez.errors import PezError
+from pez.formats.prompts import refuse_file, refuse_near
 from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
 from pez.search.template import Template, check_length, freeze, parse_template
 from pez.session.styles import style_template, usual_style
+from pez.session.words import kept_words, refuse_banned
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +29,18 @@ def starting_point(
     reader: Reader, options: SearchOptions, length: int
 ) -> tuple[Template, str | torch.Tensor]:
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
-    tokens, init = reader.tokens, options.init
+    tokens, init, keep = reader.tokens, options.init, kept_words(options.keep)
+    refuse_banned(tokens, keep, options.ban, "--keep")
+    refuse_banned(tokens, [options.template], options.ban, "--template")
     if init in ("auto", *STARTS):
         form = _form(options, length)
-        return parse_template(form, tokens, length, options.keep, reader.limit), init
+        return parse_template(form, tokens, length, keep, reader.limit), init
     ids = _start_ids(reader, init)
-    if options.keep:
+    if keep:
         if options.template.strip() != "{}":
             raise PezError("--keep with a start text needs the plain template; omit one of them.")
-        kept = {i for word in options.keep for i in tokens.encode(word)}
-        missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
+        kept = {i for word in keep for i in tokens.encode(word)}
+        missing = [w for w in keep if not set(tokens.encode(w)) <= set(ids)]
         if missing:
             raise PezError(f"--keep {missing[0]!r} is not in the start text; add it to --init.")
         check_length(len(ids), reader.limit)
@@ -71,7 +75,8 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
         if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
             raise PezError(f"--init names {bad[0]}, which is not a word id of this model.")
     else:
-        ids = reader.tokens.encode(init)
+        refuse_near(init, "--init", ("auto", *STARTS))
+        ids = reader.tokens.encode(refuse_file(init, "--init"))
     if not ids:
         raise PezError("--init is empty; give a text, ids, random or words.")
     return ids
