@@ -106,8 +106,9 @@ def _address(row: dict[str, Any]) -> str:
 def _from_parquet(split: str, path: str) -> Iterator[Example]:
     for _, row, _ in parquet_rows(parquet_files(HUB, split, path, LAYOUT)):
         told = row.get("url")
-        web = isinstance(told, str) and is_web(told)
-        source = told if web else f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
+        source = f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
+        if isinstance(told, str) and is_web(told):
+            source = told
         attributes = {"split": row["split"]} if row.get("split") else {}
         read = partial(read_bytes, source)
         texts = cell_captions(row.get("sentences"))

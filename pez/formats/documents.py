@@ -45,12 +45,13 @@ def json_object(text: str, where: str, give: str) -> dict[str, Any]:
     return found
 
 
-def as_json(text: str | bytes) -> Any:
-    """The value in a JSON text. ValueError, with a short reason, for anything else."""
+def as_json(text: str | bytes, constants: bool = False) -> Any:
+    """The value in a JSON text. ValueError, with a short reason, for anything else. With
+    ``constants`` NaN and Infinity are numbers, as Python writes them.
+    """
+    named = float if constants else _constant
     try:
-        return json.loads(
-            text, parse_constant=_constant, parse_float=_float, object_pairs_hook=_object
-        )
+        return json.loads(text, parse_constant=named, parse_float=_float, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
     except UnicodeDecodeError:
@@ -94,7 +95,7 @@ def _float(digits: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"the key {twice[:60]!r} is there twice")
     return found

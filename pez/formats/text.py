@@ -72,6 +72,17 @@ def check_text(text: str, what: str) -> str:
     return text
 
 
+def check_name(name: str, what: str) -> str:
+    """``name``, if it can be that of a file or of something on the hub; PezError for one that the
+    system cannot look up.
+    """
+    if len(name.encode(errors="surrogateescape")) > 255 * 8 or "\0" in name:
+        raise PezError(f"{what} {name[:40]!r}… cannot be a name; check it.")
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in name.split("/")):
+        raise PezError(f"{what} {name[:40]!r}… is too long for a name; check it.")
+    return name
+
+
 @contextmanager
 def opened(path: str | Path, give: str, pipe: bool = False) -> Iterator[IO[bytes]]:
     """A plain file, or with ``pipe`` a pipe too, opened for reading. PezError if it cannot be."""
