@@ -254,7 +254,7 @@ def _check_kind(name: str, value: Any, kind: type) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if type(value) is not kind and not (kind is float and whole):
         raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")
-    if kind is tuple and not all(isinstance(entry, str) for entry in value):
+    if isinstance(value, tuple) and not all(isinstance(entry, str) for entry in value):
         raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")
 
 
