@@ -166,21 +166,19 @@ def search_texts(
     """A shorter prompt for each text; None where the stop came too early. ``warn`` is told which
     texts are cut.
 
-    A text without a token raises PezError, or is reported by its place and None too if
-    ``watch.failed`` is set.
+    A text that cannot be distilled, such as an empty one, raises PezError, or is reported by its
+    place and None too if ``watch.failed`` is set.
     """
     watch, options = watch or Watch(), session.options
     assert isinstance(options, DistillOptions)
     lengths: dict[int, int] = {}
     for n, text in enumerate(texts):
-        size = len(session.reader.tokens.encode(text))
-        if size:
-            lengths[n] = _short_length(session.reader, size, options)
-            continue
-        error = PezError("an empty text cannot be distilled; give at least one word.")
-        if watch.failed is None:
-            raise error
-        watch.failed(n, error)
+        try:
+            lengths[n] = _short_length(session.reader, text, options)
+        except PezError as error:
+            if watch.failed is None:
+                raise
+            watch.failed(n, error)
     items = dict(zip(lengths, text_items(session.reader, [texts[n] for n in lengths]), strict=True))
     tell([note for item in items.values() for note in item.notes], warn)
     results: list[Result | None] = [None] * len(texts)
@@ -192,8 +190,12 @@ def search_texts(
     return results
 
 
-def _short_length(reader: Reader, size: int, options: DistillOptions) -> int:
-    """Tokens of the shorter prompt for a text of ``size`` tokens."""
+def _short_length(reader: Reader, text: str, options: DistillOptions) -> int:
+    """Tokens of the shorter prompt for a text. PezError for a text without a token."""
+    size = len(reader.tokens.encode(text))
+    if not size:
+        shown = f"{text[:60]!r} has no word that the model reads" if text.strip() else "it is empty"
+        raise PezError(f"an empty text cannot be distilled ({shown}); give at least one word.")
     length = options.length or max(1, round(options.ratio * min(size, reader.limit)))
     check_length(length, reader.limit)
     return length

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TextIO
 
 from pez.errors import PezError
 
@@ -98,23 +97,6 @@ def read_plain(path: str | Path, most: int) -> bytes:
     """The bytes of a plain file; errors as of :func:`open_plain`."""
     with open_plain(path, most) as file:
         return file.read(most)
-
-
-def open_text(
-    path: str | Path,
-    encoding: str = "utf-8",
-    errors: str = "strict",
-    newline: str | None = None,
-    most: int = MOST_TEXT,
-) -> TextIO:
-    """A plain file of text, open for reading; errors as of :func:`open_plain`."""
-    return io.TextIOWrapper(open_plain(path, most), encoding, errors, newline)
-
-
-def read_text(path: str | Path, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """The text in a plain file; errors as of :func:`open_plain`, and UnicodeDecodeError."""
-    with open_text(path, encoding, errors) as file:
-        return file.read()
 
 
 def keep_file(path: Path, content: bytes) -> None:

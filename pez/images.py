@@ -22,6 +22,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pez.errors import PezError
 from pez.files import read_plain
+from pez.formats.pictures import (
+    HEIC_EXTRA,
+    formats_of,
+    is_heic,
+    is_picture,
+    reads_heic,
+    warn_left_out,
+)
 
 MAX_PIXELS = 80_000_000
 MAX_SIDES = 200  # of the longer to the shorter side: the shorter one is scaled to the model's
@@ -32,9 +40,6 @@ SLOWEST = 10_000  # bytes a second beyond these
 PART = 1 << 16
 ORIENTATION = 0x0112  # EXIF tag
 _is_web = re.compile("https?://", re.IGNORECASE).match
-# Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
-# have such weak signatures that other files pass for them.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI", "AVIF")
 _GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 _GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
 
@@ -52,11 +57,11 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
     name = str(source)
     if _is_web(name):
         data = io.BytesIO(_download(name))
-        with _explained(name, _GIVE_LINK), Image.open(data, "r", _FORMATS) as image:
+        with _explained(name, _GIVE_LINK), Image.open(data, "r", formats_of(name)) as image:
             return _decode(image)
     with _explained(name):
         _check_file(source)
-        with open(source, "rb") as file, Image.open(file, "r", _FORMATS) as image:
+        with open(source, "rb") as file, Image.open(file, "r", formats_of(name)) as image:
             return _decode(image)
 
 
@@ -72,7 +77,7 @@ def read_bytes(source: str | Path) -> bytes:
 def decode_image(data: bytes, name: str) -> Image.Image:
     """The picture in the bytes of a file called ``name``, as :func:`read_image` gives it."""
     mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
-    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS) as image:
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)) as image:
         return _decode(image)
 
 
@@ -81,7 +86,7 @@ def check_picture(data: bytes, name: str) -> bytes:
     if not data:
         raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
     mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
-    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS):
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)):
         return data
 
 
@@ -95,21 +100,27 @@ def _check_file(source: str | Path) -> None:
 
 def find_images(folder: Path) -> list[Path]:
     """The pictures (by suffix) in a folder and below, in natural order; hidden ones are skipped.
+    Warns (PezWarning) of pictures of other kinds and of linked folders, which are left out.
 
     PezError if the folder is missing, holds no picture, or has a part that cannot be read.
     """
     with _explained(str(folder)):
-        found = [path for path in _walk(folder) if _is_picture(path)]
+        every = list(_walk(folder))
+    found = [path for path in every if path.is_file() and is_picture(path)]
+    warn_left_out(folder, set(every).difference(found))
     if not found:
         raise PezError(f"{folder} holds no pictures; {_GIVE_FILE} or a folder with some in it.")
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder)))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """The files in a folder and below, and links to anything else, which are not followed."""
     for path in folder.iterdir():  # unlike os.walk, this fails on a folder that it cannot read
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
             yield from _walk(path)
-        elif path.is_file() and not path.name.startswith("."):
+        elif path.is_file() or path.is_symlink():
             yield path
 
 
@@ -155,10 +166,6 @@ def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Ima
     return sheet
 
 
-def _is_picture(path: Path) -> bool:
-    return Image.registered_extensions().get(path.suffix.lower()) in _FORMATS
-
-
 @contextmanager
 def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
     """Turns errors of the system and Pillow, and Pillow's bomb warning, into a PezError."""
@@ -174,6 +181,7 @@ def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
         mend = f"did you mean {near}?" if near else "check the name and the folder you are in."
         raise PezError(f"{name or 'A file without a name'} does not exist; {mend}") from error
     except UnidentifiedImageError as error:
+        mend = HEIC_EXTRA if is_heic(name) and not reads_heic() else mend
         raise PezError(f"{name} is not a picture, or its start is damaged; {mend}.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         limit = MAX_PIXELS // 10**6
@@ -195,7 +203,7 @@ def _near(path: Path) -> Path | None:
     """The picture or folder in the same place whose name is closest to a missing one."""
     try:
         beside = [p for p in sorted(path.parent.iterdir()) if not p.name.startswith(".")]
-        names = {p.name.casefold(): p for p in beside if _is_picture(p) or p.is_dir()}
+        names = {p.name.casefold(): p for p in beside if is_picture(p) or p.is_dir()}
     except OSError:
         return None
     close = difflib.get_close_matches(path.name.casefold(), names, n=1)

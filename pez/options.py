@@ -120,7 +120,9 @@ class SearchOptions:
         'together), a text, or "ids:1,2,3" (auto: pursuit where that is cheap, else random)',
         metavar="START",
     )
-    keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
+    keep: tuple[str, ...] = _option(
+        (), "a word, or a file of words, that must stay in the prompt", metavar="WORD|FILE"
+    )
     fluency: float = _option(
         0.0,
         "how much fluency counts: this times the language model's nats per token is "
@@ -179,7 +181,7 @@ class SearchOptions:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         out |= self.given
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
-        listed = (self.vocabulary, *self.ban, *named)
+        listed = (self.vocabulary, *self.ban, *self.keep, *named)
         digests = {path: _digest(path, MOST_TEXT) for path in listed}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = lists

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pez.formats.documents import as_json
+
 
 @dataclass(frozen=True)
 class Result:
@@ -67,5 +69,32 @@ class Result:
 
     @classmethod
     def from_json(cls, line: str) -> Result:
-        """The inverse of :meth:`to_json`."""
-        return cls(**json.loads(line))
+        """The inverse of :meth:`to_json`. ValueError or TypeError for any other line."""
+        found = as_json(line, constants=True)  # a perplexity may be infinite
+        if not isinstance(found, dict) or "embeddings" in found:
+            raise ValueError("it is not an object of a result")
+        result = cls(**found)
+        for name, kind in _KINDS.items():
+            value = getattr(result, name)
+            number = kind in (int, float) and isinstance(value, bool)
+            if number or not isinstance(value, (int, float) if kind is float else kind):
+                raise ValueError(f"its {name} is of another type")
+        for name, kind in _KINDS_OR_NONE.items():
+            if not isinstance(getattr(result, name), kind | None):
+                raise ValueError(f"its {name} is of another type")
+        if not all(isinstance(target, str) for target in result.targets):
+            raise ValueError("its targets are no texts")
+        return result
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("prompt", "model", "method", "key"), str),
+    **dict.fromkeys(("ids", "targets"), list),
+    **dict.fromkeys(("score", "seconds", "finished"), float),
+    **dict.fromkeys(("steps", "seed"), int),
+    **{"passes": dict, "options": dict, "interrupted": bool},
+}
+_KINDS_OR_NONE: dict[str, Any] = {
+    **{"weights": dict, "history": list, "negative": str},
+    **dict.fromkeys(("soft_score", "perplexity"), float | int),
+}

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pez.errors import PezError
+from pez.formats.prompts import file_or_text, refuse_file
 from pez.images import MAX_DOWNLOAD, decode_image, pixels_key, read_image
 from pez.options import as_number, shown
 
@@ -198,10 +199,14 @@ def mix_parts(image: Any, text: Any, negative: Any) -> list[Part]:
         for entry in _listed(entries, kind):
             source, weight = _weighted(entry, kind)
             plain = isinstance(source, str)
-            is_text = plain and not (isfile(source) or is_web(source))
+            is_text = plain and not is_web(source)
+            if kind == "negative" and is_text:
+                is_text = file_or_text(source, "--negative") is None
             as_text = kind == "text" or (kind == "negative" and is_text)
             if as_text and not plain:
                 raise PezError(f"text holds {shown(source)}, which is not a text.")
+            if kind == "text":
+                refuse_file(source, "--text")
             if not as_text and not is_picture(source):
                 raise PezError(
                     f"{kind} holds {shown(source)}, which is not a picture; give {PICTURES}."

@@ -299,7 +299,8 @@ def test_odd_captions_leave_the_picture(tmp_path: Path) -> None:
     with pytest.warns(PezWarning) as told:
         items = list(open_dataset("folder", path=str(tmp_path)))
     assert [item.id for item in items] == ["a.png", "b.png", "c.png"]
-    assert all(f"{name}.txt" in str(w.message) for name, w in zip("abc", told, strict=True))
+    (said,) = (str(warning.message) for warning in told)
+    assert "3 damaged" in said
     os.mkfifo(tmp_path / "metadata.csv")
     assert "pipe" in refusal(lambda: list(open_dataset("folder", path=str(tmp_path))))
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("methods", "objectives", "datasets"),
     ("models",),
     ("search", "workers"),
-    ("options", "result", "images", "sources", "files", "errors", "version"),
+    ("options", "result", "images", "sources", "formats", "files", "errors", "version"),
 )
 LAYER = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 MOST_TOP_LEVEL = 10

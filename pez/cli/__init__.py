@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pez.cli.parser import make_parser
+from pez.cli.visible import harmless_output, visible
 from pez.errors import PezError, PezWarning
 
 
@@ -17,6 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # no terminal fails on a character that it cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    with harmless_output():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = make_parser()
     try:
         args = parser.parse_args(argv)
@@ -32,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except PezError as error:
-        print(f"pez: {error}", file=sys.stderr)
+        print(f"pez: {visible(str(error), lines=False)}", file=sys.stderr)
         return 2
     except UnicodeError:
         print("pez: the input is not UTF-8 text; convert it first.", file=sys.stderr)

@@ -15,6 +15,7 @@ from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
 from pez.errors import PezError
+from pez.formats.prompts import file_or_text
 from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
 from pez.generation.options import GenerateOptions
 from pez.generation.pipelines import make_setup, open_painter
@@ -125,8 +126,8 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
     """Prompts with their labels: a text, the lines of a file or of stdin, or a soft prompt's
     file, which holds one tensor (k, w).
     """
-    path = Path(source)
-    if path.suffix not in _SOFT or not path.is_file():
+    path = file_or_text(source, "") if source.lower().endswith(_SOFT) else None
+    if path is None:
         return [(text, text) for text in read_texts(source)]
     import torch
     from safetensors.torch import load_file

@@ -25,6 +25,7 @@ def on_interrupt(stop: Stop) -> Iterator[Stop]:
         stop.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if stop.waits:
+            stop.broke_off = True
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, first)

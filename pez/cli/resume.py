@@ -90,8 +90,11 @@ def resume(
         with on_interrupt(watch.stop):
             if todo:
                 work(todo, watch, on_failure)
-    except (PezError, KeyboardInterrupt):
+    except PezError:
         if not watch.stop.asked:  # else a stop before the first prompt
+            raise
+    except KeyboardInterrupt:
+        if not watch.stop.broke_off:  # else a download or the like, where nothing is lost
             raise
     finally:
         bar.close()

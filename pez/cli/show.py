@@ -6,6 +6,7 @@ import shutil
 import sys
 from typing import TextIO
 
+from pez.cli.visible import raw_stderr, visible
 from pez.result import Result
 from pez.search.engine import Progress
 
@@ -38,9 +39,10 @@ class Bar:
         from tqdm import tqdm
 
         room = max(20, shutil.get_terminal_size().columns - BESIDE)
+        text = visible(text, lines=False)
         text = text if len(text) <= room else text[: room - 1] + "…"
         if self._bar is None:
-            form = {"bar_format": FORM, "leave": False, "file": sys.stderr, "miniters": 0}
+            form = {"bar_format": FORM, "leave": False, "file": raw_stderr(), "miniters": 0}
             self._bar = tqdm(total=total, desc=text, **form)
         self._bar.total = total  # restart for a text of another length
         self._bar.set_description_str(text, refresh=False)

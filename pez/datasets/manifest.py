@@ -12,7 +12,8 @@ from typing import Any
 from pez.datasets import open_dataset
 from pez.datasets.item import Example
 from pez.errors import PezError
-from pez.files import read_text, write_whole
+from pez.files import write_whole
+from pez.formats.documents import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,12 @@ def write_manifest(
 
 def read_manifest(path: str | Path) -> list[Entry]:
     """The lines of a manifest. PezError that names an invalid line."""
-    try:
-        lines = read_text(path).split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PezError(f"{path} cannot be read as a manifest ({error}).") from error
     entries = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                entries.append(_entry(json.loads(line)))
-            except (ValueError, TypeError, KeyError, RecursionError):
-                raise PezError(f"{path}, line {number}, is not a line of a manifest.") from None
+    for number, row in read_json_lines(path, "give a manifest that a run has written"):
+        try:
+            entries.append(_entry(row))
+        except (TypeError, KeyError):
+            raise PezError(f"{path}, line {number}, is not a line of a manifest.") from None
     if not entries:
         raise PezError(f"{path} is empty; give a manifest that a run has written.")
     return entries

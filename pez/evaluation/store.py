@@ -18,6 +18,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.files import write_whole
+from pez.formats.documents import as_json, read_json_lines
 
 INDEX = "index.jsonl"
 MOST_HELD = 200_000  # records in memory, of a few kilobytes each
@@ -100,18 +101,17 @@ class Store:
         self._write(self.folder / name, text.encode(errors="backslashreplace"))
 
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """The objects of a file of JSON lines; PezError if there is none."""
-        try:
-            text = (self.folder / name).read_text(encoding="utf-8")
-            return [json.loads(line) for line in text.split("\n") if line]
-        except (OSError, ValueError):
-            raise PezError(
-                f"{self.folder} holds no complete {name}; give a folder that pez evaluate wrote."
-            ) from None
+        """The objects of a file of JSON lines; PezError if there is none, or one is damaged."""
+        give = "give a folder that pez evaluate wrote, or run it again on this one"
+        if not (self.folder / name).is_file():
+            raise PezError(f"{self.folder} holds no complete {name}; {give}.")
+        return [row for _, row in read_json_lines(self.folder / name, give)]
 
     def _hold(self, path: Path, stamp: Stamp, data: bytes) -> Record:
         """Cache a record as read from its file's ``data``; the oldest are evicted."""
-        record = Record(**json.loads(data))
+        record = Record(**as_json(data))
+        if not _is_sound(record):
+            raise ValueError("its entries are of other types")
         self._held.pop(path, None)
         if len(self._held) >= MOST_HELD:
             del self._held[next(iter(self._held))]
@@ -121,6 +121,14 @@ class Store:
     def _write(self, path: Path, data: bytes) -> Stamp:
         """All or nothing: a reader never sees half a file, whatever is killed when."""
         return _stamp(write_whole(path, data, folder=self._parts))
+
+
+def _is_sound(record: Record) -> bool:
+    """Whether what a file says of a unit is of the types that a record has."""
+    texts = (record.kind, record.key, record.error, record.batch)
+    plain = all(isinstance(text, str) for text in texts)
+    whole = isinstance(record.spec, dict) and isinstance(record.out, dict)
+    return plain and whole and isinstance(record.seconds, int | float)
 
 
 def _stamp(stat: os.stat_result) -> Stamp:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pez.evaluation.index import read_index
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
-from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.store import Record, Store
 
 COLUMNS = (
     *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
@@ -43,8 +44,7 @@ def read_rows(folder: str | Path | Store) -> list[dict[str, Any]]:
     """
     store = folder if isinstance(folder, Store) else Store(folder)
     kinds, empty = {kind.name: kind for kind in all_kinds()}, dict.fromkeys(columns())
-    lines = store.lines(INDEX)
-    return [row for line in lines for row in _rows(store, line, kinds, empty)]
+    return [row for line in read_index(store) for row in _rows(store, line, kinds, empty)]
 
 
 def _rows(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pez.errors import PezError
+from pez.formats.prompts import refuse_file
+from pez.formats.text import check_text
 from pez.options import _digest, _flag, _option, as_kind
 
 # how pictures are made, not what they show
@@ -91,6 +93,8 @@ class GenerateOptions:
             if not low <= value <= most:
                 bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        refuse_file(check_text(self.negative, "--negative"), "--negative")
+        check_text(self.template, "--template")
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
         if not 0 <= self.strength <= 1:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import read_text
+from pez.formats.text import read_text
 from pez.search.problem import Halted, Problem
 from pez.search.vocabulary import Vocabulary
 
 
 def read_lines(path: str, option: str) -> list[str]:
     """The non-empty lines of a text file. PezError if there are none."""
-    try:
-        text = read_text(Path(path).expanduser(), "utf-8-sig")
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
-        raise PezError(
-            f"{option}={path} is not a readable text file; give UTF-8 text, one phrase per line."
-        ) from None
-    lines = [line.strip() for line in text.split("\n")]
+    give = f"{option} takes UTF-8 text, one phrase per line"
+    lines = [line.strip() for line in read_text(path, give, pipe=True).split("\n")]
     if not any(lines):
         raise PezError(f"{option}={path} holds no text; give one phrase per line.")
     return [line for line in lines if line]

@@ -66,6 +66,7 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
         self.waits = False  # for something that may be broken off at once
+        self.broke_off = False  # as such a thing was
         self.by_interrupt = False
         self.interrupted = False
 

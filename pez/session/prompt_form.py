@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pez.errors import PezError
+from pez.formats.prompts import refuse_file, refuse_near
 from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
@@ -19,6 +20,7 @@ from pez.search.template import (
     words_in_front,
 )
 from pez.session.styles import style_template, usual_style
+from pez.session.words import kept_words, refuse_banned
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,9 @@ def starting_point(
     reader: Reader, options: SearchOptions, length: int
 ) -> tuple[Template, str | torch.Tensor]:
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
-    tokens, init = reader.tokens, options.init
+    tokens, init, keep = reader.tokens, options.init, kept_words(options.keep)
+    refuse_banned(tokens, keep, options.ban, "--keep")
+    refuse_banned(tokens, [options.template], options.ban, "--template")
     if init in ("auto", *STARTS):
         room = length - kept_length(reader, options)
         if room < 1:
@@ -42,13 +46,13 @@ def starting_point(
                 f"search; give --length {length - room + 1} or more, or keep fewer words."
             )
         form = _form(options, room, reader.limit)
-        return parse_template(form, tokens, room, options.keep, reader.limit), init
+        return parse_template(form, tokens, room, keep, reader.limit), init
     ids = _start_ids(reader, init)
-    if options.keep:
+    if keep:
         if options.template.strip() != "{}":
             raise PezError("--keep with a start text needs the plain template; omit one of them.")
-        kept = {i for word in options.keep for i in tokens.encode(word)}
-        missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
+        kept = {i for word in keep for i in tokens.encode(word)}
+        missing = [w for w in keep if not set(tokens.encode(w)) <= set(ids)]
         if missing:
             raise PezError(f"--keep {missing[0]!r} is not in the start text; add it to --init.")
         check_length(len(ids), reader.limit)
@@ -70,7 +74,7 @@ def kept_length(reader: Reader, options: SearchOptions) -> int:
     """
     if options.init not in ("auto", *STARTS):
         return 0
-    return len(words_in_front(options.template, reader.tokens, options.keep))
+    return len(words_in_front(options.template, reader.tokens, kept_words(options.keep)))
 
 
 def _form(options: SearchOptions, length: int, limit: int) -> str:
@@ -95,7 +99,8 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
         if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
             raise PezError(f"--init names {bad[0]}, which is not a word id of this model.")
     else:
-        ids = reader.tokens.encode(init)
+        refuse_near(init, "--init", ("auto", *STARTS))
+        ids = reader.tokens.encode(refuse_file(init, "--init"))
     if not ids:
         raise PezError("--init is empty; give a text, ids, random or words.")
     return ids

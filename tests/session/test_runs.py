@@ -108,7 +108,7 @@ def test_the_command_takes_auto_and_tells_the_negative(capsys: pytest.CaptureFix
 
 
 def test_a_negative_of_the_denoising_loss_is_refused(pictures: list[Image.Image]) -> None:
-    with pytest.raises(PezError, match="objective match"):
+    with pytest.raises(PezError, match="does not apply to --objective denoise"):
         pez.invert(
             pictures[0],
             generator="mini-sd",

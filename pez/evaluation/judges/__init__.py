@@ -12,11 +12,11 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING
 
 from pez.errors import PezError
-from pez.models.names import JUDGE
 
 if TYPE_CHECKING:
     from pez.evaluation.judges.judge import Judge
 
+JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 CLIP = ""  # takes the names that are no other judge's
 
 JUDGES: dict[str, tuple[str, str, str]] = {
