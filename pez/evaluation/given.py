@@ -17,6 +17,7 @@ from pez.errors import PezError
 from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
 from pez.evaluation.units import Given, Original
+from pez.files import user_path
 
 METHOD = "given"  # for rows that name none
 
@@ -33,13 +34,13 @@ def read_given(
     listed = list(originals)
     out: list[Given] = []
     seen: Counter[tuple[int, str]] = Counter()
-    for line, row in _rows(Path(path).expanduser()):
+    for line, row in _rows(user_path(path)):
         where = f"{path}, line {line}"
         name = (row.get("item") or row.get("image") or "").strip()
         prompt = (row.get("prompt") or "").strip()
         if not name or not prompt:
             raise PezError(f"{where}: give both an item or image and a prompt.")
-        place = _place(name, listed, Path(path).expanduser().parent, where, store)
+        place = _place(name, listed, user_path(path).parent, where, store)
         method = (row.get("method") or "").strip() or METHOD
         out.append(Given(place, prompt, method, seen[place, method]))
         seen[place, method] += 1
@@ -75,7 +76,7 @@ def _place(name: str, listed: list[Original], folder: Path, where: str, store: S
         raise PezError(f"{where}: several items are called {name!r}; give the picture's path.")
     if same:
         return same[0]
-    file = next((p for p in (folder / name, Path(name).expanduser()) if p.is_file()), None)
+    file = next((p for p in (folder / name, user_path(name)) if p.is_file()), None)
     if file is None:
         raise PezError(f"{where}: {name!r} is neither an item of the plan nor a picture's path.")
     data = check_picture(read_bytes(file), str(file))

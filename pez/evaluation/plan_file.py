@@ -53,12 +53,13 @@ from pez.evaluation.plan import Plan
 from pez.evaluation.plan_entries import Data, GeneratorPlan, MeasurePlan, MethodPlan
 from pez.evaluation.tasks import read_task
 from pez.evaluation.tasks.task import SearchTask
+from pez.files import user_path
 
 
 def read_plan(path: str | Path) -> Plan:
     """The plan in a TOML file. PezError that names what is wrong."""
     try:
-        content = Path(path).expanduser().read_text(encoding="utf-8")
+        content = user_path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise PezError(f"{path} cannot be read ({error.strerror}); give a plan file.") from None
     except UnicodeDecodeError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.search.problem import Problem
 from pez.search.vocabulary import Vocabulary
 
@@ -17,7 +17,7 @@ from pez.search.vocabulary import Vocabulary
 def read_lines(path: str, option: str) -> list[str]:
     """The non-empty lines of a text file. PezError if there are none."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        text = user_path(path).read_text(encoding="utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
             f"{option}={path} is not a readable text file; give UTF-8 text, one phrase per line."

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
 from pez.models.reach import lose_patience, silence
@@ -43,7 +44,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
     for an empty revision.
     """
     bare, at, revision = name.partition("@")
-    if not at or Path(name).expanduser().exists():
+    if not at or user_path(name).exists():
         return name, None
     if not revision or not bare:
         raise PezError(f"{name!r} names no revision; write owner/name@branch, @tag or @commit.")
@@ -60,7 +61,7 @@ def open_pretrained(
     from transformers.utils.logging import disable_progress_bar
 
     source, revision = split_revision(name)
-    local = Path(source).expanduser().exists()
+    local = user_path(source).exists()
     if not local:
         prepare_hub()
     disable_progress_bar()  # of weights being read: it would tear the search's own

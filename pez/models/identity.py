@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pez.files import user_path
 from pez.models.families import FAMILIES, OTHERS, open_family
 from pez.models.family import Weights, model_files
 
@@ -63,7 +64,7 @@ def _weights(name: str) -> Weights:
     for where in (*FAMILIES.values(), *OTHERS.values()):
         if (found := open_family(where).weights(name)) is not None:
             return found
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if name and folder.is_dir():
         return Weights.of(folder)
     bare, _, revision = name.partition("@")

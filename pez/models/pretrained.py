@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.failures import FOLDER, loading_error
 from pez.models.family import Weights
 from pez.models.hub import prepare_hub, split_revision
@@ -52,7 +53,7 @@ def find_place(name: str, prefix: str) -> Place:
     @revision. PezError for what is none of these.
     """
     bare, revision = split_revision(name.removeprefix(prefix))
-    folder = Path(bare).expanduser()
+    folder = user_path(bare)
     if bare and folder.is_dir():
         if not (folder / CONFIG).is_file():
             parts = [p.parent.name for p in sorted(folder.glob(f"text_encoder*/{CONFIG}"))]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from os.path import isfile
-from pathlib import Path
 
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, user_path
 from pez.search.english import Note, english_words
 from pez.search.tokens import Tokens
 from pez.search.vocabulary import KINDS, ids_of_kind, ids_of_words, without
@@ -66,7 +65,7 @@ def english_list() -> frozenset[str]:
 
 def _read_words(path: str, option: str) -> list[str]:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").split()
+        return user_path(path).read_text(encoding="utf-8").split()
     except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
         raise PezError(
             f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
