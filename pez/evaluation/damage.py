@@ -26,9 +26,9 @@ def forget_damaged(nodes: Sequence[Node], store: Store, retry: bool = False) -> 
     lost: dict[tuple[str, str], None] = {}
     for node in nodes:
         record = store.get("prompt", node.unit.key)
-        if record and record.out.get("soft"):
-            if not _is_tensor(store.path("prompt", node.unit.key, ".npy")):
-                lost["prompt", node.unit.key] = None
+        soft = record and record.out.get("soft")
+        if soft and not _is_tensor(store.path("prompt", node.unit.key, ".npy")):
+            lost["prompt", node.unit.key] = None
         for drawn in node.pictures:
             for key in _keys(drawn):
                 record = store.get("picture", key)
