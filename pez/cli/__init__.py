@@ -14,8 +14,9 @@ from pez.errors import PezError, PezWarning
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
-    with guarded():
+    with guarded() as out:
         try:
+            out.check()  # before any work
             try:
                 code = _run(argv)
             except SystemExit:  # --help, --version
@@ -37,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    """Read the arguments and run their verb. PezError before any work if nothing can be printed."""
-    sys.stdout.write("")
+    """Read the arguments and run their verb."""
     parser = make_parser()
     args = parser.parse_args(argv)
     if not hasattr(args, "run"):

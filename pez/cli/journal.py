@@ -228,7 +228,7 @@ def _holds_results(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for line in file:
             last = line.strip("\0 \t\r\n")
-            if last.startswith(BEGIN) and _object(last).keys() >= FIELDS:
+            if BEGIN in last and _object(_mended(last) or "").keys() >= FIELDS:
                 return True
         return not line.endswith("\n") and _is_torn(last)
 
@@ -256,8 +256,8 @@ def _mended(line: str) -> str | None:
     its power may leave zeros.
     """
     bare = line.strip("\0")
-    if bare == line and (not line or not _is_torn(line)):
-        return line
+    if bare == line == "" or (bare and not _is_torn(bare)):
+        return bare
     start = bare.find(BEGIN)
     while start >= 0 and _is_torn(bare[start:]):
         start = bare.find(BEGIN, start + 1)

@@ -27,13 +27,19 @@ class Out:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
+    def check(self) -> None:
+        """Raise Unprinted if it is closed."""
+        if self._stream is None:
+            raise Unprinted("it is closed")
+
     def write(self, text: str) -> int:
         """Print."""
         return self._try(lambda: self._stream.write(text))
 
     def flush(self) -> None:
         """Print what is buffered."""
-        self._try(self._stream.flush)
+        if self._stream is not None:
+            self._try(self._stream.flush)
 
     def _try(self, act: Any) -> Any:
         try:
@@ -44,8 +50,6 @@ class Out:
         except OSError as error:
             self._drop()
             raise Unprinted(error.strerror or str(error)) from None
-        except AttributeError:  # there is no stream
-            raise Unprinted("it is closed") from None
 
     def _drop(self) -> None:
         """Send the rest to nowhere, also what Python still writes when it ends."""
@@ -85,7 +89,7 @@ class Err:
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def guarded() -> Iterator[Out]:
     """Within, the standard streams are :class:`Out`, :class:`Err`, and an empty input if that is
     closed. A closed stream's number is taken by nothing: else the next file that is opened would
     get it, and be written by whoever writes to the stream.
@@ -102,9 +106,10 @@ def guarded() -> Iterator[None]:
     before = sys.stdin, sys.stdout, sys.stderr
     nothing = None if before[0] else open(os.devnull, encoding="utf-8")  # noqa: SIM115
     sys.stdin = before[0] or nothing
-    sys.stdout, sys.stderr = Out(before[1]), Err(before[2])  # type: ignore[assignment]
+    out = Out(before[1])
+    sys.stdout, sys.stderr = out, Err(before[2])  # type: ignore[assignment]
     try:
-        yield
+        yield out
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
         if nothing:
