@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from command_line import CAPTURE, QUICK, lines
+from PIL import Image
 
 from pez.cli import main
 from pez.errors import PezError
 from pez.files import InUse, Lock, cache_folder, output_path
+from pez.generation.files import save_picture
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("mini_at_hand")
@@ -199,3 +201,17 @@ def test_torn_lines_go_and_others_stay(folder: Path, capsys: CAPTURE) -> None:
     assert [json.loads(line)["method"] for line in lines(Path("out.jsonl").read_text())] == [
         "pursuit"
     ]
+
+
+def test_an_edited_picture_is_not_drawn_over_but_a_damaged_one_is(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (8, 8), "red")
+    path = tmp_path / "a-cat-0.png"
+    save_picture(picture, path, "a cat", 0, {})
+    save_picture(picture, path, "a cat", 0, {})
+    path.write_bytes(path.read_bytes()[:60])
+    save_picture(picture, path, "a cat", 0, {})
+    picture.save(path)  # as an editor does, without the record of how it was drawn
+    edited = path.read_bytes()
+    with pytest.raises(PezError, match="is not a picture that pez drew"):
+        save_picture(picture, path, "a cat", 0, {})
+    assert path.read_bytes() == edited
