@@ -6,6 +6,7 @@ import shutil
 import sys
 from typing import TextIO
 
+from pez.cli.streams import Unprinted
 from pez.cli.visible import raw_stderr, visible
 from pez.result import Result
 from pez.search.engine import Progress
@@ -78,12 +79,16 @@ class Bar:
 
 
 class InOrder:
-    """Prints results on stdout in the order of the inputs, as early as that allows."""
+    """Prints results on stdout in the order of the inputs, as early as that allows. ``failed``
+    says why nothing more is printed, if that fails; ``lost`` are the lines that were not.
+    """
 
     def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
         self._waiting: dict[int, str] = {}
         self._next = 0
         self._json, self._out = as_json, out or sys.stdout
+        self.failed: Unprinted | BrokenPipeError | None = None
+        self.lost: list[str] = []
 
     def add(self, n: int, result: Result | None) -> None:
         """Result of input ``n``; None (it failed) leaves its line empty."""
@@ -104,8 +109,17 @@ class InOrder:
         while self._next in self._waiting:
             line = self._waiting.pop(self._next)
             if line or not self._json:
-                print(line, file=self._out, flush=True)
+                self._print(line)
             self._next += 1
+
+    def _print(self, line: str) -> None:
+        try:
+            if not self.failed:
+                print(line, file=self._out, flush=True)
+        except (Unprinted, BrokenPipeError) as error:
+            self.failed = error
+        if self.failed:
+            self.lost.append(line)
 
 
 def summary(result: Result) -> str:

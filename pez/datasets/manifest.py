@@ -12,7 +12,7 @@ from typing import Any
 from pez.datasets import open_dataset
 from pez.datasets.item import Example
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import Own, write_whole
 from pez.formats.documents import read_json_lines
 
 
@@ -33,13 +33,13 @@ def write_manifest(
     """Read the picture of each item and write a line of JSON for it, all at once (atomically).
 
     A picture that cannot be read does not stop it: it is recorded with sha256 null. PezError if
-    the file cannot be written.
+    the file cannot be written, or is there and is no manifest.
     """
     entries = [Entry(dataset, split, item.id, _digest(item), seed) for item in items]
     lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
     # names that are not UTF-8 become JSON escapes
     content = "".join(lines).encode("utf-8", "backslashreplace")
-    write_whole(Path(path), content, remedy="choose another file")
+    write_whole(Path(path), content, remedy="choose another file", own=MANIFEST)
     return entries
 
 
@@ -54,6 +54,16 @@ def read_manifest(path: str | Path) -> list[Entry]:
     if not entries:
         raise PezError(f"{path} is empty; give a manifest that a run has written.")
     return entries
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        return bool(read_manifest(path))
+    except PezError:
+        return False
+
+
+MANIFEST = Own("a manifest", _is_manifest)
 
 
 def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Example]:

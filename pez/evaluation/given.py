@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from os.path import expanduser, isfile
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pez.errors import PezError
 from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
 from pez.evaluation.units import Given, Original
+from pez.files import user_path
 from pez.formats.documents import read_json_lines
 from pez.formats.tables import read_table
 from pez.formats.text import check_text
@@ -45,7 +46,7 @@ def read_given(
         name, prompt = _text(row, ("item", "image"), where), _text(row, ("prompt",), where)
         if not name or not prompt:
             raise PezError(f"{where}: give both an item or image and a prompt.")
-        place = _place(name, listed, Path(expanduser(path)).parent, where, store)
+        place = _place(name, listed, user_path(path).parent, where, store)
         method = _text(row, ("method",), where) or METHOD
         out.append(Given(place, prompt, method, seen[place, method]))
         seen[place, method] += 1
@@ -94,7 +95,7 @@ def _place(name: str, listed: list[Original], folder: Path, where: str, store: S
         raise PezError(f"{where}: several items are called {name!r}; give the picture's path.")
     if same:
         return same[0]
-    file = next((p for p in (folder / name, Path(expanduser(name))) if isfile(p)), None)
+    file = next((p for p in (folder / name, user_path(name)) if isfile(p)), None)
     if file is None:
         raise PezError(f"{where}: {name!r} is neither an item of the plan nor a picture's path.")
     data = check_picture(read_bytes(file), str(file))

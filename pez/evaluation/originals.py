@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
-from pez.files import MOST_TEXT, read_plain
+from pez.files import MOST_TEXT, read_plain, user_path
 from pez.formats.places import is_within
 
 if TYPE_CHECKING:
@@ -39,9 +40,34 @@ def draw_originals(
             drawn = _draw(data, store, notice)
             rows = [asdict(original) for original in drawn]
             store.put(Record("draw", unit.key, unit.spec, {"items": rows}))
-        found += drawn
+        found += _restored(drawn, data, store, notice)
     _write_manifests(found, store)
     return found
+
+
+def _restored(
+    originals: list[Original], data: Data, store: Store, notice: Notice | None
+) -> list[Original]:
+    """Originals whose pictures are in the folder: those that were lost or damaged are drawn again,
+    with a PezWarning. Where the data set no longer has the same picture, ``error`` says so.
+    """
+
+    def gone() -> list[Original]:
+        return [o for o in originals if o.sha256 and not store.has_original(o.file, o.sha256)]
+
+    lost = gone()
+    if not lost:
+        return originals
+    where = f"{data.dataset} {data.split[0]}".strip()
+    text = f"{len(lost)} pictures of {where} in {store.folder} were lost or damaged"
+    warnings.warn(f"{text}; they are drawn again.", PezWarning, stacklevel=3)
+    why = f"its picture was lost, and {where} no longer has it; restore the data and --retry."
+    try:
+        _draw(data, store, notice)
+    except PezError as error:
+        why = f"its picture was lost, and cannot be drawn again: {error}"
+    still = {o.sha256 for o in gone()}
+    return [replace(o, error=why) if o.sha256 in still else o for o in originals]
 
 
 def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
@@ -104,7 +130,7 @@ def _unit(data: Data) -> Unit:
     if not data.group:
         del spec["group"]  # plans without one keep the name of their draw
     if data.manifest:
-        content = read_plain(Path(data.manifest).expanduser(), MOST_TEXT)
+        content = read_plain(user_path(data.manifest), MOST_TEXT)
         spec |= {"manifest": hashlib.sha256(content).hexdigest()}
         spec |= {"count": 0, "seed": 0}
     return Unit("draw", json.loads(json.dumps(spec)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.files import open_plain
+from pez.files import open_plain, user_path
 
 MOST = 64 << 20  # bytes of a text that is read whole: a list of words, a plan
 SHELL = ("/dev/fd/", "/dev/stdin")  # pipes that the shell made, whose other end is there
@@ -90,7 +90,7 @@ def opened(path: str | Path, give: str, pipe: bool = False, most: int = LARGEST)
     reading. PezError if it cannot be.
     """
     try:
-        place = Path(path).expanduser()
+        place = user_path(path)
         if pipe and str(path).startswith(SHELL):
             with place.open("rb") as file:
                 yield file

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.generation.options import split_weight
 from pez.models.hub import split_revision
 from pez.models.loading import explained
@@ -72,7 +72,7 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     names, weights = [], []
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
-        path = Path(source).expanduser()
+        path = user_path(source)
         name = f"lora{n}"
         with explained(source):
             if path.exists() and not path.is_dir():
@@ -114,7 +114,7 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     if not hasattr(pipe, "load_textual_inversion"):
         raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
     before = set(pipe.tokenizer.get_vocab())
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.exists() and not path.is_dir():
         check_file(path)
     if path.is_file() and path.suffix == ".safetensors":

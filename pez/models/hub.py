@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.reach import lose_patience, silence
 
 
@@ -38,7 +39,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
     for an empty revision.
     """
     bare, at, revision = name.partition("@")
-    if not at or Path(name).expanduser().exists():
+    if not at or user_path(name).exists():
         return name, None
     if not revision or not bare:
         raise PezError(f"{name!r} names no revision; write owner/name@branch, @tag or @commit.")

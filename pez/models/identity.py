@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pez.files import user_path
 from pez.formats.text import check_name
 from pez.models.families import all_kinds
 from pez.models.family import Weights, model_files
@@ -64,7 +65,7 @@ def _weights(name: str) -> Weights:
     for family in all_kinds():
         if (found := family.weights(name)) is not None:
             return found
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if name and folder.is_dir():
         return Weights.of(folder)
     bare, _, revision = name.partition("@")

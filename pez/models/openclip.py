@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError, PezWarning
-from pez.files import kept_ids
+from pez.files import kept_ids, user_path
 from pez.models.build import QUICK, build_model, doubt, open_tokenizer, tag_config
 from pez.models.family import Family, Row, Weights
 from pez.models.generators import DEFAULT, GENERATORS
@@ -175,7 +175,7 @@ def _split(name: str) -> tuple[str, str | None]:
     import open_clip
 
     if name.startswith(LOCAL):
-        folder = Path(name.removeprefix(LOCAL)).expanduser()
+        folder = user_path(name.removeprefix(LOCAL))
         if not (folder / "open_clip_config.json").is_file():
             raise PezError(
                 f"{folder} is not an open_clip model: it lacks open_clip_config.json or weights."
@@ -228,7 +228,7 @@ def _file(name: str) -> Path | None:
     """The file of weights in ``architecture/path``, absolute so that open_clip does not take it
     for a tag; None if there is none.
     """
-    path = Path(name.partition("/")[2]).expanduser()
+    path = user_path(name.partition("/")[2])
     return path.absolute() if path.is_file() else None
 
 
@@ -264,7 +264,7 @@ class OpenClips(Family):
 
         own = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
         if name.startswith(LOCAL):
-            folder = Path(name.removeprefix(LOCAL)).expanduser()
+            folder = user_path(name.removeprefix(LOCAL))
             return Weights.of(folder) if folder.is_dir() else Weights()
         if name.startswith(HUB):
             repository, _, revision = name.removeprefix(HUB).partition("@")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.ambient import random_state_kept
 from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
@@ -55,7 +56,7 @@ def find_place(name: str, prefix: str) -> Place:
     @revision. PezError for what is none of these.
     """
     bare, revision = split_revision(name.removeprefix(prefix))
-    folder = Path(bare).expanduser()
+    folder = user_path(bare)
     if bare and folder.is_dir():
         if not (folder / CONFIG).is_file():
             parts = [p.parent.name for p in sorted(folder.glob(f"text_encoder*/{CONFIG}"))]
@@ -179,7 +180,7 @@ def open_pretrained(
     from transformers.utils.logging import disable_progress_bar
 
     source, revision = split_revision(name)
-    local = Path(source).expanduser().exists()
+    local = user_path(source).exists()
     if not local:
         prepare_hub()
     disable_progress_bar()  # of weights being read: it would tear the search's own

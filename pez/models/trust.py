@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.files import read_plain
+from pez.files import read_plain, user_path
 from pez.models.failures import FOLDER, NO_CODE
 from pez.models.family import PARTS
 from pez.models.hub import fetch_one
@@ -128,7 +128,7 @@ def check_model(source: str, revision: str | None, name: str, part: str = "") ->
     PezError if it switches code on, and for an adapter, in whose place transformers would fetch
     another model. What cannot be fetched is left to the loader, which reports it.
     """
-    folder = Path(source).expanduser()
+    folder = user_path(source)
     if folder.is_dir():
         check_folder(folder / part, name)
         adapter = read_settings(folder / part / ADAPTER)

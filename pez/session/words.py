@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cache
-from os.path import exists, expanduser
+from os.path import exists
 from pathlib import Path
 
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, user_path
 from pez.formats.prompts import file_or_text, phrases_of, words_of
 from pez.search.english import Note, english_words
 from pez.search.tokens import Tokens
@@ -96,7 +96,7 @@ def _read_words(path: str, option: str) -> list[str]:
     try:
         return words_of(Path(path), option)
     except PezError as error:
-        if exists(expanduser(path)):
+        if exists(user_path(path)):
             raise
         raise PezError(f"{unknown}a readable text file of words; {meant}") from error
 
