@@ -23,8 +23,8 @@ ACROSS = {
 
 @dataclass(frozen=True)
 class Line:
-    """What a method reaches within a budget: quartiles over items and seeds by reader, and by
-    the judge its differences to each of ``against``.
+    """What a method reaches within a budget: quartiles over items and seeds by reader, and the
+    differences to each of ``against`` under the judge.
     """
 
     method: str
@@ -32,12 +32,12 @@ class Line:
     budget: float
     prompts: int
     quartiles: Mapping[str, tuple[float, float, float]]
-    more: Mapping[str, Interval]  # without the line itself and where the other has no prompt
+    more: Mapping[str, Interval]  # not to itself, nor to a method without a prompt at this budget
 
 
 @dataclass(frozen=True)
-class Made:
-    """A whole run: its split, plan, how many items, the true captions' scores, its lines."""
+class Run:
+    """A whole run: split, plan, number of items, the true captions' scores, lines."""
 
     split: str
     plan: Mapping[str, Any]
@@ -48,8 +48,8 @@ class Made:
 
     @property
     def against(self) -> list[str]:
-        """The method that the others are compared with."""
-        return held_against(self.plan)
+        """The methods that the others are compared with."""
+        return compared_with(self.plan)
 
     @property
     def methods(self) -> list[str]:
@@ -62,19 +62,17 @@ class Made:
         return {x.budget: x for x in self.lines if (x.method, x.axis) == (method, axis)}
 
     def budgets(self, axis: str) -> list[float]:
-        """Those for which some method has a prompt."""
+        """The budgets for which some method has a prompt."""
         return sorted({line.budget for line in self.lines if line.axis == axis})
 
 
-def held_against(plan: Mapping[str, Any]) -> list[str]:
+def compared_with(plan: Mapping[str, Any]) -> list[str]:
     """The methods that a plan compares the others with: ours, and others it names."""
     return [plan["ours"], *plan.get("against", ())]
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]], against: Sequence[str]) -> list[Line]:
-    """Rows of single prompts as lines, with the differences to the methods ``against``, paired by
-    item.
-    """
+    """Lines from rows of single prompts, with the differences to ``against``, paired by item."""
     groups: dict[tuple[str, str, float], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["method"], row["axis"], row["budget"]), []).append(row)
@@ -106,82 +104,81 @@ def write_csv(path: Path, lines: Sequence[Line], against: Sequence[str]) -> None
         writer.writerow(["method", "axis", "budget", "prompts", *parts, *more])
         for line in lines:
             figures = [value for name in READERS for value in line.quartiles[name]]
-            told = [f"{value:.4f}" for value in figures]
+            cells = [f"{value:.4f}" for value in figures]
             for other in against:
                 gap = line.more.get(other)
-                told += [f"{v:.4f}" for v in (gap.mean, gap.low, gap.high)] if gap else [""] * 3
-            writer.writerow([line.method, line.axis, f"{line.budget:g}", line.prompts, *told])
+                cells += [f"{v:.4f}" for v in (gap.mean, gap.low, gap.high)] if gap else [""] * 3
+            writer.writerow([line.method, line.axis, f"{line.budget:g}", line.prompts, *cells])
 
 
-def markdown(made: Made) -> str:
+def markdown(run: Run) -> str:
     """The figures as tables."""
-    plan = made.plan
+    plan = run.plan
     searched = " + ".join(plan["models"])
     command = "python benchmarks/methods.py"
-    command += "" if made.split == "report" else f" --split {made.split}"
+    command += "" if run.split == "report" else f" --split {run.split}"
     lines = [
         "# Methods at equal cost",
         "",
-        f"Written by `{command}`: {made.items} held-out one-thing scenes (the split",
-        f"`{made.split}`), {len(made.seeds)} seed(s), {plan['length']} tokens. Searched in "
+        f"Written by `{command}`: {run.items} held-out one-thing scenes (the split",
+        f"`{run.split}`), {len(run.seeds)} seed(s), {plan['length']} tokens. Searched in "
         f"`{searched}`; the judge, `{plan['judge']}`, is never",
-        "searched. Median [quartiles] over scenes and seeds of the best prompt so far, chosen by",
-        "the search's own score and read afresh. Passes are forward and backward together, a pass",
-        "of several models once for each. What does not depend on the picture (words, phrases or",
-        "a bank rated once for all) counts in the tables that say so, as if a picture were",
-        "searched by itself, and in the seconds as the batch shares it. A method that anneals over",
-        "its steps had as many as its largest budget pays for. Seconds are those of a batch of all",
-        "scenes on one core, divided by their number.",
-        "Empty: no prompt yet, or the run had ended. All models are small and know only a",
-        "synthetic world: these figures compare searches, not how good prompts are on Stable",
-        "Diffusion.",
+        "searched. Each cell is the median [quartiles] over scenes and seeds for the best prompt",
+        "so far, chosen by the search's own score and scored afresh. Passes are forward plus",
+        "backward passes; a pass through several models counts once for each. Some methods score",
+        "words, phrases or a bank once for all pictures. Tables that say so count this in full for",
+        "each picture; the seconds count each picture's share of it in the batch. A method that",
+        "anneals over its steps ran with as many steps as its largest budget allows. Seconds are",
+        "those of a batch of all scenes on one core, divided by the number of scenes. An empty",
+        "cell means that there was no prompt yet or that the run had ended. All models are small",
+        "and know only a synthetic world: these figures compare searches, not how good prompts are",
+        "on Stable Diffusion.",
         "",
-        f"![curves](methods{'' if made.split == 'report' else '-' + made.split}.png)",
+        f"![curves](methods{'' if run.split == 'report' else '-' + run.split}.png)",
     ]
     for axis in AXES:
         for name, who in (("judge", plan["judge"]), ("searched", searched)):
-            lines += ["", f"Cosine under `{who}` within so many {ACROSS[axis]}:", ""]
-            lines += _table(made, axis, lambda line, n=name: _quartiles(line.quartiles[n]))
-            for other in made.against if name == "judge" else ():
+            lines += ["", f"Cosine under `{who}` by budget ({ACROSS[axis]}):", ""]
+            lines += _table(run, axis, lambda line, n=name: _quartiles(line.quartiles[n]))
+            for other in run.against if name == "judge" else ():
                 lines += [
                     "",
-                    f"Mean difference to `{other}` under `{who}`, with the 95 % interval of the "
-                    "bootstrap",
-                    "over scenes (bold where it does not hold 0):",
+                    f"Mean difference to `{other}` under `{who}`, with the 95 % bootstrap interval",
+                    "over scenes (bold where it does not contain 0):",
                     "",
                 ]
-                lines += _table(made, axis, lambda x, o=other: _gap(x.more.get(o)), skip=other)
-    truth = {name: _quartiles(np.quantile(made.truth[name], [0.25, 0.5, 0.75])) for name in READERS}
-    lines += ["", f"The true caption has {truth['judge']} under `{plan['judge']}` and"]
+                lines += _table(run, axis, lambda x, o=other: _gap(x.more.get(o)), skip=other)
+    truth = {name: _quartiles(np.quantile(run.truth[name], [0.25, 0.5, 0.75])) for name in READERS}
+    lines += ["", f"The true caption scores {truth['judge']} under `{plan['judge']}` and"]
     lines += [f"{truth['searched']} under `{searched}`."]
     for axis in ("passes", "alone"):
-        lines += _shares(made, axis)
+        lines += _shares(run, axis)
     return "\n".join(lines) + "\n"
 
 
-def _shares(made: Made, axis: str) -> list[str]:
-    """For each method at its largest budget: the smallest one in which ours is as good."""
-    ours = made.at(made.plan["ours"], axis)
+def _shares(run: Run, axis: str) -> list[str]:
+    """For each method at its largest budget: the smallest budget at which ours is as good."""
+    ours = run.at(run.plan["ours"], axis)
     out = []
-    for method in made.methods:
-        mine = made.at(method, axis)
-        if method == made.plan["ours"] or not mine:
+    for method in run.methods:
+        mine = run.at(method, axis)
+        if method == run.plan["ours"] or not mine:
             continue
         most = max(mine)
         reached = mine[most].quartiles["judge"][1]
         enough = [b for b, line in sorted(ours.items()) if line.quartiles["judge"][1] >= reached]
         when = f"within {enough[0]:g}" if enough else "within no budget"
         out.append(f"| {method} | {most:g} | {reached:.3f} | {when} |")
-    head = f"| method | {ACROSS[axis]} | judge's median | `{made.plan['ours']}` is as good |"
+    head = f"| method | {ACROSS[axis]} | judge's median | `{run.plan['ours']}` is as good |"
     return ["", head, "|---|---|---|---|", *out]
 
 
-def _table(made: Made, axis: str, cell: Any, skip: str = "") -> list[str]:
-    budgets = made.budgets(axis)
+def _table(run: Run, axis: str, cell: Any, skip: str = "") -> list[str]:
+    budgets = run.budgets(axis)
     rows = ["| method | " + " | ".join(f"{b:g}" for b in budgets) + " |"]
     rows.append("|" + "---|" * (len(budgets) + 1))
-    for method in made.methods:
-        mine = made.at(method, axis)
+    for method in run.methods:
+        mine = run.at(method, axis)
         if method == skip:
             continue
         cells = [cell(mine[b]) if b in mine else "" for b in budgets]
@@ -197,5 +194,5 @@ def _quartiles(values: Sequence[float] | np.ndarray) -> str:
 def _gap(more: Interval | None) -> str:
     if more is None:
         return ""
-    told = f"{more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]"
-    return f"**{told}**" if more.low > 0 or more.high < 0 else told
+    text = f"{more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]"
+    return f"**{text}**" if more.low > 0 or more.high < 0 else text

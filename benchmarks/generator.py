@@ -50,7 +50,7 @@ def draw(folder: Path, texts: list[str], guidance: float, steps: int, first: int
 
 
 def main() -> None:
-    """Draw, judge, write."""
+    """Draw, compare, write."""
     from pez.models import load_model
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.0, 3.0, 4.0, 6.0])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--groups", type=int, default=4)
-    parser.add_argument("--write", action="store_true", help="write the files of record")
+    parser.add_argument("--write", action="store_true", help="write the committed files")
     args = parser.parse_args()
     judge = load_model("mini-judge")
     pairs = held_out(args.groups)
@@ -84,31 +84,31 @@ def main() -> None:
         rows[-1] |= {"seconds": round(seconds, 3), "pictures": len(images)}
         print(json.dumps(rows[-1]), flush=True)
     rng = np.random.default_rng(0)
-    told = []
+    captions = []
     for thing in sketches.THINGS:
         s = sketches.scene(rng)
         scene = world.Scene((thing,), s.background, s.style, s.size)
-        told.append(world.sentence(scene, rng))
-    images = draw(args.folder, told, -1.0, args.steps, 10_000)  # with the guidance of its card
+        captions.append(world.sentence(scene, rng))
+    images = draw(args.folder, captions, -1.0, args.steps, 10_000)  # at its own guidance
     grid = Image.new("RGB", (10 * 64, 4 * 64))
     for n, image in enumerate(images):
         grid.paste(image, (n % 10 * 64, n // 10 * 64))
     place = ROOT / "benchmarks" if args.write else Path(tempfile.gettempdir())
     grid.resize((1280, 512), Image.Resampling.NEAREST).save(place / "generator.png")
     if args.write:
-        write(rows, told, args.steps)
+        write(rows, captions, args.steps)
 
 
-def write(rows: list[dict], told: list[str], steps: int) -> None:
-    """The files of record."""
+def write(rows: list[dict], captions: list[str], steps: int) -> None:
+    """Write generator.json and generator.md."""
     place = ROOT / "benchmarks"
-    figures = {"steps": steps, "rows": rows, "grid": told}
+    figures = {"steps": steps, "rows": rows, "grid": captions}
     (place / "generator.json").write_text(json.dumps(figures, indent=1) + "\n")
     lines = [
-        "# mini-sd: does it draw what it is told?",
+        "# mini-sd: does it draw its prompts?",
         "",
-        f"Held-out captions of the forty things, {steps} DDIM steps, judged by mini-judge (small",
-        "models of a synthetic world: this shows that the machinery works).",
+        f"Held-out captions of the forty things, {steps} DDIM steps; mini-judge is the judge.",
+        "The models are small and of a synthetic world: this shows that the machinery works.",
         "",
         "| guidance | own caption found among 64 | thing found among 40 | cosine | s a picture |",
         "|---|---|---|---|---|",

@@ -3,13 +3,13 @@
     python benchmarks/hours.py benchmarks/real/table1.toml
 
 Assumptions: one A100 with 80 GB. Searches run in float32 at 10 TFLOP/s, half of the data sheet's
-figure, as many rows share a batch. A text tower of P parameters takes 2 P operations per position
-and as many backwards (its weights need no gradient), at the prompt's tokens and two more;
-the nearest words take 2 x 34,277 x width per token. An image tower takes 2 P per position, and
-each comparison reads both pictures. Seconds per picture are guesses for float16 at each generator's
-own size and steps. A long prompt is assumed to have 40 tokens, each data set to have all the
-items requested. Downloads and loading models are not included. As a check against published
-figures: one picture at a time, 3,000 steps on one A6000 took 191 s.
+figure, because many rows share a batch. A text tower of P parameters takes 2 P operations per
+position forwards and as many backwards (its weights need no gradient), at the prompt's tokens and
+two more; the nearest words take 2 x 34,277 x width per token. An image tower takes 2 P per
+position, and each comparison reads both pictures. Seconds per picture are guesses for float16 at
+each generator's own size and steps. A long prompt is assumed to have 40 tokens, and each data set
+all the items requested. Downloads and loading models are not included. A published figure to check
+against: one picture at a time, 3,000 steps took 191 s on one A6000.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ CAPTION = 0.1  # seconds
 
 
 def text_operations(name: str, positions: int) -> float:
-    """Of one text through one model."""
+    """Operations of one text through one model."""
     width, layers = MODELS[name.partition("/")[0]][:2]
     return 2 * 12 * width**2 * layers * positions
 
 
 def search_seconds(way: Way) -> float:
-    """One prompt."""
+    """Seconds to search one prompt."""
     assert way.options is not None
     length = way.length or max(1, round(LONG * (way.ratio or 1)))
     method, total = open_method(way.options), 0.0
@@ -59,7 +59,7 @@ def search_seconds(way: Way) -> float:
 
 
 def judge_seconds(name: str, pictures: int) -> float:
-    """One comparison, of that many pictures, else of texts of a dozen tokens."""
+    """Seconds of one comparison of two: ``pictures`` of them are pictures, the rest short texts."""
     _, _, parameters, positions = MODELS[name.partition("/")[0]]
     operations = pictures * 2 * parameters * positions
     return (operations + (2 - pictures) * text_operations(name, 14)) / SPEED
@@ -81,12 +81,12 @@ def hours(plan: Plan) -> dict[str, float]:
             add(node.unit.key, "searches", cost)
         for drawn in node.pictures:
             add(drawn.unit.key, "pictures", PICTURE[drawn.generator.name])
-        _judged(node, add)
+        _compare(node, add)
     return spent
 
 
-def _judged(node: Node, add: Callable[[str, str, float], None]) -> None:
-    """Comparisons with several pictures read each of them."""
+def _compare(node: Node, add: Callable[[str, str, float], None]) -> None:
+    """Add a node's comparisons; one with several pictures reads each of them."""
     by_name = {r.name: r for r in node.subject.references}
     for drawn in node.pictures:
         for (judge, name), unit in drawn.scores.items():
@@ -97,7 +97,7 @@ def _judged(node: Node, add: Callable[[str, str, float], None]) -> None:
         add(unit.key, "judges", judge_seconds(judge, 1) * many)
 
 
-def told(plan: Plan) -> str:
+def summary(plan: Plan) -> str:
     """``about 12 GPU hours (searches 2.6, pictures 9.1, judges 0.4)``."""
     found = hours(plan)
     parts = ", ".join(f"{kind} {value:.1f}" for kind, value in found.items())
@@ -106,4 +106,4 @@ def told(plan: Plan) -> str:
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:
-        print(f"{Path(path).stem}: {told(read_plan(path))}")
+        print(f"{Path(path).stem}: {summary(read_plan(path))}")

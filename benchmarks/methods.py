@@ -4,14 +4,14 @@
     python benchmarks/methods.py --split choose      # settings compared: methods-choose.*
     python benchmarks/methods.py --items 3 --seeds 1 --most 200 --output small
 
-Each method of methods.toml runs once at the largest budget, all pictures as one batch. For each
-smaller budget the prompt is the search's result so far: the best by its *own* score. Its text is
-then read afresh by the searched model and by a judge that is never searched. Passes are text-tower
-passes for one picture; a pass through several models counts once for each, a draft's like any
-other. They are given without and (``alone``) with the scoring before the first step that all
-pictures share (words, a bank). Seconds are the batch's divided by its pictures, on one core;
-``--workers`` batches run in parallel. With ``--rows FILE`` a killed run continues where it stopped.
-Needs the font that data/world.py draws with.
+Each method of methods.toml runs once at the largest budget, with all pictures as one batch. For
+each smaller budget the prompt is the search's result so far: the best by its *own* score. Its text
+is then scored afresh by the searched model and by a judge that is never searched. Passes are
+text-tower passes for one picture; a pass through several models counts once for each, and a draft's
+passes count like any other. They are reported without and (``alone``) with the scoring before the
+first step that all pictures share (words, a bank). Seconds are the batch's, on one core, divided by
+its number of pictures; ``--workers`` batches run in parallel. With ``--rows FILE`` a killed run
+continues where it stopped. Needs the font that data/world.py draws with.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
                 )
             settings = (*entry.get("set", ()), *extra.get("set", ()))
             models = tuple(extra.get("models") or entry.get("models") or plan["models"])
-            told = [f"{k}={v}" for k, v in extra.get("options", {}).items()]
-            told += [*extra.get("set", ()), *extra.get("models", ())]
-            label = " ".join([entry.get("label", entry["name"]), *told])
+            differs = [f"{k}={v}" for k, v in extra.get("options", {}).items()]
+            differs += [*extra.get("set", ()), *extra.get("models", ())]
+            label = " ".join([entry.get("label", entry["name"]), *differs])
             own = InvertOptions(
                 method=entry["name"], set=settings, length=plan["length"], history=True, **options
             )
@@ -112,8 +112,8 @@ def step_cost(method: Method, models: int) -> int:
 def best_steps(
     scores: Sequence[float], spent: Sequence[float], budgets: Sequence[float]
 ) -> list[int | None]:
-    """For each budget the step with the best score among those it covers, the first of equals;
-    None if it covers none, or more steps than were made.
+    """For each budget the step with the best score among those it covers (the first, if several
+    are equal); None if it covers no step, or more steps than the run had.
 
     ``spent`` (s,) is the cost up to the end of each step, ``scores`` (s,) what each found.
     """
@@ -127,7 +127,7 @@ def best_steps(
 
 
 def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -> dict[str, Any]:
-    """One batch: each item's scores and prompts of all steps, and the cost up to their end."""
+    """One batch: each item's scores and prompts at all steps, and the cost up to each step."""
     options = replace(way.options, seed=seed, rows=len(pictures), device="cpu")
     clock: list[float] = []
     watch = Watch(progress=lambda *_: clock.append(time.perf_counter()))
@@ -136,7 +136,8 @@ def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -
     found = search_pictures(session, [[picture] for picture in pictures], watch)
     results = [r for r in found if isinstance(r, Result)]
     method = open_method(options)
-    start = results[0].passes["forward"] - options.steps * method.forwards
+    passes = results[0].passes
+    start = passes["forward"] + passes.get("cached", 0) - options.steps * method.forwards
     cost = step_cost(method, len(way.models))
     return {
         "results": results,
@@ -152,7 +153,7 @@ class Task:
 
     way: Way
     seed: int
-    models: tuple[str, ...]  # that read the found prompts, as the judge does
+    models: tuple[str, ...]  # these and the judge read the found prompts
     judge: str
     scenes: int
     count: int
@@ -204,12 +205,12 @@ def carry_out(task: Task) -> list[dict[str, Any]]:
 
 
 def collect(
-    tasks: Sequence[Task], truth: dict[str, list[float]], kept: Path | None, workers: int
+    tasks: Sequence[Task], truth: dict[str, list[float]], file: Path | None, workers: int
 ) -> list[dict[str, Any]]:
-    """The rows of all tasks, in their order; those in ``kept`` are not recomputed."""
+    """The rows of all tasks, in their order; those in ``file`` are not recomputed."""
     done: dict[str, list[dict[str, Any]]] = {}
-    if kept and kept.exists():
-        lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    if file and file.exists():
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         done = {line["key"]: line["rows"] for line in lines}
     keys = [task.key(truth) for task in tasks]
     todo = [(key, task) for key, task in zip(keys, tasks, strict=True) if key not in done]
@@ -217,9 +218,9 @@ def collect(
         made = pool.map(carry_out, [task for _, task in todo])
         for (key, task), rows in zip(todo, made, strict=True):
             done[key] = rows
-            if kept:
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": key, "rows": rows}) + "\n")
+            if file:
+                with file.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps({"key": key, "rows": rows}) + "\n")
             print(f"{task.way.label}, seed {task.seed}: {len(rows)} rows", flush=True)
     return [row for key in keys for row in done[key]]
 
@@ -232,12 +233,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--split", choices=sorted(plan["splits"]), default="report")
-    parser.add_argument("--method", action="append", help="only these, beside ours")
+    parser.add_argument("--method", action="append", help="only these, in addition to ours")
     parser.add_argument("--items", type=int, help="fewer pictures")
     parser.add_argument("--seeds", type=int, help="fewer seeds")
-    parser.add_argument("--most", type=int, help="no budget of more passes")
+    parser.add_argument("--most", type=int, help="omit budgets of more passes")
     parser.add_argument("--rows", type=Path, help="store results in this file and continue from it")
-    parser.add_argument("--workers", type=int, default=2, help="batches side by side (2)")
+    parser.add_argument("--workers", type=int, default=2, help="batches in parallel (2)")
     parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
     args = parser.parse_args()
     split = plan["splits"][args.split]
@@ -246,7 +247,7 @@ def main() -> None:
     if args.most:
         for axis in ("passes", "alone"):
             budgets[axis] = [n for n in budgets[axis] if n <= args.most]
-    against = curves.held_against(plan)
+    against = curves.compared_with(plan)
     ways = ways_of(plan, max(budgets["passes"]), args.split == "choose")
     if args.method:
         ways = [w for w in ways if w.options.method in args.method or w.label in against]
@@ -260,12 +261,12 @@ def main() -> None:
         for seed in seeds
     ]
     rows = collect(tasks, truth, args.rows, args.workers)
-    made = curves.Made(args.split, plan, count, seeds, truth, curves.lines_of(rows, against))
+    run = curves.Run(args.split, plan, count, seeds, truth, curves.lines_of(rows, against))
     args.output.mkdir(parents=True, exist_ok=True)
     name = "methods" if args.split == "report" else f"methods-{args.split}"
-    curves.write_csv(args.output / f"{name}.csv", made.lines, against)
-    (args.output / f"{name}.md").write_text(curves.markdown(made), encoding="utf-8")
-    plot.draw(made).save(args.output / f"{name}.png", optimize=True)
+    curves.write_csv(args.output / f"{name}.csv", run.lines, against)
+    (args.output / f"{name}.md").write_text(curves.markdown(run), encoding="utf-8")
+    plot.draw(run).save(args.output / f"{name}.png", optimize=True)
     print(f"{time.perf_counter() - begin:.0f} s in all")
 
 

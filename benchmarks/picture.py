@@ -27,6 +27,8 @@ def main() -> None:
         [str(s.path) for s in chosen], model=["mini", "mini-b"], length=8, restarts=4, device="cpu"
     )
     assert isinstance(found, list)
+    found = [result for result in found if isinstance(result, pez.Result)]
+    assert len(found) == len(chosen)
     painter = open_painter(GenerateOptions(generator="mini-sd", device="cpu"))
     drawn = painter.paint([result.prompt for result in found], [0] * len(found))
     draw_sheet([s.path for s in chosen], found, drawn).save(
@@ -37,7 +39,7 @@ def main() -> None:
 def draw_sheet(
     paths: Sequence[Path], found: Sequence[Result], drawn: Sequence[Image.Image], columns: int = 2
 ) -> Image.Image:
-    """Pairs in a grid: a picture, what was drawn from its prompt, and the prompt below."""
+    """Pairs in a grid: a picture, the one drawn from its prompt, and the prompt below."""
     rows = -(-len(paths) // columns)
     pair = 2 * SIDE + GAP // 2
     size = (columns * (pair + GAP) + GAP, rows * (SIDE + ROOM) + GAP)

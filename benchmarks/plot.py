@@ -10,15 +10,15 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.curves import ACROSS, AXES, READERS, Made
+from benchmarks.curves import ACROSS, AXES, READERS, Run
 from pez.evaluation.report.charts import decimals, ticks_of
 
 WIDE, TALL = 900, 620  # of a panel
 LEFT, RIGHT, ABOVE, BELOW = 64, 215, 46, 54
 HIDDEN = 0.2  # share of the medians that may be below a panel: the best ones are compared
-FINE = 2  # drawn so many times larger, so that lines are smooth
+FINE = 2  # drawn larger by this factor, so that lines are smooth
 INK, FAINT, BAND = "#222222", "#dddddd", "#e6e6e6"
-# colours that the colour-blind can also distinguish (after Okabe and Ito), the dark ones twice
+# colours that colour-blind readers can also distinguish (after Okabe and Ito), the dark ones twice
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7b5ea7", "#8c6d31")
 DASHES = ((), (9, 5), (2, 4))
 
@@ -45,33 +45,33 @@ class Frame:
         return TALL - BELOW - share * (TALL - BELOW - ABOVE)
 
 
-def draw(made: Made) -> Image.Image:
-    """A row of panels for each reader, a column for each axis."""
+def draw(run: Run) -> Image.Image:
+    """One row of panels for each reader, one column for each axis."""
     sheet = Image.new("RGB", (WIDE * len(AXES), TALL * len(READERS)), "white")
     for row, reader in enumerate(READERS):
         for column, axis in enumerate(AXES):
-            sheet.paste(_panel(made, reader, axis), (column * WIDE, row * TALL))
+            sheet.paste(_panel(run, reader, axis), (column * WIDE, row * TALL))
     return sheet
 
 
-def _panel(made: Made, reader: str, axis: str) -> Image.Image:
+def _panel(run: Run, reader: str, axis: str) -> Image.Image:
     image = Image.new("RGB", (WIDE * FINE, TALL * FINE), "white")
     pen = ImageDraw.Draw(image)
-    lines = [line for line in made.lines if line.axis == axis]
+    lines = [line for line in run.lines if line.axis == axis]
     if lines:
-        truth = float(np.median(made.truth[reader]))
+        truth = float(np.median(run.truth[reader]))
         medians = [truth, *(line.quartiles[reader][1] for line in lines)]
-        ours = made.at(made.plan["ours"], axis)
+        ours = run.at(run.plan["ours"], axis)
         values = [v for line in ours.values() for v in line.quartiles[reader]]
         low, high = min([float(np.quantile(medians, HIDDEN)), *values]), max([*medians, *values])
         margin = 0.04 * (high - low or 1.0)
-        budgets = made.budgets(axis)
+        budgets = run.budgets(axis)
         frame = Frame(budgets[0], budgets[-1], low - margin, high + margin)
         ticks = [tick for tick in ticks_of(low, high, 8) if frame.low <= tick <= frame.high]
         _grid(pen, ticks, frame)
-        _curves(pen, made, reader, axis, frame, truth)
+        _curves(pen, run, reader, axis, frame, truth)
         _floor(pen, frame, budgets)
-    name = made.plan["judge"] if reader == "judge" else " + ".join(made.plan["models"])
+    name = run.plan["judge"] if reader == "judge" else " + ".join(run.plan["models"])
     who = f"{reader if reader == 'judge' else 'searched model'} ({name})"
     _write(
         pen, LEFT, 12, f"Cosine by the {who}: best prompt so far (lower ones not shown)", size=17
@@ -88,7 +88,7 @@ def _grid(pen: ImageDraw.ImageDraw, ticks: list[float], frame: Frame) -> None:
 
 
 def _floor(pen: ImageDraw.ImageDraw, frame: Frame, budgets: list[float]) -> None:
-    """The budgets, above values too low to be shown."""
+    """The budgets, without values too low to be shown."""
     floor = TALL - BELOW
     pen.rectangle([0, floor * FINE, (WIDE - RIGHT + 4) * FINE, TALL * FINE], fill="white")
     _line(pen, [(LEFT, floor), (WIDE - RIGHT, floor)], FAINT, 1)
@@ -101,10 +101,10 @@ def _floor(pen: ImageDraw.ImageDraw, frame: Frame, budgets: list[float]) -> None
 
 
 def _curves(
-    pen: ImageDraw.ImageDraw, made: Made, reader: str, axis: str, frame: Frame, truth: float
+    pen: ImageDraw.ImageDraw, run: Run, reader: str, axis: str, frame: Frame, truth: float
 ) -> None:
-    ours = made.plan["ours"]
-    band = sorted(made.at(ours, axis).items())
+    ours = run.plan["ours"]
+    band = sorted(run.at(ours, axis).items())
     if len(band) > 1:
         lower = [(frame.x(b), frame.y(line.quartiles[reader][0])) for b, line in band]
         upper = [(frame.x(b), frame.y(line.quartiles[reader][2])) for b, line in band]
@@ -112,11 +112,11 @@ def _curves(
     at = frame.y(truth)
     _line(pen, [(LEFT, at), (WIDE - RIGHT, at)], INK, 1.5, (3, 4))
     labels: list[tuple[float, str, str, Point]] = [(at, "true caption", INK, (WIDE - RIGHT, at))]
-    for n, method in enumerate(reversed(made.methods)):  # ours last, on top
-        place = len(made.methods) - 2 - n  # of its colour; ours has none
+    for n, method in enumerate(reversed(run.methods)):  # ours last, on top
+        place = len(run.methods) - 2 - n  # of its colour; ours has none
         spots = [
             (frame.x(b), frame.y(line.quartiles[reader][1]))
-            for b, line in sorted(made.at(method, axis).items())
+            for b, line in sorted(run.at(method, axis).items())
         ]
         if not spots:
             continue
@@ -134,7 +134,7 @@ def _curves(
 def _labels(
     pen: ImageDraw.ImageDraw, labels: list[tuple[float, str, str, Point]], step: float = 19
 ) -> None:
-    """Names beside the ends of their lines, moved apart, each with a thin lead."""
+    """Names beside the ends of their lines, moved apart, with thin strokes to their lines."""
     ordered = sorted(labels)
     places = apart([at for at, *_ in ordered], step, ABOVE, TALL - BELOW)
     for at, (_, name, colour, end) in zip(places, ordered, strict=True):
@@ -144,8 +144,8 @@ def _labels(
 
 
 def apart(places: Sequence[float], step: float, low: float, high: float) -> list[float]:
-    """Ascending ``places`` moved as little as it takes to be ``step`` apart between ``low``
-    and ``high``, if there is room for all.
+    """Ascending ``places``, moved as little as possible so that they are ``step`` apart between
+    ``low`` and ``high``, if there is room for all.
     """
     groups: list[list[float]] = []  # of offsets from an even spacing, pooled where they fall
     for n, place in enumerate(places):

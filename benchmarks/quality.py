@@ -4,8 +4,8 @@
 
 200 one-thing scenes are inverted as one batch: by the default, by the paper's method from random
 words, and by the default in two models at once. A prompt names a thing, background or style if it
-contains one of its words. The judge, a model never searched, ranks the found prompt among 256
-pictures. Needs the font that data/world.py draws with.
+contains one of its words. The judge, a model that is never searched, ranks all 256 pictures by each
+found prompt. Needs the font that data/world.py draws with.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def scenes(count: int, seed: int) -> tuple[list[Image.Image], list[dict], list[s
 
 
 def named(prompt: str, words: dict) -> list[bool]:
-    """Whether ``prompt`` holds a true word of each of KINDS."""
+    """Whether ``prompt`` contains a true word of each of KINDS."""
     said = set(prompt.replace(",", " ").replace(":", " ").split())
     return [bool(said & set(words[kind])) for kind in KINDS]
 
 
-def judged(judge: Reader, prompts: list[str], pictures: list[Image.Image]) -> tuple[float, float]:
+def ranked(judge: Reader, prompts: list[str], pictures: list[Image.Image]) -> tuple[float, float]:
     """Share of prompts that rank their picture first among all, and the mean cosine."""
     sims = judge.encode_text(prompts) @ judge.encode_images(pictures).T
     own = torch.arange(len(prompts))
@@ -69,7 +69,7 @@ def row(
 ) -> dict:  # fmt: skip
     """The figures of one method of making prompts."""
     hits = np.mean([named(p, w) for p, w in zip(prompts, truth, strict=True)], 0)
-    first, cosine = judged(judge, prompts, pictures)
+    first, cosine = ranked(judge, prompts, pictures)
     figures = {
         "searched_cosine": float(np.mean(scores)),
         "judge_cosine": cosine,
@@ -108,7 +108,8 @@ def main() -> None:
         found = pez.invert(pictures[:n], reader=reader, length=args.length, **settings, **extra)
         took = (time.perf_counter() - begin) / n
         assert isinstance(found, list)
-        results: list[Result] = found
+        results = [result for result in found if isinstance(result, Result)]
+        assert len(results) == n
         options = results[0].options
         prompts = [r.prompt for r in results]
         scores = (mini.encode_text(prompts) * targets[:n]).sum(-1).tolist()

@@ -1,7 +1,7 @@
 """Time and memory at the sizes of the real models, with random weights.
 
     python benchmarks/real_size.py                    # the processor; writes real-size.json and .md
-    python benchmarks/real_size.py --device cuda      # a GPU, its figures beside those
+    python benchmarks/real_size.py --device cuda      # a GPU; adds its figures to the same files
 
 Speed and memory do not depend on the weights' values, so random ones suffice. Each model runs in a
 process of its own, so its peak memory is measured alone. Literal is Algorithm 1 of Wen et al. 2023
@@ -103,7 +103,7 @@ def stepper(problem: Any, name: str, rows: int) -> Callable[[], None]:
 
 
 def literal_step(reader: Any) -> Callable[[], None]:
-    """One step of the literal form, for one prompt; of several models one after the other."""
+    """One step of the literal form, for one prompt; several models run one after the other."""
     from benchmarks.speed import literal
 
     steps = []
@@ -120,7 +120,7 @@ def literal_step(reader: Any) -> Callable[[], None]:
 
 
 def seconds(work: Callable[[], Any], times: int, device: torch.device) -> float:
-    """Median seconds of one call, after three to warm up (one on a processor)."""
+    """Median seconds of one call, after three warm-up calls (one on a processor)."""
     took = []
     for _ in range(times + (3 if device.type == "cuda" else 1)):
         start = time.perf_counter()
@@ -187,7 +187,7 @@ def measure_steps(reader: Any, device: torch.device, rate: float) -> dict[str, A
 
 
 def measure_start(reader: Any, device: torch.device) -> dict[str, Any]:
-    """Seconds to score the words once; on a processor for some, extrapolated to all."""
+    """Seconds to score the words once; on a processor measured for some, extrapolated to all."""
     problem = problem_of(reader, 1)
     count = WORDS if device.type == "cuda" else SMALL["words"]
     ids = problem.vocabulary.ids[:count]
@@ -271,7 +271,7 @@ def child_memory(label: str) -> dict[str, Any]:
 
 
 def fill_cache(name: str, folder: str) -> None:
-    """Random weights in a hub cache, at the place of those of ``name``."""
+    """Put random weights into a hub cache where those of ``name`` would be."""
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
     from safetensors.torch import save_file

@@ -9,7 +9,7 @@ METHODS = ("pez", "pursuit", "gcg", "gbda", "pgd", "evolve")
 
 
 def rows_of(figures: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """(device and number format, model, figures) of all that was measured."""
+    """(device and number format, model, figures) of everything measured."""
     named = (item for item in figures.items() if item[0] != "whole run")
     return [(key, label, one) for key, models in named for label, one in models.items()]
 
@@ -21,18 +21,19 @@ def table(figures: dict[str, Any]) -> str:
     lines = [
         "# Speed and memory at real size",
         "",
-        "Written by `python benchmarks/real_size.py`; random weights, as neither depends on what",
-        f"they are. {LENGTH} tokens, {WORDS:,} words. Literal is Algorithm 1 of Wen et al. 2023 as",
-        "it reads, one picture at a time: two forwards over 77 positions and a normalisation of",
-        "the vocabulary at each step. Ratios are of two things timed in one run.",
+        "Written by `python benchmarks/real_size.py` with random weights: neither speed nor memory",
+        f"depends on their values. {LENGTH} tokens, {WORDS:,} words. Literal is Algorithm 1 of Wen",
+        "et al. 2023 as written, one picture at a time: two forward passes over 77 positions and",
+        "a normalisation of the vocabulary at each step. Each ratio is of two things timed in one",
+        "run.",
         "",
         *(f"- {line}" for line in machines),
         "",
-        "The processor was shared with other work: its seconds are long, and only ratios count.",
+        "The processor was shared with other work: its times are too long; only its ratios count.",
         "",
         "## A step of PEZ",
         "",
-        "| on | model | rows | literal, ms a step | ours, ms a row and step | times faster "
+        "| on | model | rows | literal, ms per step | ours, ms per row and step | times faster "
         "| share of a large product's rate |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -40,7 +41,7 @@ def table(figures: dict[str, Any]) -> str:
     for key, label, found in steps:
         for rows, here in found["rows"].items():
             own = here["pez"]
-            # a busy processor's large product is no measure of what it could do
+            # a busy processor's large product does not measure what it could do
             share = f"{own['share_of_peak']:.0%}" if key.startswith("cuda") else ""
             lines.append(
                 f"| {key} | {label} | {rows} | {1e3 * found['literal']:.1f} "
@@ -51,7 +52,7 @@ def table(figures: dict[str, Any]) -> str:
         "",
         "## A step of other methods",
         "",
-        "Milliseconds a row and step.",
+        "Milliseconds per row and step.",
         "",
         f"| on | model | rows | {' | '.join(METHODS)} |",
         "|---|---|---|" + "---|" * len(METHODS),
@@ -65,12 +66,12 @@ def table(figures: dict[str, Any]) -> str:
         "",
         "## Start, folder, memory",
         "",
-        f"All {WORDS:,} words are rated once for a model and kept on disk. On a processor some of",
-        "them were rated, and a folder of fewer pictures searched for fewer steps; seconds are as",
-        "measured, `all words` is by proportion. Peak memory is the GPU's, or the process's, with",
-        "the image tower and the words.",
+        f"All {WORDS:,} words are scored once for a model and cached on disk. On a processor only",
+        "some of them were scored, and fewer pictures were searched for fewer steps. Seconds are",
+        "as measured; `all words` is extrapolated in proportion. Peak memory is the GPU's or the",
+        "process's, image tower and words included.",
         "",
-        "| on | model | words rated, s | all words, s | folder: pictures × steps of PEZ, s "
+        "| on | model | words scored, s | all words, s | folder: pictures × steps of PEZ, s "
         "| pictures × steps of pursuit, s | peak, GB |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -86,9 +87,9 @@ def table(figures: dict[str, Any]) -> str:
             f"{f['pictures']} × {f['steps']} in {f['seconds']:.1f}" for f in (folder or {}).values()
         ] or ["", ""]
         lines.append(f"| {' | '.join([*cells, format(one['gigabytes'], '.1f')])} |")
-    lines += ["", "## Pictures an hour", ""]
+    lines += ["", "## Pictures per hour", ""]
     lines += [f"{STEPS:,} steps of PEZ, {LENGTH} tokens, from pictures to prompts.", ""]
-    lines += ["| on | model | pictures at once | an hour | literal, one at a time | ratio |"]
+    lines += ["| on | model | pictures at once | per hour | literal, one at a time | ratio |"]
     lines += ["|---|---|---|---|---|---|"]
     for key, label, one in every:
         if many := one.get("many"):
@@ -99,7 +100,7 @@ def table(figures: dict[str, Any]) -> str:
     for label, found in figures.get("whole run", {}).items():
         lines += [
             "",
-            f"{label} in float32 on a processor, from the file of weights to the prompt, all words "
-            f"rated: {found['gigabytes']:.1f} GB at most.",
+            f"{label} in float32 on a processor, from the file of weights to the prompt, scoring "
+            f"all words: {found['gigabytes']:.1f} GB at most.",
         ]
     return "\n".join(lines) + "\n"

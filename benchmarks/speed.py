@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py            # writes benchmarks/speed.json and speed.md
 
-Literal means Algorithm 1 as written: two forwards a step over all 77 positions (one for
-the score, one for the gradient), the whole vocabulary normalised at every step. Weights are
-random: speed does not depend on them. Each figure is the median of pairs timed in turn, so
-that a machine whose speed drifts slows both sides.
+Literal means Algorithm 1 as written: two forward passes a step over all 77 positions (one for the
+score, one for the gradient), and the whole vocabulary normalised at every step. Weights are random:
+speed does not depend on them. Each figure is the median of pairs timed in turn, so that a machine
+whose speed drifts slows both sides.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LENGTH = 16
 
 
 def random_model(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
-    """A real architecture with random weights; its tag may follow after ``/``."""
+    """A real architecture with random weights; a tag may follow after ``/``."""
     import open_clip
 
     torch.manual_seed(0)
@@ -175,11 +175,11 @@ def table(result: dict) -> str:
         "# Speed",
         "",
         "Written by `python benchmarks/speed.py`; random weights, 16 tokens, "
-        f"{result['machine']}. Literal is Algorithm 1 as it reads: two forwards over 77",
-        "positions and a normalisation of the vocabulary at each step. Ratios are of pairs timed",
-        "in one run.",
+        f"{result['machine']}. Literal is Algorithm 1 as written: two forward passes over 77",
+        "positions and a normalisation of the vocabulary at each step. Each ratio is the median of",
+        "pairs timed in one run.",
         "",
-        "| model | rows | literal, s a step | ours, s a row and step | times faster |",
+        "| model | rows | literal, s per step | ours, s per row and step | times faster |",
         "|---|---|---|---|---|",
     ]
     for r in result["literal"]:

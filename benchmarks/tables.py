@@ -36,28 +36,32 @@ def rows_of(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
 def differences(old: Path, new: Path) -> list[str]:
     """Rows that are missing, or whose committed mean is outside the new interval."""
     before, after = rows_of(old), rows_of(new)
-    out = [f"{told(row)}: no longer there" for key, row in before.items() if key not in after]
+    out = [f"{label(row)}: no longer there" for key, row in before.items() if key not in after]
     out += [
-        f"{told(row)}: not among the committed" for key, row in after.items() if key not in before
+        f"{label(row)}: not among the committed" for key, row in after.items() if key not in before
     ]
     for key, was in before.items():
         now = after.get(key, {})
         for name in FIGURES if now else ():
             if bool(was[name]) != bool(now[name]):
-                out.append(f"{told(was)}: {name} was {was[name] or 'empty'}, now {cell(now, name)}")
+                out.append(
+                    f"{label(was)}: {name} was {was[name] or 'empty'}, now {cell(now, name)}"
+                )
             elif was[name] and not within(float(was[name]), now, name):
-                out.append(f"{told(was)}: {name} was {float(was[name]):.3f}, now {cell(now, name)}")
+                out.append(
+                    f"{label(was)}: {name} was {float(was[name]):.3f}, now {cell(now, name)}"
+                )
     return out
 
 
 def within(value: float, row: dict[str, str], name: str) -> bool:
-    """Whether ``value`` is in a row's interval; that of one item is the item's figure."""
+    """Whether ``value`` is in a row's interval; for one item, whether it is the item's figure."""
     low, high = (float(row[name + end] or row[name]) for end in ("_low", "_high"))
     return low - ROUNDING <= value <= high + ROUNDING
 
 
-def told(row: dict[str, str]) -> str:
-    """What a row is about."""
+def label(row: dict[str, str]) -> str:
+    """A row's data set, method, judge, generator and what it was compared with."""
     seen = [f"{row['judge']} as judge"] if row["judge"] else []
     seen += [f"drawn by {row['generator']}"] if row["generator"] else []
     seen += [f"against the {row['against']}"] if row["against"] else []
@@ -72,20 +76,20 @@ def cell(row: dict[str, str], name: str) -> str:
 
 
 def title_of(row: dict[str, str], many: bool) -> str:
-    """A method with its length or ratio, and its model where there are several."""
+    """A method with its length or ratio, and its model if there are several."""
     name = f"{row['method']} {row['length'] or row['ratio']}".strip()
     return f"{name}, searched {row['search_model']}" if many and row["search_model"] else name
 
 
 def heading(figure: str, judge: str, generator: str, against: str) -> str:
-    """What a table is of."""
+    """The line above a table: which figure it shows."""
     pictures, prompts = about()[against]
     if figure == "text_score":
         other = prompts if against else "original"
         return f"Cosine of prompt and {other} under {judge}:"
     if against:
         return f"Cosine of the pictures that {generator} draws and {pictures}, under {judge}:"
-    return f"Likeness of the pictures that {generator} draws to the originals under {judge}:"
+    return f"Cosine of the pictures that {generator} draws and the originals, under {judge}:"
 
 
 def markdown(name: str, path: Path) -> str:
@@ -117,16 +121,17 @@ def markdown(name: str, path: Path) -> str:
 
 
 def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
-    """Carry out a plan and write its table beside it, or compare that with the one there; 1 if
-    they differ.
+    """Carry out a plan and write its table beside it, or compare the table with the committed one.
+
+    Returns 1 if they differ.
     """
     if not plan.is_file():
         names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
         raise pez.PezError(f"{plan} is not a plan; name one of {names}, or give a plan's path.")
     folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
-    kept, page = plan.with_suffix(".csv"), plan.with_suffix(".md")
-    if check and not kept.is_file():
-        print(f"there is no {kept} to compare with; run this without --check first")
+    committed, page = plan.with_suffix(".csv"), plan.with_suffix(".md")
+    if check and not committed.is_file():
+        print(f"there is no {committed} to compare with; run this without --check first")
         return 1
     rows = pez.evaluate(plan, folder)
     for reason in dict.fromkeys(row["error"] for row in rows if row["error"]):
@@ -134,10 +139,10 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     pez.report(folder)
     made = folder / "report.csv"
     if check:
-        wrong = differences(kept, made)
-        print("\n".join(wrong) or f"{kept.name}: every committed mean is within its interval")
+        wrong = differences(committed, made)
+        print("\n".join(wrong) or f"{committed.name}: every committed mean is within its interval")
         return int(bool(wrong))
-    kept.write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
+    committed.write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
     page.write_text(markdown(plan.stem, made), encoding="utf-8")
     return 0
 

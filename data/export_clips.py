@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 import torch
@@ -17,15 +18,16 @@ from safetensors.torch import save_file
 from texts import Words
 
 HERE = Path(__file__).parent / "models"
-# how the shipped runs differ from one plain run of train_clips.py, told on the cards
+# how the shipped runs differ from a single run of train_clips.py, for the cards
 NOTES = {
-    "mini": "captions at every third step only from step 2,000, random word lists from 3,000, "
-    "the fixed temperature and searched negatives from 4,000; from 5,312 on the image tower alone, "
-    "with the style weighed like the thing; from 6,406 once more, at a higher rate",
-    "mini-b": "its schedule was lengthened from 2,500 to 5,000 steps after step 500",
-    "mini-judge": "a learned temperature and no searched negatives up to step 3,500, then a fixed "
-    "one, searched negatives and the style weighed like the thing; from 5,468 on the image tower "
-    "alone, at a higher rate",
+    "mini": "Captions only at every third step from step 2,000, random word lists from 3,000, a "
+    "fixed temperature and searched negatives from 4,000. From 5,312 only the image tower was "
+    "trained, with the style weighted like the thing; from 6,406 again, at a new rate that fell "
+    "from 2e-3.",
+    "mini-b": "After step 500 its schedule was lengthened from 2,500 to 5,000 steps.",
+    "mini-judge": "A learned temperature and no searched negatives until step 3,500, then a fixed "
+    "temperature, searched negatives and the style weighted like the thing. From 5,468 only the "
+    "image tower was trained, at a higher rate.",
 }
 
 
@@ -73,26 +75,28 @@ def export(runs: Path, name: str) -> None:
 def _card(name: str, vision: dict, text: dict, embed: int, facts: dict) -> str:
     rows = "\n".join(f"| {k.replace('_', ' ')} | {v:.3f} |" for k, v in facts["held_out"].items())
     role = {
-        "mini": "the small offline model that is searched",
-        "mini-b": "a second model, for transfer and joint search",
-        "mini-judge": "the judge: never searched",
+        "mini": "The small offline model that is searched.",
+        "mini-b": "A second model, for transfer and joint search.",
+        "mini-judge": "The judge, which is never searched.",
     }[name]
+    note = textwrap.fill(f"- more than one run. {NOTES[name]}", 100, subsequent_indent="  ")
     return f"""# {name}
 
-{role.capitalize()}. A CLIP of open_clip's own class, trained from scratch on the synthetic world of
-`data/world.py` (emoji scenes of 64 x 64 pixels with generated captions). It shows that the
-machinery works; it says nothing of how good prompts are on Stable Diffusion.
+{role}
+A CLIP in open_clip's own class, trained from scratch on the synthetic world of `data/world.py`
+(emoji scenes of 64 x 64 pixels with generated captions). It shows that the machinery works, not
+how good prompts are on Stable Diffusion.
 
 - vision: timm `{vision["timm_model_name"]}`, 64 x 64 pixels; text: width {text["width"]},
   {text["layers"]} layers, context {text["context_length"]} (30 tokens a prompt); embedding {embed}
-- {facts["parameters"] / 1e6:.1f} million parameters, float16, only the token rows that occur
+- {facts["parameters"] / 1e6:.1f} million parameters, float16; only the tokens that occur have rows
 - trained by `data/train_clips.py {name}` (seed {facts["seed"]}) on
   {facts["images_seen"]:,} pictures drawn from scenes that `data/pool.py` rendered;
   written by `data/export_clips.py`
-- not one plain run: {NOTES[name]}
+{note}
 - vocabulary: {len(world.all_words())} whole words, in `words.txt`
 
-Held-out scenes (2,048; retrieval within groups of 256; object, background and style by single
+On 2,048 held-out scenes (retrieval within groups of 256; object, background and style by single
 words on one-thing scenes):
 
 | figure | value |

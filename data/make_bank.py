@@ -2,8 +2,8 @@
 
     python data/make_bank.py
 
-Captions of random scenes by the same grammar that the shipped models were trained on, none
-twice and none that a shipped sample has.
+Captions of random scenes by the grammar that the shipped models were trained on, without
+duplicates and without the captions of shipped samples.
 """
 
 from __future__ import annotations

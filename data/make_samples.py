@@ -3,8 +3,8 @@
     python data/make_samples.py
 
 Each folder has the hub's ImageFolder layout: pictures and a ``metadata.jsonl`` with
-``file_name``, ``text`` (the first caption), ``captions`` and the true attributes. Their things
-are those that the small generator knows, so that a picture can be redrawn from its prompt.
+``file_name``, ``text`` (the first caption), ``captions`` and the true attributes. They show only
+things that the small generator knows, so that a picture can be redrawn from its prompt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TWO = {"web": 0.25, "scenes": 0.4, "attributes": 0.0, "art": 0.15}  # share with
 
 
 def draw_kind(kind: str, rng: Generator) -> world.Scene:
-    """A scene as the data set of that kind would hold it."""
+    """A scene as a data set of that kind would contain it."""
     while True:
         two = rng.random() < TWO[kind]  # chosen first: two known things are rarer than one
         scene = world.sample_scene(rng, float(two))

@@ -18,10 +18,10 @@ import open_clip
 from pez.search.tokens import Tokens
 
 HERE = Path(__file__).parent / "words"
-SIZES = (10, 20, 35, 40, 50, 55, 60, 70)  # SCOWL's, the commonest words first
+SIZES = (10, 20, 35, 40, 50, 55, 60, 70)  # SCOWL's, the most common words first
 SPELLINGS = ("english", "american", "british", "variant_1")
-EVERYDAY, COMMON = 35, 60  # sizes of words that are listed always, and where CLIP has them whole
-NAMES = 50  # size of SCOWL's names that are listed always
+EVERYDAY, COMMON = 35, 60  # words up to these sizes: always listed; listed if whole in CLIP
+NAMES = 50  # SCOWL's names up to this size are always listed
 ARTISTS = {"painter", "old_master", "sculptor", "printmaker", "photographer", "architect"}
 
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def scowl(folder: Path, kinds: Iterable[str], most: int) -> set[str]:
-    """Words, in lower case, of SCOWL's lists up to a size, without possessives and hyphens."""
+    """Lower-case words of SCOWL's lists up to size ``most``, without possessives and hyphens."""
     found: set[str] = set()
     for kind in kinds:
         for spelling in SPELLINGS:
@@ -60,7 +60,7 @@ def scowl(folder: Path, kinds: Iterable[str], most: int) -> set[str]:
 
 
 def wordnet_artists(path: Path) -> Iterator[str]:
-    """The parts, in lower case, of the names of WordNet's painters, sculptors and so on.
+    """The parts, in lower case, of the names of WordNet's painters, sculptors and other artists.
 
     A line of data.noun (wndb(5WN)): offset, file, type, number of words (hex), each word with a
     number, number of pointers, each pointer as sign, offset, part of speech and source. ``@i``
@@ -89,7 +89,7 @@ def wordnet_artists(path: Path) -> Iterator[str]:
 
 
 def plain(words: Iterable[str]) -> Iterator[str]:
-    """Those of letters alone, in lower case, each also without its accents."""
+    """The words that are letters only, in lower case, each also without its accents."""
     for word in words:
         if word.isalpha():
             yield word.lower()
@@ -108,7 +108,7 @@ def hand_list(name: str) -> set[str]:
 
 
 def clip_words() -> set[str]:
-    """What of CLIP's vocabulary is whole when typed."""
+    """The tokens of CLIP that stay whole words when typed."""
     tokens = Tokens(open_clip.SimpleTokenizer(), 77)
     return {tokens.decode([i]) for i in tokens.whole_words().tolist()}
 

@@ -1,7 +1,7 @@
 """The text side of the shipped CLIP ``mini`` as transformers' classes, with a small vocabulary.
 
-The tokenizer holds CLIP's single bytes and, of its merges, those that the world's words need; these
-words are split as CLIP splits them, and every other text into smaller pieces.
+The tokenizer has CLIP's single bytes and those of its merges that the world's words need. It splits
+these words as CLIP does, and all other text into smaller pieces.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _pieces(clip: SimpleTokenizer) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def tokenizer() -> CLIPTokenizer:
-    """CLIP's tokenizer with only the pieces that the world needs."""
+    """CLIP's tokenizer, reduced to the pieces that the world needs."""
     tokens, merges = _pieces(SimpleTokenizer())
     start, end = tokens[-2:]
     names = ["<|startoftext|>", "<|endoftext|>"]

@@ -57,13 +57,13 @@ def _place(image: np.ndarray, scene: Scene, rng: Generator) -> None:
 
 
 def _stand(image: np.ndarray, scene: Scene) -> None:
-    """Paste the only thing of ``scene`` in the middle of ``image``, large or not, as it is."""
+    """Paste the only thing of ``scene`` upright in the middle of ``image``, at its size."""
     side = 58 if scene.size == "large" else 48
     _paste(image, _glyph(scene.things[0], side, False, 0), (SIZE - side) // 2, (SIZE - side) // 2)
 
 
 def _paste(image: np.ndarray, glyph: np.ndarray, x: int, y: int) -> None:
-    """``glyph`` (side, side, 4) over ``image`` in place."""
+    """Blend ``glyph`` (side, side, 4) over ``image`` in place."""
     alpha = glyph[..., 3:] / 255.0
     window = image[y : y + len(glyph), x : x + len(glyph)]
     window[:] = window * (1 - alpha) + glyph[..., :3] * alpha
@@ -262,7 +262,7 @@ _STYLE_FILTERS = {
 
 
 def sheet(rng: Generator, columns: int = 14) -> Image.Image:
-    """Every thing once, styles by row: a picture to look at."""
+    """A contact sheet: every thing once, one style a row."""
     names = list(THINGS)
     scenes = []
     for i, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Render a pool of scenes to disk once, for every training run to draw from.
+"""Render a pool of scenes to disk once; all training runs draw from it.
 
     python data/pool.py FOLDER --shards 16 --first 0      # 20,000 scenes a shard
 

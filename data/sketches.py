@@ -1,7 +1,7 @@
 """The generator's part of the world: forty things, large, upright and in the middle.
 
-At any place, size and tilt, a small U-Net would need more pictures than two cores can train on:
-after 420,000 a person recognised half of them.
+With things at any place, size and tilt, a small U-Net would need more pictures than two cores can
+train on: after 420,000 a person recognised half of what it drew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def scene(rng: Generator) -> world.Scene:
 
 
 def prompt(scene: world.Scene, rng: Generator) -> str:
-    """A caption, a word list, or only a part of what is there."""
+    """A caption, a word list, or words for a part of the scene only."""
     kind = rng.random()
     if kind < 0.55:
         return world.sentence(scene, rng)

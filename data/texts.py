@@ -1,4 +1,4 @@
-"""The training's texts as compact ids: captions, single words, random and searched lists.
+"""Texts for training as compact ids: captions, single words, random and searched lists.
 
 Only the tokens that occur are trained. Ids are mapped to a compact table whose order is that of
 the full one, so open_clip's end-token pooling (argmax) is unchanged.
@@ -18,7 +18,7 @@ CONTEXT = 32
 
 
 class Words:
-    """Captions <-> compact ids, by the CLIP tokenizer's own whole words."""
+    """Captions <-> compact ids, for words that are one token of CLIP's tokenizer."""
 
     def __init__(self) -> None:
         tokenizer = SimpleTokenizer()
@@ -47,7 +47,7 @@ class Words:
 
 
 def text_features(model: CLIP, ids: Tensor) -> Tensor:
-    """Normalised features (b, e) of ids (b, l), the causal context cut at l."""
+    """Normalised features (b, e) of ids (b, l); the causal context is cut at l."""
     ids, length = ids.to(model.attn_mask.device), ids.shape[1]
     x = model.token_embedding(ids) + model.positional_embedding[:length]
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
@@ -56,7 +56,7 @@ def text_features(model: CLIP, ids: Tensor) -> Tensor:
 
 
 def word_tables(words: Words) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Single-word prompts (n, 3), and for each kind its rows and truth table (values, rows)."""
+    """Single-word prompts (n, 3); for each kind its rows and truth table (values, rows)."""
     kinds = {
         "thing": world.NAMES,
         "background": world.BACKGROUNDS,
@@ -78,7 +78,7 @@ def word_tables(words: Words) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]
 
 
 def salad_table(words: Words, tables: dict, columns: int) -> tuple[np.ndarray, Tensor, np.ndarray]:
-    """Every word's id, its true single-word prompts (n, columns), and how often to say it."""
+    """Every word's id, its true single-word prompts (n, columns), and how often to use it."""
     shares = {"thing": 0.42, "background": 0.2, "style": 0.18, "size": 0.04, "spot": 0.04}
     kinds = (world.NAMES, world.BACKGROUNDS, world.STYLES, world.SIZES, world.SPOTS)
     ids, truth, often = [], [], []
@@ -98,9 +98,9 @@ def salad_table(words: Words, tables: dict, columns: int) -> tuple[np.ndarray, T
 
 
 def salads(words: Words, table: tuple, count: int, rng) -> tuple[Tensor, Tensor]:
-    """Random word lists as ids (count, 14) and the share (count, columns) of single-word
-    prompts that are in them, synonyms too. A search tries such lists: if they are read as the words
-    they contain, it cannot match a picture with unrelated words."""
+    """Random word lists as ids (count, 14) and the share (count, columns) of single-word prompts
+    that they contain, synonyms included. A search tries such lists. If the model reads them as the
+    words they contain, no list of unrelated words matches a picture."""
     ids, truth, often = table
     picks = rng.choice(len(ids), (count, 12), p=often)
     lengths = rng.integers(1, 13, count)
@@ -115,7 +115,7 @@ def salads(words: Words, table: tuple, count: int, rng) -> tuple[Tensor, Tensor]
 
 @torch.no_grad()
 def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool_ids: Tensor, rng):
-    """Adversarial negatives: in each text one word becomes the wrong word that, to first
+    """Adversarial negatives: in each text one word is replaced by the wrong word that, to first
     order, raises the similarity with the image most (HotFlip, Ebrahimi 2018)."""
     with torch.enable_grad():
         x = model.token_embedding(ids.to(image.device)).detach().requires_grad_(True)
@@ -137,8 +137,8 @@ def flipped(model: CLIP, ids: Tensor, image: Tensor, truth: list[set[int]], pool
 
 
 def searched(model: CLIP, image: Tensor, allowed: Tensor, words: Words, steps: int = 40) -> Tensor:
-    """Prompts of eight words that PEZ finds for images (b, e) on the model as it is: compact
-    ids (b, 10). Used as negatives they close the shortcuts around language that a search finds."""
+    """Prompts of eight words that PEZ finds for images (b, e) on the current model: compact ids
+    (b, 10). As negatives they remove shortcuts: unrelated words that a search finds to match."""
     allowed = allowed.to(image.device)
     table = F.normalize(model.token_embedding.weight[allowed].detach(), dim=-1)
     ids = allowed[torch.randint(len(allowed), (len(image), 8)).to(image.device)]
@@ -163,7 +163,7 @@ def searched(model: CLIP, image: Tensor, allowed: Tensor, words: Words, steps: i
 
 
 def naming(ids: Tensor, scenes: list[world.Scene], words: Words, kinds: tuple[str, ...]) -> Tensor:
-    """Whether prompts ids (m, l) hold a word of every kind for each scene, bool (b, m)."""
+    """Whether prompts, ids (m, l), contain a word of every kind for each scene: bool (b, m)."""
     held = torch.zeros(len(ids), len(words.ids)).scatter_(1, ids, 1.0)
     named = torch.ones(len(scenes), len(ids), dtype=torch.bool)
     for kind in kinds:

@@ -3,10 +3,10 @@
     python data/pool.py POOL --shards 18            # once: scenes on disk
     python data/train_clips.py mini POOL RUNS       # resumes from RUNS/mini.pt
 
-The loss is CLIP's, with hard-negative captions as extra columns; a word-prediction loss: the
+The loss has three parts: CLIP's, with hard-negative captions as extra columns; word prediction, the
 image against each single word as a prompt, by kind of word; and, for the text tower alone, random
-word lists must read as the words they hold. Without the last and without the prompts that PEZ
-itself finds as negatives, a search matches pictures with words that have nothing to do with them.
+word lists that must read as the words they contain. Without the third, and without the prompts that
+PEZ finds as negatives, a search matches pictures with unrelated words.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ RECIPES = {
     "mini-b": (224, _vision("convnext_zepto_rms"), _text(192, 2), 640_000, 3),
     "mini-judge": (256, _vision("convnext_atto"), _text(256, 2), 700_000, 1),
 }
-SCALE = 20.0  # low and fixed: a true pair must be close, which leaves a search no room above it
+SCALE = 20.0  # low and fixed: true pairs must be close, so that a search can hardly score higher
 SEARCH_EVERY = 48  # steps between searches for adversarial prompts
 SALADS = 64  # random word lists a step
-CAPTION_EVERY = 3  # things are learned slower than language: most steps see single words only
+CAPTION_EVERY = 3  # things are learned more slowly than language: most steps see single words only
 
 
 def word_loss(logits: Tensor, rows: Tensor, tables: dict) -> Tensor:
@@ -120,7 +120,7 @@ def captions(scenes: list[world.Scene], rng, long: bool) -> list[str]:
 
 @torch.no_grad()
 def evaluate(model: CLIP, words: Words, count: int = 1536) -> dict[str, float]:
-    """Held-out figures: retrieval in 256 both ways, accuracy by single words."""
+    """Held-out figures: retrieval among 256 both ways, accuracy by single words."""
     images, rows = pool.draw(pool.HELD_OUT, count)
     device = model.attn_mask.device
     rng = np.random.default_rng(7)

@@ -4,9 +4,9 @@
     python data/train_generator.py RUNS --export data/generators/mini-sd
 
 Its text encoder is that of the shipped CLIP ``mini``, unchanged, so that a soft prompt found
-on mini can be drawn. Its latents are principal components of patches. Only the U-Net learns: to
-predict v (Salimans & Ho 2022) on a schedule that ends in pure noise (Lin et al. 2024), so that
-plain backgrounds come out in their true colours.
+on mini can be drawn. Its latents are principal components of patches. Only the U-Net is trained: it
+predicts v (Salimans & Ho 2022) on a schedule that ends in pure noise (Lin et al. 2024), so that
+plain backgrounds have their true colours.
 """
 
 from __future__ import annotations
@@ -55,28 +55,27 @@ SCHEDULE = {
     "set_alpha_to_one": True,
     "steps_offset": 1,  # trailing spacing ignores it; diffusers warns of 0
 }
-CARD = {"steps": 20, "guidance": 1.5, "size": 64}  # what benchmarks/generator.py found good
+CARD = {"steps": 20, "guidance": 1.5, "size": 64}  # chosen with benchmarks/generator.py
 README = """# mini-sd
 
 A small text-to-image pipeline in diffusers' layout (StableDiffusionPipeline), 64 x 64 pixels. It
 draws forty things of the synthetic world (`data/sketches.py`), upright and in the middle, before
-eighteen backgrounds in seven styles. It shows that the machinery works; it says nothing of how good
-prompts are on Stable Diffusion.
+eighteen backgrounds in seven styles. It shows that the machinery works, not how good prompts are on
+Stable Diffusion.
 
-- text encoder: the text tower of the shipped CLIP `mini`, unchanged, with the rows of the tokens
-  that its own small tokenizer has (32 positions); `words.txt` lists the words that mini was
-  trained on, among which `--objective denoise` searches
-- latents: 32 principal components of each 8 x 8 patch (`pez/models/patches.py`);
-  nothing is learned there
+- text encoder: the text tower of the shipped CLIP `mini`, unchanged, with rows for the tokens of
+  its own small tokenizer (32 positions); `words.txt` lists the words that mini was trained on,
+  and `--objective denoise` searches among them
+- latents: 32 principal components of each 8 x 8 patch (`pez/models/patches.py`), not trained
 - U-Net: {size:.1f} million parameters, trained from scratch by `data/train_generator.py` for
-  {steps:,} steps of 64 pictures ({images:,}), drawn from 100,000 scenes, to predict v; the mean of
-  its last weights. Not one plain run: the first 6,562 steps saw the things at any place, size and
-  tilt; then a new cosine from there
-- things of other sizes and at other places it was shown at first only: `--objective denoise` reads
-  pictures of them worse
-- 20 DDIM steps and guidance 1.5 unless told otherwise (`pez.json`)
+  {steps:,} steps of 64 pictures ({images:,}), drawn from 100,000 scenes, to predict v; its last
+  weights are averaged. More than one run: the first 6,562 steps showed the things at any place,
+  size and tilt; a new cosine schedule followed
+- things of other sizes and at other places were shown only in those first steps:
+  `--objective denoise` reads pictures of them less well
+- 20 DDIM steps and guidance 1.5 by default (`pez.json`)
 
-`benchmarks/generator.md` has its figures. Plain diffusers loads it after
+`benchmarks/generator.md` has its figures. To load it with diffusers alone, first
 `import pez.models.patches`.
 
 Licence: MIT, like the project. The pictures it was trained on are drawn with Noto Color Emoji

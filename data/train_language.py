@@ -3,8 +3,8 @@
     python data/train_language.py RUNS                # resumes from RUNS/mini-lm.pt
     python data/train_language.py RUNS --export data/language/mini-lm
 
-A small GPT-2 over the small tokenizer of ``mini_text.py``, whose words are CLIP's own, so that
-its score of a prompt has a gradient for the prompt's tokens. It learns from texts only.
+A small GPT-2 over the small tokenizer of ``mini_text.py``, whose words are CLIP's, so that its
+score of a prompt has a gradient with respect to the prompt's tokens. It is trained on texts only.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ HERE = Path(__file__).parent
 POSITIONS = 32  # the start and 31 tokens; a shipped CLIP reads 30
 BATCH = 48
 SIZES = {"n_embd": 128, "n_layer": 2, "n_head": 4}
-PLAIN = 0.4  # share of texts without commas and colons: found prompts have none
-JOINED = 0.2  # share of texts in which another caption of the scene follows
+PLAIN = 0.4  # share of texts without commas and colons, as found prompts have none
+JOINED = 0.2  # share of texts followed by another caption of the scene
 README = """# mini-lm
 
 A small causal language model in transformers' layout (GPT2LMHeadModel) over the small tokenizer
-of `mini-sd`, whose words are CLIP's own: each word that the shipped CLIPs know is one token here
-too. It tells how natural a prompt of the synthetic world is, and proposes its words. It knows
-no other language than that of `data/world.py`, not even English.
+of `mini-sd`, whose words are CLIP's: each word that the shipped CLIPs know is one token here too.
+It rates how natural a prompt of the synthetic world is, and proposes words for it. It knows only
+the language of `data/world.py`, not English at large.
 
-- width {n_embd}, {n_layer} layers, {n_head} heads, {positions} positions, one table for input and
-  output; {size:.2f} million parameters, stored in float16
+- width {n_embd}, {n_layer} layers, {n_head} heads, {positions} positions, input and output
+  embeddings tied; {size:.2f} million parameters, stored in float16
 - trained from scratch by `data/train_language.py` for {steps:,} steps of {batch} texts
-  ({texts:,}): sentences and word lists of random scenes, a fifth of them followed by another of
-  the same scene, two fifths without punctuation
+  ({texts:,}): sentences and word lists of random scenes; a fifth are followed by another text of
+  the same scene, two fifths have no punctuation
 
-Held-out texts, as perplexity of a token:
+Perplexity per token of held-out texts:
 
 | texts | perplexity |
 |---|---|
 {rows}
 
-The sentences and word lists are of scenes never trained on (a text of few words may have occurred
-all the same); the samples are the captions of `data/samples`, the bank is `data/banks`.
+The sentences and word lists describe scenes that training never drew, but a short text may have
+occurred in training all the same. The samples' captions are those of `data/samples`; the bank is
+`data/banks`.
 
 Licence: MIT, like the project.
 """
@@ -78,22 +79,22 @@ def encode(words: CLIPTokenizer, texts: list[str]) -> list[list[int]]:
 
 
 def loss_of(model: GPT2LMHeadModel, rows: list[list[int]], end: bool = True) -> tuple[Tensor, int]:
-    """The summed negative log-likelihood of the rows' tokens, with or without their end, and how
-    many there are.
+    """The summed negative log-likelihood of the rows' tokens, with or without their end, and the
+    number of tokens.
     """
     if not end:
         rows = [row[:-1] for row in rows]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     told = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])[:, 1:] > 0
-    seen = torch.ones_like(ids[:, :-1])  # causal: filling is never read
+    seen = torch.ones_like(ids[:, :-1])  # causal: padding is never read
     logits = model(input_ids=ids[:, :-1], attention_mask=seen).logits
     return F.cross_entropy(logits[told], ids[:, 1:][told], reduction="sum"), int(told.sum())
 
 
 @torch.no_grad()
 def perplexity(model: GPT2LMHeadModel, words: CLIPTokenizer, texts: list[str]) -> float:
-    """Of a token, without the end."""
+    """Perplexity per token, without the end."""
     total, count = 0.0, 0
     for start in range(0, len(texts), 256):
         loss, told = loss_of(model, encode(words, texts[start : start + 256]), end=False)
@@ -102,7 +103,7 @@ def perplexity(model: GPT2LMHeadModel, words: CLIPTokenizer, texts: list[str]) -
 
 
 def held_out() -> dict[str, list[str]]:
-    """Texts that no training step draws, by what they are."""
+    """Texts that no training step draws, by kind."""
     rng = np.random.default_rng([2024, pool.HELD_OUT + 300])
     scenes = [world.sample_scene(rng) for _ in range(1000)]
     sentences = [world.sentence(scene, rng) for scene in scenes]
@@ -185,7 +186,7 @@ def main() -> None:
 
 
 def export(runs: Path, words: CLIPTokenizer, folder: Path) -> None:
-    """Write the model's folder: stored in half precision, computing in float32."""
+    """Write the model's folder: stored in half precision, run in float32."""
     saved = torch.load(runs / "mini-lm.pt")
     model = make_model(words).eval()
     model.load_state_dict(saved["model"])

@@ -127,7 +127,7 @@ FILLERS = [
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows: the ground truth behind its captions."""
+    """What a picture shows: the ground truth for its captions."""
 
     things: tuple[str, ...]  # one or two names of THINGS
     background: str
@@ -161,7 +161,7 @@ def sample_scene(rng: Generator, two: float = 0.25) -> Scene:
 
 
 def caption(scene: Scene, rng: Generator) -> str:
-    """One caption of ``scene`` from a random grammar: a sentence or, in a fifth, keywords."""
+    """One caption of ``scene`` from a random grammar: a sentence or, one time in five, keywords."""
     return keywords(scene, rng) if rng.random() < 0.2 else sentence(scene, rng)
 
 
@@ -199,12 +199,12 @@ def sentence(scene: Scene, rng: Generator) -> str:
 
 
 def keywords(scene: Scene, rng: Generator, fillers: int = 3) -> str:
-    """True words of ``scene`` in random order, with up to ``fillers`` empty ones between."""
+    """True words of ``scene`` in random order, mixed with up to ``fillers`` filler words."""
     words = scene.words()
     chosen = [pick(rng, NAMES[t]) for t in scene.things]
     chosen += [pick(rng, words["background"]), pick(rng, words["style"])]
     chosen += [pick(rng, words[k]) for k in ("size", "spot") if words[k] and rng.random() < 0.4]
-    while rng.random() < 0.35:  # words for something already named, as searched prompts have them
+    while rng.random() < 0.35:  # more words for something already named, as in searched prompts
         chosen.append(pick(rng, words[pick(rng, ["thing", "background", "style"])]))
     chosen += [pick(rng, FILLERS) for _ in range(rng.integers(fillers + 1))]
     rng.shuffle(chosen)
@@ -212,7 +212,7 @@ def keywords(scene: Scene, rng: Generator, fillers: int = 3) -> str:
 
 
 def wrong_caption(scene: Scene, rng: Generator) -> str:
-    """A hard negative: a caption or word list with one or two attributes exchanged."""
+    """A hard negative: a caption or word list with one or two attributes replaced."""
     kind = rng.random()
     things, background, style = list(scene.things), scene.background, scene.style
     if kind < 0.6 or kind > 0.92:

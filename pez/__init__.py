@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pez.api import mix as mix
     from pez.api import neighbours as neighbours
     from pez.api import score as score
+    from pez.errors import Interrupted as Interrupted
     from pez.errors import PezError as PezError
     from pez.errors import PezWarning as PezWarning
     from pez.evaluation.judges import similarity as similarity
@@ -40,11 +41,13 @@ _PUBLIC = {
     "evaluate": "pez.evaluation.run",
     "similarity": "pez.evaluation.judges",
     "Result": "pez.result",
+    "Interrupted": "pez.errors",
     "PezError": "pez.errors",
     "PezWarning": "pez.errors",
 }
 __all__ = [  # noqa: RUF022
     "Result",
+    "Interrupted",
     "PezError",
     "PezWarning",
     "__version__",

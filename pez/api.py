@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar, overload
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, overload
 
 import torch
 from PIL import Image
 
 from pez.errors import PezError
-from pez.images import expand_sources, read_image
-from pez.methods.settings import as_texts
+from pez.images import expand_sources
 from pez.models import Reader
-from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.models.ambient import plain_torch
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, as_number, shown
 from pez.result import Result
 from pez.search.template import check_length
 from pez.search.vocabulary import unit_rows
-from pez.session.items import Read, mix_item, picture_items, text_items
+from pez.session.calls import (
+    Warn,
+    checked_function,
+    checked_options,
+    checked_reader,
+    checked_watch,
+    collect,
+    first,
+    tell,
+    warn_caller,
+)
+from pez.session.items import Read, cut_note, mix_item, picture_items, text_items
 from pez.session.runs import run
 from pez.session.session import Session, Watch, open_reader, reader_vocabulary
-from pez.sources import Part, Source, mix_parts
+from pez.sources import (
+    Part,
+    Source,
+    as_pictures,
+    as_strings,
+    is_picture,
+    mix_parts,
+    read_source,
+    source_name,
+)
 
-Warn = Callable[[str], None]
-O = TypeVar("O", bound=SearchOptions)  # noqa: E741
 
-
+@plain_torch()
 def invert(
     images: Source | Sequence[Source],
     *,
@@ -33,27 +52,52 @@ def invert(
     watch: Watch | None = None,
     options: InvertOptions | None = None,
     **settings: Any,
-) -> Result | list[Result]:
+) -> Result | list[Result | PezError]:
     """A readable prompt for each picture, or with ``together=True`` one for all of them.
 
-    ``images`` are paths, folders, URLs or PIL pictures; ``settings`` are the fields of
-    :class:`pez.options.InvertOptions`. One picture (or ``together``) gives one Result.
-    Raises PezError for bad input.
+    ``images`` are one picture or a list, each in a form that :func:`pez.sources.read_source` takes,
+    or a folder of pictures; ``settings`` are the fields of :class:`pez.options.InvertOptions`.
+    One picture (or ``together``) gives one Result. Of several, one that cannot be read has a
+    PezError in its place, which is a PezWarning too. Raises PezError for bad input, as where no
+    picture can be read, and :class:`pez.Interrupted` with the best so far at Ctrl-C.
     """
-    options = options or _options(InvertOptions, settings)
-    single = isinstance(images, str | Path | Image.Image)
-    listed: list[Source] = (
-        [images] if isinstance(images, str | Path | Image.Image) else list(images)
-    )
-    sources: list[Source] = []
-    for source in listed:
-        drawn = isinstance(source, Image.Image)
-        sources += [source] if drawn else expand_sources([str(source)])
-    if options.together and not sources:
-        raise PezError("there is no picture; give at least one.")
+    options, watch = checked_options(InvertOptions, options, settings), checked_watch(watch)
+    single, listed = is_picture(images), as_pictures(images)
+    sources, broken = _expanded(listed)
     groups = [sources] if options.together else [[source] for source in sources]
-    results = _whole(search_pictures(_session(reader, options), groups, watch, free=reader is None))
-    return results[0] if options.together or (single and len(sources) == 1) else results
+    session = _session(reader, options)
+
+    def read(source: Source) -> Image.Image:
+        if isinstance(source, str) and source in broken:
+            raise broken[source]
+        return read_source(source)
+
+    def work(watch: Watch) -> None:
+        search_pictures(session, groups, watch, read=read, free=reader is None)
+
+    names = [source_name(group[0], n) for n, group in enumerate(groups, 1)]
+    results = collect(names, watch, work)
+    return first(results) if options.together or (single and len(sources) == 1) else results
+
+
+def _expanded(listed: Sequence[Source]) -> tuple[list[Source], dict[str, PezError]]:
+    """Sources with folders as their pictures, and why some of several cannot be expanded."""
+    sources: list[Source] = []
+    broken: dict[str, PezError] = {}
+    for n, source in enumerate(listed, 1):
+        name = source_name(source, n)
+        try:
+            sources += expand_sources([name]) if _is_path(source) else [source]
+        except PezError as error:
+            if len(listed) == 1:
+                raise
+            broken[name] = error
+            sources.append(name)
+    return sources, broken
+
+
+def _is_path(source: Source) -> bool:
+    return isinstance(source, str | os.PathLike)
 
 
 def search_pictures(
@@ -61,7 +105,7 @@ def search_pictures(
     groups: Sequence[Sequence[Source]],
     watch: Watch | None = None,
     *,
-    read: Read = read_image,
+    read: Read = read_source,
     free: bool = False,
 ) -> list[Result | None]:
     """A prompt for each group of pictures: one picture, or with ``together`` any number of them.
@@ -83,6 +127,7 @@ def search_pictures(
     return results
 
 
+@plain_torch()
 def distill(
     texts: str | Sequence[str],
     *,
@@ -91,19 +136,25 @@ def distill(
     options: DistillOptions | None = None,
     warn: Warn | None = None,
     **settings: Any,
-) -> Result | list[Result]:
+) -> Result | list[Result | PezError]:
     """A shorter prompt for each text that means the same to the model.
 
-    Its length is ``length`` tokens, or ``ratio`` times the text's own. ``warn`` is called for
-    texts longer than the model's limit.
+    Its length is ``length`` tokens, or ``ratio`` times the text's own. Texts longer than the
+    model's limit are cut and told to ``warn``, by default as a PezWarning. Of several texts, one
+    without a token has a PezError in its place. Raises as :func:`invert` does.
     """
-    options = options or _options(DistillOptions, settings)
-    listed = [texts] if isinstance(texts, str) else list(texts)
-    session = _session(reader, options)
+    options, watch = checked_options(DistillOptions, options, settings), checked_watch(watch)
+    listed = as_strings(texts, "texts")
+    if not listed:
+        raise PezError("texts holds no text; give at least one.")
+    say = checked_function(warn, "warn") or warn_caller
+    with watch.stop.at_once() if watch else nullcontext():
+        session = _session(reader, options)
     if reader is None:  # a caller's model stays whole
         session.reader.free_vision()
-    results = _whole(search_texts(session, listed, watch, warn))
-    return results[0] if isinstance(texts, str) else results
+    names = [text[:60] for text in listed]
+    results = collect(names, watch, lambda watch: search_texts(session, listed, watch, say))
+    return first(results) if isinstance(texts, str) else results
 
 
 def search_texts(
@@ -112,33 +163,45 @@ def search_texts(
     watch: Watch | None = None,
     warn: Warn | None = None,
 ) -> list[Result | None]:
-    """A shorter prompt for each text; None where the stop came too early. PezError for an empty
-    text.
+    """A shorter prompt for each text; None where the stop came too early. ``warn`` is told which
+    texts are cut.
+
+    A text that cannot be distilled, such as an empty one, raises PezError, or is reported by its
+    place and None too if ``watch.failed`` is set.
     """
     watch, options = watch or Watch(), session.options
     assert isinstance(options, DistillOptions)
-    lengths = [_short_length(session.reader, text, options, warn) for text in texts]
-    items = text_items(session.reader, texts)
-    results: list[Result | None] = [None] * len(items)
-    for length in sorted(set(lengths)):  # rows of a batch have one length
-        places = [n for n, own in enumerate(lengths) if own == length]
+    lengths: dict[int, int] = {}
+    for n, text in enumerate(texts):
+        try:
+            lengths[n] = _short_length(session.reader, text, options)
+        except PezError as error:
+            if watch.failed is None:
+                raise
+            watch.failed(n, error)
+    items = dict(zip(lengths, text_items(session.reader, [texts[n] for n in lengths]), strict=True))
+    tell([note for item in items.values() for note in item.notes], warn)
+    results: list[Result | None] = [None] * len(texts)
+    for length in sorted(set(lengths.values())):  # rows of a batch have one length
+        places = [n for n, own in lengths.items() if own == length]
         found = run(session, [items[n] for n in places], watch.at(places), length)
         for n, result in zip(places, found, strict=True):
             results[n] = result
     return results
 
 
-def _short_length(reader: Reader, text: str, options: DistillOptions, warn: Warn | None) -> int:
+def _short_length(reader: Reader, text: str, options: DistillOptions) -> int:
+    """Tokens of the shorter prompt for a text. PezError for a text without a token."""
     size = len(reader.tokens.encode(text))
     if not size:
-        raise PezError("an empty text cannot be distilled; give at least one word.")
-    if size > reader.limit and warn:
-        warn(f"the model reads only the first {reader.limit} of {size} tokens of: {text[:60]}…")
+        shown = f"{text[:60]!r} has no word that the model reads" if text.strip() else "it is empty"
+        raise PezError(f"an empty text cannot be distilled ({shown}); give at least one word.")
     length = options.length or max(1, round(options.ratio * min(size, reader.limit)))
     check_length(length, reader.limit)
     return length
 
 
+@plain_torch()
 def mix(
     *,
     image: Any = (),
@@ -147,20 +210,33 @@ def mix(
     reader: Reader | None = None,
     watch: Watch | None = None,
     options: MixOptions | None = None,
+    warn: Warn | None = None,
     **settings: Any,
 ) -> Result:
     """One prompt that matches pictures and texts by weight and stays away from negatives.
 
-    Each is an entry or a list of them: ``"source=weight"`` or a pair ``(source, weight)``;
-    without a weight it counts 1. A negative is a picture if it names a file, else a text.
+    Each is an entry, a list of them or a dict of weights: ``"source=weight"``, a pair
+    ``(source, weight)`` or ``{source: weight}``; without a weight it counts 1. Pictures are in a
+    form that :func:`pez.sources.read_source` takes. A negative is a picture if it names a file,
+    else a text. Texts longer than the model's limit are cut and told to ``warn``, by default as a
+    PezWarning. Raises as :func:`invert` does.
     """
-    if options is None:
-        options = _options(MixOptions, settings)
-    else:
+    given = options is not None
+    options, watch = checked_options(MixOptions, options, settings), checked_watch(watch)
+    if given:
+        if not all(isinstance(part, tuple) and not part for part in (image, text, negative)):
+            raise PezError(
+                "give image, text and negative either in options or beside it, not both."
+            )
         image, text, negative = options.image, options.text, options.negative
     parts = mix_parts(image, text, negative)
+    say = checked_function(warn, "warn") or warn_caller
     session = _session(reader, options)
-    return _whole(search_mixes(session, [parts], watch, free=reader is None))[0]
+
+    def work(watch: Watch) -> None:
+        search_mixes(session, [parts], watch, free=reader is None, warn=say)
+
+    return first(collect(["the mix"], watch, work))
 
 
 def search_mixes(
@@ -169,11 +245,13 @@ def search_mixes(
     watch: Watch | None = None,
     *,
     free: bool = False,
+    warn: Warn | None = None,
 ) -> list[Result | None]:
     """A prompt for each mix of pictures and texts; None where the stop came too early. ``free``
-    as for :func:`search_pictures`.
+    as for :func:`search_pictures`; ``warn`` is told which texts are cut.
     """
     items = [mix_item(session.reader, parts) for parts in mixes]
+    tell([note for item in items for note in item.notes], warn)
     if free:
         session.reader.free_vision()
     return run(session, items, watch)
@@ -181,25 +259,46 @@ def search_mixes(
 
 @overload
 def score(
-    image: Source, prompts: str, *, reader: Reader | None = None, **settings: Any
+    image: Source,
+    prompts: str,
+    *,
+    reader: Reader | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
 ) -> float: ...
 @overload
 def score(
-    image: Source, prompts: Sequence[str], *, reader: Reader | None = None, **settings: Any
+    image: Source,
+    prompts: Sequence[str],
+    *,
+    reader: Reader | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
 ) -> list[float]: ...
+@plain_torch()
 def score(
-    image: Source, prompts: str | Sequence[str], *, reader: Reader | None = None, **settings: Any
+    image: Source,
+    prompts: str | Sequence[str],
+    *,
+    reader: Reader | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
 ) -> float | list[float]:
-    """Cosine of each prompt with the picture under any model; with several, their mean."""
-    options = _options(SearchOptions, settings)
-    listed = [prompts] if isinstance(prompts, str) else list(prompts)
-    picture = read_image(image)
-    reader = reader or open_reader(options)
+    """Cosine of each prompt with the picture under any model; with several, their mean. Prompts
+    longer than the model's limit are cut and told to ``warn``, by default as a PezWarning.
+    """
+    options = checked_options(SearchOptions, None, settings)
+    listed = as_strings(prompts, "prompts")
+    say = checked_function(warn, "warn") or warn_caller
+    picture = read_source(image)
+    reader = checked_reader(reader, options) or open_reader(options)
     target = reader.encode_images([picture])
     cosines = (reader.encode_text(listed) @ target[0]).tolist() if listed else []
+    tell([cut_note(reader, prompt) for prompt in listed], say)
     return cosines[0] if isinstance(prompts, str) else cosines
 
 
+@plain_torch()
 def neighbours(
     word: str,
     top: int = 20,
@@ -211,10 +310,14 @@ def neighbours(
     """The ``top`` allowed tokens nearest to ``word`` in the embedding space: id, text, cosine.
     ``warn`` receives what a user should know about the vocabulary.
     """
-    options = _options(SearchOptions, settings)
-    if top < 1:
-        raise PezError(f"--top must be 1 or more, not {top}.")
-    reader = reader or open_reader(options)
+    options = checked_options(SearchOptions, None, settings)
+    if not isinstance(word, str):
+        raise PezError(f"word must be a text, not {shown(word)}.")
+    most = as_number(top, int)
+    if most is None or most < 1:
+        raise PezError(f"--top must be a whole number, 1 or more, not {shown(top)}.")
+    checked_function(warn, "warn")
+    reader = checked_reader(reader, options) or open_reader(options)
     ids = reader.tokens.encode(word)
     if len(ids) != 1:
         pieces = ", ".join(reader.tokens.decode([i]) for i in ids) or "nothing"
@@ -225,7 +328,7 @@ def neighbours(
     here = torch.tensor(ids, device=vocabulary.table.device)
     own = unit_rows(vocabulary.embed(here), vocabulary.parts)
     cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)
-    best = cosine.topk(min(top, len(cosine)))
+    best = cosine.topk(min(most, len(cosine)))
     return [
         (int(vocabulary.ids[n]), reader.tokens.decode([int(vocabulary.ids[n])]), float(c))
         for c, n in zip(best.values, best.indices, strict=True)
@@ -234,28 +337,5 @@ def neighbours(
 
 def _session(reader: Reader | None, options: SearchOptions) -> Session:
     """A session with the caller's model, else with those that the options name."""
-    return Session.open(options) if reader is None else Session.of(reader, options)
-
-
-def _options(kind: type[O], settings: dict[str, Any]) -> O:
-    """Options from keyword settings; a single model, ban or keep may be a plain string."""
-    names = set(kind.__dataclass_fields__)
-    if unknown := set(settings) - names:
-        raise PezError(
-            f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(names))}."
-        )
-    plain: dict[str, Any] = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-    for k, v in plain.items():
-        if k in ("model", "ban", "keep") and isinstance(v, str | list):
-            plain[k] = (v,) if isinstance(v, str) else tuple(map(str, v))
-        if k == "set" and isinstance(v, str | list | dict):
-            plain[k] = as_texts(v)
-    return kind(**plain)
-
-
-def _whole(results: Sequence[Result | None]) -> list[Result]:
-    """The results that exist. PezError if a stop came before any search took a step."""
-    found = [r for r in results if r is not None]
-    if results and not found:
-        raise PezError("stopped before the first prompt was found.")
-    return found
+    own = checked_reader(reader, options)
+    return Session.open(options) if own is None else Session.of(own, options)

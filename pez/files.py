@@ -1,20 +1,222 @@
-"""Atomic writing of files, the cache for later runs, and the shipped data."""
+"""Files: written whole or not at all, only over our own, by one run at a time; the cache for
+later runs; the shipped data.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
+import json
 import os
+import platform
 import secrets
 import shutil
+import stat
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Self
 
 from pez.errors import PezError
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+MOST_TEXT = 64 << 20  # bytes of a list of words, a plan and the like, which are read whole
+MOST_TABLE = 1 << 30  # bytes of metadata and of caption files of a whole data set
 FULL = (errno.ENOSPC, errno.EDQUOT)
+HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)  # another has the lock
+LOCK = "pez-lock"
+RECORD = b'{"process": '  # how a lock's file begins
+HEAD = 8192  # bytes in which a file's own mark is looked for
+
+
+@dataclass(frozen=True)
+class Own:
+    """A kind of file that pez writes: ``what`` it is in an error, and whether a file ``is_one``."""
+
+    what: str
+    is_one: Callable[[Path], bool]
+
+
+def marked(what: str, *marks: bytes) -> Own:
+    """A kind of file that has one of ``marks`` near its beginning."""
+    return Own(what, lambda path: any(mark in head(path) for mark in marks))
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def check_own(path: Path, own: Own, remedy: str = "choose another place") -> None:
+    """PezError, which ends with ``remedy``, for a file that is not of the kind ``own``: what pez
+    did not write it neither replaces nor appends to. An empty file is nobody's.
+    """
+    target = os.path.realpath(path)
+    try:
+        if not os.path.isfile(target) or not os.path.getsize(target) or own.is_one(Path(target)):
+            return
+    except OSError as error:
+        raise PezError(f"cannot read {path} ({error.strerror or error}); {remedy}.") from None
+    raise PezError(f"{path} exists and is not {own.what}; {remedy}.")
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path with ``~`` as the home folder; unchanged where that user has none."""
+    return Path(os.path.expanduser(path))
+
+
+def output_path(path: str | os.PathLike[str]) -> Path:
+    """:func:`user_path` of what is to be written. PezError for the home folder of nobody."""
+    found = user_path(path)
+    if str(found).startswith("~"):
+        raise PezError(
+            f"no home folder is known for {str(path)!r}; write the whole path, or ./{path} for a "
+            "file of that name."
+        )
+    return found
+
+
+class InUse(PezError):
+    """Another run has a file or folder."""
+
+
+class Lock:
+    """The right to write a file or folder, for one run at a time; PezError if another run has it
+    (:class:`InUse`) or nothing can be written there.
+
+    The lock is the operating system's, on a hidden file beside the file or in the folder. So it
+    excludes threads and processes, and ends with its process however that ends. The hidden file
+    names the owner; where the disk has no locks, it is the lock, as long as the owner lives.
+    Devices and pipes have none.
+    """
+
+    def __init__(
+        self, path: Path, *, folder: bool = False, remedy: str = "choose another --output"
+    ) -> None:
+        self.path, self._fd = path, -1
+        target = Path(os.path.realpath(path))
+        if not folder and os.path.lexists(target) and not target.is_file():
+            return
+        name = f".{target.name}.{LOCK}"
+        if len(os.fsencode(name)) > 255:
+            name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()}.{LOCK}"
+        self._file = target / f".{LOCK}" if folder else target.with_name(name)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            while not self._take():
+                time.sleep(0.01)  # its owner is just leaving
+        except OSError as error:
+            remedy = "free some space on the disk" if error.errno in FULL else remedy
+            raise PezError(f"cannot write {path} ({error.strerror or error}); {remedy}.") from None
+        except InUse as error:
+            raise InUse(f"{path} is in use by another run of pez ({error}); {remedy}.") from None
+
+    def release(self) -> None:
+        """Let others write. May be called twice."""
+        if self._fd >= 0:
+            with suppress(OSError):
+                self._file.unlink()  # while it is locked: nobody's new lock is removed
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+    def _take(self) -> bool:
+        """Whether it is taken; False if the file was removed meanwhile."""
+        fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            locked = _lock(fd)
+            text = os.read(fd, HEAD)
+            if text and not text.startswith(RECORD):
+                raise OSError(errno.EEXIST, f"{self._file.name} is there and is no lock")
+            owner = _owner(text)
+            if locked is False or (locked is None and _lives(owner)):
+                raise InUse(_told(owner))
+            if not self._file.exists() or not os.path.samestat(os.fstat(fd), self._file.stat()):
+                return False
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.write(fd, json.dumps(_this_process()).encode())
+            self._fd, fd = fd, -1
+            return True
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+
+def _lock(fd: int) -> bool | None:
+    """Lock an open file; whether that succeeded, None where the disk has no locks."""
+    try:
+        if sys.platform == "win32":
+            os.lseek(fd, HEAD, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in HELD else None
+    return True
+
+
+def _this_process() -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "process": os.getpid(),
+        "host": platform.node(),
+        "since": time.strftime("%F %T"),
+    }
+    return own | {"started": _started(os.getpid()), "space": _space()}
+
+
+def _started(process: int) -> str:
+    """When a process of this machine started, in clock ticks; "" if it does not run."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    return ""
+
+
+def _space() -> str:
+    """What process numbers belong to: one start of one machine, or of one container."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    return ""
+
+
+def _owner(text: bytes) -> dict[str, Any]:
+    """What a lock's file says of its owner; nothing while that is being written."""
+    with suppress(ValueError):
+        return json.loads(text)
+    return {}
+
+
+def _lives(owner: dict[str, Any]) -> bool:
+    """Whether the owner may still be running: those of other machines are assumed to."""
+    if not owner or owner.get("space") != _space() or not _space():
+        return bool(owner)
+    return _started(owner["process"]) == owner.get("started")
+
+
+def _told(owner: dict[str, Any]) -> str:
+    if not owner:
+        return "which is just starting"
+    elsewhere = f" on {owner['host']}" if owner.get("host") != platform.node() else ""
+    return f"process {owner['process']}{elsewhere}, since {owner.get('since')}"
 
 
 def write_whole(
@@ -24,6 +226,7 @@ def write_whole(
     remedy: str = "choose another place",
     folder: Path | None = None,
     durable: bool = True,
+    own: Own | None = None,
 ) -> os.stat_result:
     """Write a file atomically: a reader finds the old file or the new one, even after a kill.
     Missing folders are created; an old file's permissions stay, and a link stays a link.
@@ -31,8 +234,11 @@ def write_whole(
     ``content`` is the file's bytes, or a function that writes them at the path it is given.
     They are written beside the file, or in ``folder`` of the same disk, and then renamed; with
     ``durable`` they are flushed to the disk first. Returns the new file's status. Raises PezError,
-    which ends with ``remedy``, if it cannot be written; nothing is left behind.
+    which ends with ``remedy``, if it cannot be written, or if there is a file that is not of the
+    kind ``own`` (:func:`check_own`); nothing is left behind.
     """
+    if own:
+        check_own(path, own, remedy)
     target = Path(os.path.realpath(path))
     part = (folder or target.parent) / f".pez-{secrets.token_hex(8)}.part"
     try:
@@ -69,6 +275,32 @@ def _refuse_protected(target: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
+def open_plain(path: str | Path, most: int) -> io.BufferedReader:
+    """A plain file, open for reading. PezError, before anything is read, for a pipe, a socket or
+    a device, which may block or never end, and for more than ``most`` bytes; other errors of
+    the system pass through.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        info = os.fstat(number)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(info.st_mode):
+            raise PezError(f"{path} is a pipe or a device; give a plain file.")
+        if info.st_size > most:
+            raise PezError(f"{path} is over {most // 10**6} MB; give a smaller file.")
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_plain(path: str | Path, most: int) -> bytes:
+    """The bytes of a plain file; errors as of :func:`open_plain`."""
+    with open_plain(path, most) as file:
+        return file.read(most)
+
+
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file of the cache. If the disk is full or the home read-only nothing is cached:
     the only cost is to compute it again at each start.
@@ -83,8 +315,11 @@ def kept_ids(name: str, find: Callable[[], list[int]]) -> list[int]:
     The file begins with a digest of the ids that follow: a truncated or changed file is
     detected and written again.
     """
-    path = cache_folder() / f"{name}.txt"
-    with suppress(OSError, UnicodeDecodeError):  # it is missing or not text
+    folder = cache_folder()
+    if folder is None:
+        return find()
+    path = folder / f"{name}.txt"
+    with suppress(OSError, ValueError):  # it is missing or not text
         digest, _, text = path.read_text(encoding="ascii").partition("\n")
         if digest == _digest(text):
             return [int(i) for i in text.split()]
@@ -98,14 +333,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def cache_folder() -> Path:
-    """The folder for small cached results: ``PEZ_CACHE`` or the user's cache folder."""
-    base = os.environ.get("PEZ_CACHE")
-    return (
-        Path(base)
-        if base
-        else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pez"
-    )
+def cache_folder() -> Path | None:
+    """The folder for small cached results: ``PEZ_CACHE`` or the user's cache folder; None for a
+    user without a home.
+    """
+    if base := os.environ.get("PEZ_CACHE"):
+        return user_path(base)
+    folder = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "pez"
+    return None if str(folder).startswith("~") else folder
 
 
 @cache

@@ -6,6 +6,8 @@ import io
 import os
 import re
 import stat
+import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,15 +21,25 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pez.errors import PezError
+from pez.files import read_plain
+from pez.formats.pictures import (
+    HEIC_EXTRA,
+    formats_of,
+    is_heic,
+    is_picture,
+    reads_heic,
+    warn_left_out,
+)
 
 MAX_PIXELS = 80_000_000
+MAX_SIDES = 200  # of the longer to the shorter side: the shorter one is scaled to the model's
+MAX_FILE = 512_000_000  # bytes, where a file is read before it is decoded
 MAX_DOWNLOAD = 64_000_000
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds without an answer
+SLOWEST = 10_000  # bytes a second beyond these
+PART = 1 << 16
 ORIENTATION = 0x0112  # EXIF tag
 _is_web = re.compile("https?://", re.IGNORECASE).match
-# Not all that Pillow knows: EPS would start Ghostscript on a stranger's file, and TGA and PCX
-# have such weak signatures that other files pass for them.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "QOI", "AVIF")
 _GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 _GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
 
@@ -45,11 +57,11 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
     name = str(source)
     if _is_web(name):
         data = io.BytesIO(_download(name))
-        with _explained(name, _GIVE_LINK), Image.open(data, "r", _FORMATS) as image:
+        with _explained(name, _GIVE_LINK), Image.open(data, "r", formats_of(name)) as image:
             return _decode(image)
     with _explained(name):
         _check_file(source)
-        with open(source, "rb") as file, Image.open(file, "r", _FORMATS) as image:
+        with open(source, "rb") as file, Image.open(file, "r", formats_of(name)) as image:
             return _decode(image)
 
 
@@ -59,13 +71,13 @@ def read_bytes(source: str | Path) -> bytes:
         return _download(str(source))
     with _explained(str(source)):
         _check_file(source)
-        return Path(source).read_bytes()
+        return read_plain(source, MAX_FILE)
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:
     """The picture in the bytes of a file called ``name``, as :func:`read_image` gives it."""
     mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
-    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS) as image:
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)) as image:
         return _decode(image)
 
 
@@ -74,7 +86,7 @@ def check_picture(data: bytes, name: str) -> bytes:
     if not data:
         raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
     mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
-    with _explained(name, mend), Image.open(io.BytesIO(data), "r", _FORMATS):
+    with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)):
         return data
 
 
@@ -88,21 +100,27 @@ def _check_file(source: str | Path) -> None:
 
 def find_images(folder: Path) -> list[Path]:
     """The pictures (by suffix) in a folder and below, in natural order; hidden ones are skipped.
+    Warns (PezWarning) of pictures of other kinds and of linked folders, which are left out.
 
     PezError if the folder is missing, holds no picture, or has a part that cannot be read.
     """
     with _explained(str(folder)):
-        found = [path for path in _walk(folder) if _is_picture(path)]
+        every = list(_walk(folder))
+    found = [path for path in every if path.is_file() and is_picture(path)]
+    warn_left_out(folder, set(every).difference(found))
     if not found:
         raise PezError(f"{folder} holds no pictures; {_GIVE_FILE} or a folder with some in it.")
     return sorted(found, key=lambda path: natural_key(path.relative_to(folder)))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """The files in a folder and below, and links to anything else, which are not followed."""
     for path in folder.iterdir():  # unlike os.walk, this fails on a folder that it cannot read
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
             yield from _walk(path)
-        elif path.is_file() and not path.name.startswith("."):
+        elif path.is_file() or path.is_symlink():
             yield path
 
 
@@ -127,7 +145,9 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
 def pixels_key(image: Image.Image) -> str:
     """16 hex digits that identify a picture by its size and RGB pixels, and seed its search."""
     rgb = image if _is_plain(image) else read_image(image)
-    return hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(b"%dx%d:" % rgb.size)
+    digest.update(rgb.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Image:
@@ -146,10 +166,6 @@ def grid(images: Sequence[Image.Image], columns: int, gap: int = 4) -> Image.Ima
     return sheet
 
 
-def _is_picture(path: Path) -> bool:
-    return Image.registered_extensions().get(path.suffix.lower()) in _FORMATS
-
-
 @contextmanager
 def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
     """Turns errors of the system and Pillow, and Pillow's bomb warning, into a PezError."""
@@ -165,10 +181,15 @@ def _explained(name: str, mend: str = _GIVE_FILE) -> Iterator[None]:
         mend = f"did you mean {near}?" if near else "check the name and the folder you are in."
         raise PezError(f"{name or 'A file without a name'} does not exist; {mend}") from error
     except UnidentifiedImageError as error:
+        mend = HEIC_EXTRA if is_heic(name) and not reads_heic() else mend
         raise PezError(f"{name} is not a picture, or its start is damaged; {mend}.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         limit = MAX_PIXELS // 10**6
         raise PezError(f"{name} is too large; shrink it below {limit} megapixels.") from error
+    except _TooThin as error:
+        raise PezError(
+            f"{name} is over {MAX_SIDES} times as long as it is wide; crop it."
+        ) from error
     except Exception as error:  # decoders leak SyntaxError, struct.error, EOFError and many more
         what, mend = "is damaged or cut off part-way", "copy or download it again"
         if isinstance(error, OSError) and error.errno:
@@ -182,11 +203,15 @@ def _near(path: Path) -> Path | None:
     """The picture or folder in the same place whose name is closest to a missing one."""
     try:
         beside = [p for p in sorted(path.parent.iterdir()) if not p.name.startswith(".")]
-        names = {p.name.casefold(): p for p in beside if _is_picture(p) or p.is_dir()}
+        names = {p.name.casefold(): p for p in beside if is_picture(p) or p.is_dir()}
     except OSError:
         return None
     close = difflib.get_close_matches(path.name.casefold(), names, n=1)
     return names[close[0]] if close else None
+
+
+class _TooThin(Exception):
+    """A picture that no model could take in at a sensible size."""
 
 
 def _decode(image: Image.Image) -> Image.Image:
@@ -195,6 +220,8 @@ def _decode(image: Image.Image) -> Image.Image:
         raise Image.DecompressionBombError
     if 0 in image.size:
         raise UnidentifiedImageError
+    if max(image.size) > MAX_SIDES * min(image.size):
+        raise _TooThin
     image.load()
     try:
         image = ImageOps.exif_transpose(image)
@@ -240,19 +267,57 @@ class _OnlyHttp(HTTPRedirectHandler):
 
 
 def _download(url: str) -> bytes:
-    # Addresses copied from a browser may hold spaces and accents, which http does not allow.
-    plain = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
-    try:
-        request = Request(plain, headers={"User-Agent": "pez/1 (turns pictures into prompts)"})
-        with build_opener(_OnlyHttp).open(request, timeout=TIMEOUT) as answer:
-            size = int(answer.headers.get("Content-Length") or 0)
-            data = answer.read(MAX_DOWNLOAD + 1) if size <= MAX_DOWNLOAD else b""
-    except (OSError, HTTPException, ValueError) as error:
+    """The bytes at an address. PezError if they cannot be had, are too many or come too slowly."""
+    got = _Download(url)
+    # names resolve, headers arrive and servers redirect at their own pace: a thread is watched,
+    # as a timeout applies to each step alone
+    thread = threading.Thread(target=got.run, daemon=True)
+    start = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.02)
+        if time.monotonic() - start > TIMEOUT + got.size / SLOWEST:
+            got.given_up = True
+            spent = f"{got.size} bytes in {time.monotonic() - start:.0f} seconds"
+            raise PezError(f"{url} could not be fetched (timed out: {spent}); give a file instead.")
+    error = got.error
+    if isinstance(error, OSError | HTTPException | ValueError):
         why = str(getattr(error, "reason", "") or error or "no answer").partition("\n")[0]
         if isinstance(error, HTTPError):
             error.close()
             why = f"HTTP status {error.code}: {why}"
         raise PezError(f"{url} could not be fetched ({why}); check the address.") from error
-    if max(size, len(data)) > MAX_DOWNLOAD:
+    if error is not None:
+        raise error
+    if got.size > MAX_DOWNLOAD:
         raise PezError(f"{url} is over {MAX_DOWNLOAD // 10**6} MB; give a smaller copy of it.")
-    return data
+    return b"".join(got.parts)
+
+
+class _Download:
+    """A download in a thread: how far it is, and how it ended."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.size = url, 0
+        self.parts: list[bytes] = []
+        self.error: BaseException | None = None
+        self.given_up = False  # by who waits for it
+
+    def run(self) -> None:
+        """Fetch until all is there, it is too much, or it was given up."""
+        # addresses copied from a browser may hold spaces and accents, which http does not allow
+        plain = quote(self.url, safe="%/:?#[]@!$&'()*+,;=~")
+        try:
+            request = Request(plain, headers={"User-Agent": "pez/1 (turns pictures into prompts)"})
+            with build_opener(_OnlyHttp).open(request, timeout=TIMEOUT) as answer:
+                told = int(answer.headers.get("Content-Length") or 0)
+                if told > MAX_DOWNLOAD:
+                    self.size = told
+                    return
+                while not self.given_up and self.size <= MAX_DOWNLOAD:
+                    if not (part := answer.read1(PART)):
+                        break
+                    self.parts.append(part)
+                    self.size += len(part)
+        except BaseException as error:  # told to the thread that waits
+            self.error = error

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from os.path import expanduser, isfile
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pez.errors import PezError
+from pez.files import MOST_TEXT, open_plain
 
-MOST = 10**9  # of any count: what a tensor of indices can hold
+MOST = 10**8  # of steps, and of any other count without a bound of its own here
+# what fills memory: each restart is a row to come, each row of a batch a prompt in memory
+_MOST = {"length": 10**6, "restarts": 10**4, "rows": 10**5, "batch_size": 10**6}
 # method settings with a flag of their own; None (not given) means the method's own value
 SETTINGS = ("lr", "weight_decay", "schedule", "batch_size")
 _KINDS = {
@@ -60,7 +64,8 @@ class SearchOptions:
     )
     length: int = _option(
         16,
-        "tokens of the prompt that --template does not fix; auto (0) stops when more do not help",
+        "tokens of the prompt that --template does not fix, words to keep included; auto (0) stops "
+        "when more do not help",
         metavar="N|auto",
     )
     style: str = _option(
@@ -115,7 +120,9 @@ class SearchOptions:
         'together), a text, or "ids:1,2,3" (auto: pursuit where that is cheap, else random)',
         metavar="START",
     )
-    keep: tuple[str, ...] = _option((), "a word that must stay in the prompt", metavar="WORD")
+    keep: tuple[str, ...] = _option(
+        (), "a word, or a file of words, that must stay in the prompt", metavar="WORD|FILE"
+    )
     fluency: float = _option(
         0.0,
         "how much fluency counts: this times the language model's nats per token is "
@@ -131,9 +138,14 @@ class SearchOptions:
     )
     seed: int = _option(0, "random seed", metavar="N")
     patience: int = _option(
-        0, "stop a search after so many steps without a better prompt; 0 never", metavar="N"
+        0, "stop a search after this many steps without a better prompt; 0 never", metavar="N"
     )
-    seconds: float = _option(0.0, "longest time one search may take; 0 is no limit", metavar="S")
+    seconds: float = _option(
+        0.0,
+        "longest time one search may take once models and pictures are loaded, the rating of words "
+        "included; 0 is no limit",
+        metavar="S",
+    )
     rows: int = _option(0, "searches run in one batch; 0 fits the memory", metavar="N")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1 or mps", metavar="NAME")
     dtype: str = _option("float32", "float32, bfloat16 or float16", metavar="NAME")
@@ -144,12 +156,13 @@ class SearchOptions:
         for option in fields(self):
             value = getattr(self, option.name)
             if value is not None or option.default is not None:
-                _check_kind(option.name, value, option.metadata["kind"])
+                plain = as_kind(option.name, value, option.metadata["kind"])
+                object.__setattr__(self, option.name, plain)
         least = {"restarts": 1}
         for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
-            value, low = getattr(self, name), least.get(name, 0)
-            if value < low or (value > MOST and name != "seed"):
-                bound = f"{low} or more" if value < low else f"{MOST} at most"
+            value, low, most = getattr(self, name), least.get(name, 0), _MOST.get(name, MOST)
+            if value < low or (value > most and name != "seed"):
+                bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
         check_numbers({"fluency": self.fluency, "seconds": self.seconds} | self.given)
 
@@ -168,7 +181,8 @@ class SearchOptions:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         out |= self.given
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
-        digests = {path: _digest(path) for path in (self.vocabulary, *self.ban, *named)}
+        listed = (self.vocabulary, *self.ban, *self.keep, *named)
+        digests = {path: _digest(path, MOST_TEXT) for path in listed}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = lists
         return json.loads(json.dumps(out))
@@ -227,8 +241,9 @@ class MixOptions(SearchOptions):
 def check_numbers(values: Mapping[str, Any]) -> None:
     """PezError for a number among options by name that is below 0, or not finite."""
     for name, value in values.items():
-        if isinstance(value, int) and value > MOST:
-            raise PezError(f"{_flag(name)} must be at most {MOST}, not {value}.")
+        most = _MOST.get(name, MOST)
+        if isinstance(value, int) and value > most:
+            raise PezError(f"{_flag(name)} must be at most {most}, not {value}.")
         if isinstance(value, int | float) and not 0 <= value < math.inf:
             finite = ", and finite" if isinstance(value, float) else ""
             raise PezError(f"{_flag(name)} must be 0 or more{finite}, not {value}.")
@@ -238,20 +253,84 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _digest(path: str) -> str:
-    """The identity of a file's content; empty if it is not a readable file."""
+def _digest(path: str, most: int = 1 << 40) -> str:
+    """The identity of a file's content; empty if it is not a readable file. PezError for one of
+    over ``most`` bytes.
+    """
     try:
         place = expanduser(path)
-        return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16] if isfile(place) else ""
+        if not isfile(place):
+            return ""
+        with open_plain(place, most) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return ""
 
 
-def _check_kind(name: str, value: Any, kind: type) -> None:
-    """PezError unless ``value`` is of its option's kind: Python callers may pass anything."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if type(value) is not kind and not (kind is float and whole):
-        raise PezError(f"{_flag(name)} must be {_KINDS[kind]}, not {value!r}.")
+def as_kind(name: str, value: Any, kind: type) -> Any:
+    """``value`` as its option's kind. Python callers may pass what means the same: NumPy's and
+    torch's numbers, a path, ``torch.device`` and ``torch.dtype``, "auto" for a length, a list of
+    texts or one alone. PezError for anything else.
+    """
+    if name == "length" and value == "auto":
+        return 0
+    plain: Any = None
+    if kind is tuple:
+        listed = value if isinstance(value, list | tuple) else [value]
+        texts = [_as_text(one) for one in listed]
+        plain = None if None in texts else tuple(texts)
+    elif kind is str and name in ("device", "dtype"):
+        plain = torch_name(value)
+    elif kind is str:
+        plain = _as_text(value)
+    elif kind is bool:
+        scalar = _scalar(value)
+        plain = scalar if isinstance(scalar, bool) else None
+    else:
+        plain = as_number(value, kind)
+    if plain is None:
+        wanted = "a whole number or auto" if name == "length" else _KINDS[kind]
+        raise PezError(f"{_flag(name)} must be {wanted}, not {shown(value)}.")
+    return plain
+
+
+def as_number(value: Any, kind: type) -> Any:
+    """``value`` as an ``int`` or ``float``, from Python's, NumPy's and torch's scalars; None if it
+    is none, as truth values are.
+    """
+    value = _scalar(value)
+    if isinstance(value, bool):
+        return None
+    if kind is int or isinstance(value, Integral):  # a whole number stays one, as in a plan
+        return int(value) if isinstance(value, Integral) else None
+    return float(value) if isinstance(value, Real) else None
+
+
+def _scalar(value: Any) -> Any:
+    """Python's own value of an array or tensor without dimensions; others unchanged."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def shown(value: Any) -> str:
+    """A wrong value for an error: in short, and only the type of one that is not plain."""
+    if value is None or isinstance(value, str | int | float | list | tuple | dict):
+        text = repr(value)
+        return text if len(text) <= 80 else text[:79] + "…"
+    return f"a value of type {type(value).__name__}"
+
+
+def _as_text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | os.PathLike) else None
+
+
+def torch_name(value: Any) -> str | None:
+    """The name of a ``torch.device`` or ``torch.dtype``, and a text unchanged; None for others.
+    Torch itself is not loaded for that.
+    """
+    kind = type(value)
+    if kind.__module__ == "torch" and kind.__name__ in ("device", "dtype"):
+        return str(value).removeprefix("torch.")
+    return value if isinstance(value, str) else None
 
 
 def as_plain(options: SearchOptions) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def hub_as_before() -> Iterator[None]:
-    """A test that found no network leaves the next one to look for itself."""
+    """A test that finds no network does not keep the next one from looking."""
     offline, said = constants.HF_HUB_OFFLINE, os.environ.get("HF_HUB_OFFLINE")
     yield
     constants.HF_HUB_OFFLINE = offline
@@ -177,7 +177,7 @@ def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path
 
 @pytest.fixture
 def mini_at_hand(mini: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``mini`` is loaded once; everything else as ever."""
+    """``mini`` is loaded once; everything else is unchanged."""
     real = pez.session.session.load_model
 
     def load(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:

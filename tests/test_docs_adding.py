@@ -114,7 +114,7 @@ def test_the_objective_is_listed_and_changes_what_is_found(
     assert "pez, varied words, 3 tokens" in report_of(printed)
 
     def alike(objective: str) -> float:
-        found = pez.invert(
+        found: Any = pez.invert(
             pictures, reader=mini, objective=objective, method="pez", length=6, steps=60
         )
         assert isinstance(found, list)

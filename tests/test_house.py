@@ -1,4 +1,4 @@
-"""The house: rooms in their order, imports downwards only, no circles, few loose files."""
+"""The package's layers: imports downwards only, no circular imports, few top-level files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-HOUSE = Path(__file__).parents[1] / "pez"
+PACKAGE = Path(__file__).parents[1] / "pez"
 
-# from the street to the cellar; rooms of one floor stand beside each other and share nothing
-FLOORS = (
+# from top to bottom; parts of one layer do not import each other, except in the lowest
+LAYERS = (
     ("__init__", "__main__"),
     ("cli", "web", "comfy"),
     ("evaluation",),
@@ -22,10 +22,10 @@ FLOORS = (
     ("methods", "objectives", "datasets"),
     ("models",),
     ("search", "workers"),
-    ("options", "result", "images", "sources", "files", "errors", "version"),
+    ("options", "result", "images", "sources", "formats", "files", "errors", "version"),
 )
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-MOST_LOOSE = 10
+LAYER = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
+MOST_TOP_LEVEL = 10
 WRITER = "files.py"
 BARS = {
     "cli/show.py",
@@ -35,17 +35,17 @@ DISK = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "pez.files"}
 REGISTERED = re.compile(r"pez(\.\w+)+(:\w+)?")  # "pez.methods.pez:Pez": loaded by its name
 
 
-def room_of(file: str) -> str:
-    """The room of a file by its path within the house."""
+def part_of(file: str) -> str:
+    """The part of the package that a file belongs to, by its path within the package."""
     return file.split("/")[0].removesuffix(".py")
 
 
 def file_of(module: str) -> str | None:
-    """The file of a dotted name, as a path within the house, if it is a module of it."""
-    inside = HOUSE.joinpath(*module.split(".")[1:])
+    """The file of a dotted name, as a path within the package, if it is one of its modules."""
+    inside = PACKAGE.joinpath(*module.split(".")[1:])
     for file in (inside.with_suffix(".py"), inside / "__init__.py"):
         if module.split(".")[0] == "pez" and file.is_file():
-            return file.relative_to(HOUSE).as_posix()
+            return file.relative_to(PACKAGE).as_posix()
     return None
 
 
@@ -66,34 +66,34 @@ def named(node: ast.AST, file: str) -> list[str]:
 
 @cache
 def imports() -> dict[str, set[str]]:
-    """Each file and the files it imports, wherever in it the import stands."""
+    """Each file and the files it imports, late imports included."""
     found: dict[str, set[str]] = {}
-    for path in sorted(HOUSE.rglob("*.py")):
-        file = path.relative_to(HOUSE).as_posix()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text(encoding="utf-8"))
         modules = {module for node in ast.walk(tree) for module in named(node, file)}
         found[file] = {other for other in map(file_of, modules) if other and other != file}
     return found
 
 
-def test_every_room_has_its_floor() -> None:
-    assert {room_of(file) for file in imports()} <= set(FLOOR)
+def test_every_part_has_a_layer() -> None:
+    assert {part_of(file) for file in imports()} <= set(LAYER)
 
 
 def test_no_import_runs_back_up() -> None:
-    cellar = len(FLOORS) - 1
+    lowest = len(LAYERS) - 1
     up = [
         f"{file} -> {other}"
         for file, others in imports().items()
         for other in sorted(others)
-        if (mine := FLOOR[room_of(file)]) > (theirs := FLOOR[room_of(other)])
-        or (mine == theirs < cellar and room_of(file) != room_of(other))
+        if (mine := LAYER[part_of(file)]) > (theirs := LAYER[part_of(other)])
+        or (mine == theirs < lowest and part_of(file) != part_of(other))
     ]
     assert up == []
 
 
 def reached(start: str) -> set[str]:
-    """All files that a file needs, itself among them where it stands in a circle."""
+    """All files that a file needs; itself among them if it is part of a circle."""
     found: set[str] = set()
     todo = [start]
     while todo:
@@ -107,9 +107,9 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert [file for file in imports() if file in reached(file)] == []
 
 
-def test_few_files_are_loose() -> None:
-    loose = sorted(file for file in imports() if "/" not in file)
-    assert len(loose) <= MOST_LOOSE, loose
+def test_few_files_are_at_the_top_level() -> None:
+    top_level = sorted(file for file in imports() if "/" not in file)
+    assert len(top_level) <= MOST_TOP_LEVEL, top_level
 
 
 def test_imports_are_read_wherever_they_stand() -> None:
@@ -125,7 +125,7 @@ def test_imports_are_read_wherever_they_stand() -> None:
 def code() -> Iterator[tuple[str, ast.AST]]:
     """Every piece of code with its file."""
     for file in imports():
-        tree = ast.parse((HOUSE / file).read_text(encoding="utf-8"))
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
         yield from ((file, node) for node in ast.walk(tree))
 
 
@@ -171,7 +171,7 @@ def test_one_module_draws_progress_bars() -> None:
 
 
 def test_the_search_touches_no_disk() -> None:
-    here = [(file, node) for file, node in code() if room_of(file) == "search"]
+    here = [(file, node) for file, node in code() if part_of(file) == "search"]
     assert here
     used = {(file, name) for file, node in here for name in named(node, file)}
     assert not [pair for pair in used if pair[1].split(".")[0] in DISK or pair[1] in DISK]
@@ -181,7 +181,7 @@ def test_the_search_touches_no_disk() -> None:
 
 def test_every_model_keeps_the_words_of_its_tokenizer() -> None:
     made = [
-        (file, n) for file, n in code() if calls_of(n) == "Tokens" and room_of(file) == "models"
+        (file, n) for file, n in code() if calls_of(n) == "Tokens" and part_of(file) == "models"
     ]
     assert len(made) >= 5
     assert not [file for file, node in made if "kept_ids" not in ast.unparse(node)]

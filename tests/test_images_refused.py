@@ -1,4 +1,4 @@
-"""What is no picture, damaged, too large or forbidden is refused in one sentence."""
+"""Files that are not pictures, damaged, too large or forbidden are refused in one sentence."""
 
 import os
 import shutil
@@ -91,7 +91,7 @@ def test_a_bomb_is_refused_before_decoding(tmp_path: Path, size: tuple[int, int]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         text = refusal(put(tmp_path / "bomb.png", huge_header(*size)))
-    assert "80 megapixels" in text  # decoding would tell of damage instead
+    assert "80 megapixels" in text  # decoding would report damage instead
     assert not caught
 
 
@@ -140,7 +140,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def unprivileged() -> Iterator[Callable[[], None]]:
-    """Gives up root, to which nothing is forbidden, until the test's end."""
+    """Drops root's rights until the test ends: nothing is forbidden to root."""
     user = os.geteuid()
     yield lambda: os.seteuid(65534) if user == 0 else None
     os.seteuid(user)

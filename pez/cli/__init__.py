@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from pez.cli.parser import make_parser
+from pez.cli.streams import guarded
+from pez.cli.visible import harmless_output, visible
 from pez.errors import PezError, PezWarning
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):  # no terminal fails on a character that it cannot show
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
-    parser = make_parser()
-    try:
-        args = parser.parse_args(argv)
-        if not hasattr(args, "run"):
-            parser.print_help()
+    with guarded() as out, harmless_output():
+        try:
+            out.check()  # before any work
+            try:
+                code = _run(argv)
+            except SystemExit:  # --help, --version
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+            return code
+        except PezError as error:
+            print(f"pez: {visible(str(error), lines=False)}", file=sys.stderr)
+            return 2
+        except UnicodeError:
+            print("pez: the input is not UTF-8 text; convert it first.", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("pez: stopped.", file=sys.stderr)
+            return 130
+        except BrokenPipeError:  # `pez ... | head` closed the pipe
             return 0
-        with warnings.catch_warnings():
-            if not sys.warnoptions:  # warnings of libraries are for developers: python -W default
-                warnings.simplefilter("ignore")
-            warnings.filterwarnings("always", category=PezWarning)
-            warnings.showwarning = _show_warning
-            code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except PezError as error:
-        print(f"pez: {error}", file=sys.stderr)
-        return 2
-    except UnicodeError:
-        print("pez: the input is not UTF-8 text; convert it first.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("pez: stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `pez ... | head` closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Read the arguments and run their verb."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if not hasattr(args, "run"):
+        parser.print_help()
         return 0
+    with warnings.catch_warnings():
+        if not sys.warnoptions:  # warnings of libraries are for developers: python -W default
+            warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=PezWarning)
+        warnings.showwarning = _show_warning
+        return args.run(args)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pez.api import distill as distill_texts
 from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
-from pez.api import search_mixes, search_pictures
+from pez.api import search_mixes, search_pictures, search_texts
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.pictures import Pictures
 from pez.cli.resume import note, resume
@@ -46,7 +45,9 @@ def invert(args: argparse.Namespace) -> int:
             return
         chosen = [groups[n] for n in todo]
         watch = replace(watch, failed=failed if len(names) > 1 else None)
-        search_pictures(Session.open(options), chosen, watch, read=pictures.read, free=True)
+        with watch.stop.at_once():
+            session = Session.open(options)
+        search_pictures(session, chosen, watch, read=pictures.read, free=True)
 
     return resume(args, options, names, same, work)
 
@@ -59,10 +60,15 @@ def distill(args: argparse.Namespace) -> int:
 
     def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         chosen = [texts[n] for n in todo]
+        watch = replace(watch, failed=failed if len(texts) > 1 else None)
         if _spread(workers, todo, watch):
             search_spread(workers, options, chosen, watch, _by_text(failed))
             return
-        distill_texts(chosen, options=options, watch=watch, warn=note)
+        watch = replace(watch, failed=failed if len(texts) > 1 else None)
+        with watch.stop.at_once():
+            session = Session.open(options)
+        session.reader.free_vision()
+        search_texts(session, chosen, watch, note)
 
     return resume(args, options, texts, lambda n, key: key == text_key(texts[n]), work)
 
@@ -89,7 +95,9 @@ def mix(args: argparse.Namespace) -> int:
     parts = mix_parts(options.image, options.text, options.negative)
 
     def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
-        search_mixes(Session.open(options), [parts], watch, free=True)
+        with watch.stop.at_once():
+            session = Session.open(options)
+        search_mixes(session, [parts], watch, free=True, warn=note)
 
     names = ["\n".join(name for _, _, name in parts)]
     return resume(args, options, names, lambda _, key: key == mix_key(parts), work)
@@ -98,18 +106,15 @@ def mix(args: argparse.Namespace) -> int:
 def score(args: argparse.Namespace) -> int:
     """``pez score``: a line for each prompt, the cosine and the prompt."""
     options = _model_options(args)
+    prompts = [prompt for source in args.prompts for prompt in read_texts(source)]
     reader = open_reader(options)
-    for prompt, value in zip(
-        args.prompts, score_prompts(args.image, args.prompts, reader=reader), strict=True
-    ):
+    values = score_prompts(args.image, prompts, reader=reader, warn=note)
+    for prompt, value in zip(prompts, values, strict=True):
         if args.json:
             row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}
             print(json.dumps(row, ensure_ascii=False))
         else:
             print(f"{value:.4f}  {prompt}")
-        over = len(reader.tokens.encode(prompt)) - reader.limit
-        if over > 0:
-            note(f"{reader.name} does not read the last {over} tokens of a prompt.")
     return 0
 
 

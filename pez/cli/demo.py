@@ -14,12 +14,13 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pez.api import invert, score
 from pez.cli.interrupt import on_interrupt
 from pez.cli.show import Bar
 from pez.datasets.samples import Sample, samples
-from pez.files import write_whole
+from pez.files import Lock, check_own, marked, output_path, write_whole
 from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.options import InvertOptions
@@ -28,10 +29,21 @@ from pez.session.session import Watch, open_reader
 
 SEARCHED = ("mini", "mini-b")
 DRAWN = 4  # pictures of each text
+PAGE = marked("a page of pez demo", b"<title>pez demo</title>")
+PAIR = marked("a picture of pez demo", b"Software\0pez demo")
 
 
 def run_demo(folder: Path, seed: int = 0) -> int:
     """Invert the ``seed``-th sample, draw its prompt and write ``folder``/index.html."""
+    folder = output_path(folder)
+    page, pair, another = folder / "index.html", folder / "pictures.png", "choose another --output"
+    check_own(page, PAGE, another)
+    check_own(pair, PAIR, another)
+    with Lock(folder, folder=True):
+        return _run(page, pair, seed)
+
+
+def _run(page: Path, pair: Path, seed: int) -> int:
     choices = [s for s in samples("attributes") if s.attributes["size"] == "large"]
     sample = choices[seed % len(choices)]
     options = InvertOptions(model=SEARCHED, length=8, restarts=4, history=True)
@@ -45,17 +57,21 @@ def run_demo(folder: Path, seed: int = 0) -> int:
     assert isinstance(result, Result)
     judge = load_model("mini-judge")
     rows = compare(sample, result, reader, judge)
-    print(result.prompt)
     for name, text, own, judged in rows:
         print(f"{name:<14} searched {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)
     drawn = draw_again(sample, {name: text for name, text, _, _ in rows}, judge)
     for name, _, likeness in drawn:
         print(f"drawn again from the {name}: {likeness:.3f} like the original", file=sys.stderr)
-    page = folder / "index.html"
-    pair = side_by_side(sample, drawn[0][1])
-    another = "choose another --output"
-    write_whole(folder / "pictures.png", lambda part: pair.save(part, "PNG"), remedy=another)
-    write_whole(page, demo_page(sample, result, rows, drawn).encode(), remedy=another)
+    another, both = "choose another --output", side_by_side(sample, drawn[0][1])
+    info = PngInfo()
+    info.add_text("Software", "pez demo")
+
+    def save(part: Path) -> None:
+        both.save(part, "PNG", pnginfo=info)
+
+    write_whole(pair, save, remedy=another, own=PAIR)
+    write_whole(page, demo_page(sample, result, rows, drawn).encode(), remedy=another, own=PAGE)
+    print(result.prompt)
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
         "mini, mini-b and mini-sd are small models of a synthetic world: they show that the "

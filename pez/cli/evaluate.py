@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from pez.cli.show import Bar
-from pez.evaluation.judges import is_offline, similarity
+from pez.cli.visible import raw_stderr, visible
+from pez.evaluation.judges import JUDGE, is_offline, similarity
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import read_plan
 from pez.evaluation.show import Listener, summary
 from pez.evaluation.store import Store
-from pez.models.names import JUDGE
 
 
 class Stages(Listener):
@@ -27,14 +27,15 @@ class Stages(Listener):
         """A line that the next one replaces."""
         if self._bar.shown:
             share = f" {done}/{total}" if total else ""
-            print(f"\r\033[Kpez: {text}{share}", end="", file=sys.stderr, flush=True)
+            line = visible(f"{text}{share}", lines=False)
+            print(f"\r\033[Kpez: {line}", end="", file=raw_stderr(), flush=True)
 
     def stage(self, title: str, missing: int) -> None:
         """Begin a bar of ``missing`` units."""
         self._bar.close()
         self._done, self._now, self._total, self._title = 0, 0.0, missing, ""
         if self._bar.shown:
-            print("\r\033[K", end="", file=sys.stderr)
+            print("\r\033[K", end="", file=raw_stderr())
             self._show()
         elif not self._quiet:
             print(f"pez: {title}: {missing} to do", file=sys.stderr)

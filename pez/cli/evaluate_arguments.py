@@ -19,7 +19,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--prompts",
         default="",
         metavar="FILE",
-        help="prompts made elsewhere: a CSV with the columns item (or image), prompt, method",
+        help="prompts made elsewhere: CSV or JSON lines with item (or image), prompt and method, "
+        "or what pez invert --output wrote",
     )
     parser.add_argument("--retry", action="store_true", help="repeat what failed")
     parser.add_argument("--dry-run", action="store_true", help="count units and estimate the time")

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import math
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
@@ -14,10 +15,20 @@ from torch import Tensor
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
+from pez.cli.streams import Unprinted
 from pez.errors import PezError
-from pez.generation.files import is_drawn, make_folder, picture_path, save_grid, save_picture
+from pez.files import Lock, output_path
+from pez.formats.prompts import file_or_text
+from pez.generation.files import (
+    check_picture,
+    is_drawn,
+    make_folder,
+    picture_path,
+    save_grid,
+    save_picture,
+)
 from pez.generation.options import GenerateOptions
-from pez.generation.pipelines import make_setup, open_painter
+from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
 from pez.workers.choose import Workers, read_workers
 
@@ -30,20 +41,42 @@ def run(args: argparse.Namespace) -> int:
     workers = read_workers(args.workers)
     prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
     setup = make_setup(options)
-    folder = Path(args.output).expanduser()
+    folder = output_path(args.output)
     make_folder(folder)
+    with ExitStack() as locks:
+        return _run(args, options, workers, prompts, setup, folder, locks)
+
+
+def _run(
+    args: argparse.Namespace,
+    options: GenerateOptions,
+    workers: Workers,
+    prompts: list[tuple[str, str | Tensor]],
+    setup: Setup,
+    folder: Path,
+    locks: ExitStack,
+) -> int:
+    """:func:`run` in its folder, which is locked if there is something to draw."""
     work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
     paths = [picture_path(folder, label, seed, setup.settings) for label, _, seed in work]
-    ready = [
-        is_drawn(path, label, seed, setup.settings)
-        for path, (label, _, seed) in zip(paths, work, strict=True)
-    ]
+
+    def look() -> list[bool]:
+        pairs = zip(paths, work, strict=True)
+        return [is_drawn(path, label, seed, setup.settings) for path, (label, _, seed) in pairs]
+
+    ready = look()
+    if not all(ready):
+        locks.enter_context(Lock(folder, folder=True))
+        ready = look()  # another run may just have ended
+        for path in {path for path, drawn in zip(paths, ready, strict=True) if not drawn}:
+            check_picture(path)
     first = {path: n for n, path in reversed(list(enumerate(paths)))}  # a prompt given twice
     todo = [n for n, path in enumerate(paths) if not ready[n] and first[path] == n]
     if any(ready) and not args.quiet:
         note(f"{sum(ready)} of {len(work)} were drawn before.")
     failed: set[int] = set()
     shown = 0
+    unprinted: list[Unprinted | BrokenPipeError] = []  # why paths are no longer printed
 
     def show() -> None:
         nonlocal shown
@@ -58,8 +91,11 @@ def run(args: argparse.Namespace) -> int:
                 line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
             else:
                 return
-            if line or not args.json:
-                print(line, flush=True)
+            try:
+                if (line or not args.json) and not unprinted:
+                    print(line, flush=True)
+            except (Unprinted, BrokenPipeError) as error:
+                unprinted.append(error)  # told when everything is drawn
             shown += 1
 
     show()
@@ -106,6 +142,8 @@ def run(args: argparse.Namespace) -> int:
             return 130
         finally:
             bar.close()
+    if unprinted:
+        raise unprinted[0]
     if failed:
         return 2
     if len(first) > 1:
@@ -125,8 +163,8 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
     """Prompts with their labels: a text, the lines of a file or of stdin, or a soft prompt's
     file, which holds one tensor (k, w).
     """
-    path = Path(source)
-    if path.suffix not in _SOFT or not path.is_file():
+    path = file_or_text(source, "") if source.lower().endswith(_SOFT) else None
+    if path is None:
         return [(text, text) for text in read_texts(source)]
     import torch
     from safetensors.torch import load_file

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import MISSING, fields
-from os.path import exists
-from pathlib import Path
+from os.path import isdir
 from typing import Any, TypeVar
 
 from pez.errors import PezError
+from pez.formats.prompts import file_or_text, read_prompts, stdin_prompts
+from pez.formats.text import MOST, check_text
 from pez.generation.options import GenerateOptions
 from pez.options import SearchOptions
 
@@ -27,19 +28,11 @@ def read_options(kind: type[O], args: argparse.Namespace) -> O:
 
 
 def read_texts(source: str) -> list[str]:
-    """The text itself, or the lines of a file or of stdin."""
-    where = "standard input" if source == "-" else source
-    if source != "-" and not exists(source):
-        if source.endswith(".txt") and not any(c.isspace() for c in source):
-            raise PezError(f"{source} does not exist; give a text, a file of texts, or -.")
-        return [source]
-    try:
-        whole = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise PezError(f"{where} is not a text file; give UTF-8 text, one prompt a line.") from None
-    except OSError as error:
-        raise PezError(f"{where} cannot be read ({error.strerror}); give a text file.") from None
-    lines = [line.strip() for line in whole.removeprefix("\ufeff").split("\n")]
-    if not any(lines):
-        raise PezError(f"{where} holds no text; give one prompt a line.")
-    return [line for line in lines if line]
+    """The text itself, or the prompts of a file or of stdin (``-``)."""
+    if source == "-":
+        raw = getattr(sys.stdin, "buffer", None)
+        return stdin_prompts(raw.read(MOST) if raw else sys.stdin.read(MOST).encode())
+    if isdir(source):
+        raise PezError(f"{source} is a folder; give a text, a file of texts, or -.")
+    file = file_or_text(source, "")
+    return read_prompts(file) if file else [check_text(source, "the text")]

@@ -13,7 +13,8 @@ from pez.search.engine import Stop
 
 @contextmanager
 def on_interrupt(stop: Stop) -> Iterator[Stop]:
-    """Within, the first Ctrl-C sets ``stop``; a second one exits at once. Only the main thread
+    """Within, the first Ctrl-C sets ``stop``; it breaks off what ``stop.at_once()`` marks, such
+    as a download, and a second one exits at once. Only the main thread
     may handle signals; in any other thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -23,6 +24,9 @@ def on_interrupt(stop: Stop) -> Iterator[Stop]:
     def first(_number: int, _frame: FrameType | None) -> None:
         stop.asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if stop.waits:
+            stop.broke_off = True
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, first)
     try:

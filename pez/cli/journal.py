@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from pez.errors import PezError
-from pez.files import cache_folder, write_whole
+from pez.files import InUse, Lock, Own, cache_folder, check_own, output_path, write_whole
 from pez.methods import record_of
 from pez.options import SearchOptions
 from pez.result import Result
@@ -21,6 +22,9 @@ from pez.result import Result
 class Journal:
     """Appends results to a file; knows which targets it already holds for these options and the
     current weights of the models (``weights`` returns them, called only if needed).
+
+    It is locked until it is closed (:class:`pez.files.Lock`). What a killed run left of a line is
+    removed when it is opened; ``cut`` counts such lines. Lines of other programs stay.
 
     A temporary one serves only to resume: it is deleted when all is done, and if it cannot be
     written the search continues without it.
@@ -38,6 +42,8 @@ class Journal:
         self._weights = cache(weights)
         self._history, self._options = options.history, record_of(options)
         self._new = not os.path.lexists(path)
+        self.cut = 0
+        self._lock: Lock | None = None
         self._file = self._open()
         self.kept = self._file is not None  # whether a later run will find what is added
 
@@ -60,63 +66,95 @@ class Journal:
         return found
 
     def add(self, result: Result) -> None:
-        """Append one result and flush it to the disk before continuing."""
+        """Append one result and flush it to the disk before continuing; a line that cannot be
+        written whole is taken back.
+        """
         if self._file is None:
             return
+        plain = os.path.isfile(self.path)
+        size = os.fstat(self._file.fileno()).st_size
+        # names that are not UTF-8 are written as JSON escapes
+        line = memoryview((result.to_json() + "\n").encode("utf-8", "backslashreplace"))
         try:
-            self._file.write(result.to_json() + "\n")
-            self._file.flush()
-            if self.path.is_file():
+            while line:
+                line = line[self._file.write(line) :]
+            if plain:
                 os.fsync(self._file.fileno())
         except OSError as error:
+            if plain:
+                with suppress(OSError):
+                    self._file.truncate(size)
             self._close()
             self.kept = False
             self._fail(error)
 
     def close(self, complete: bool) -> None:
-        """Close the file; delete a temporary one if all is done."""
+        """Close the file and let others have it; delete a temporary one if all is done."""
         self._close()
-        if not self.path.is_file():
-            return
-        empty = self._new and not self.path.stat().st_size
-        if empty or (self.temporary and complete):
-            self.path.unlink()
-        elif complete:
-            self._tidy()
-
-    def _open(self) -> IO[str] | None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.is_file() and not _is_ours(self.path):
-                raise ValueError("it holds something other than results")
-            cut = self.path.is_file() and not _ends_line(self.path)
-            # names that are not UTF-8 are written as JSON escapes
-            file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
-            if cut:  # a killed run can leave half a line
-                file.write("\n")
-            return file
-        except (OSError, ValueError) as error:
+            if self._lock and os.path.isfile(self.path):
+                empty = self._new and not self.path.stat().st_size
+                if empty or (self.temporary and complete):
+                    self.path.unlink()
+                elif complete:
+                    self._tidy()
+        finally:
+            self._let_go()
+
+    def _open(self) -> Any:
+        remedy = "wait for it, or give each run its own --output"
+        try:
+            if not self.temporary:
+                check_own(self.path, RESULTS, "choose another --output")
+            self._lock = Lock(self.path, remedy=remedy)
+            self._mend()
+            return self.path.open("ab", buffering=0)
+        except InUse:
+            raise
+        except (OSError, PezError) as error:
+            self._let_go()
             self._fail(error)
             return None
 
     def _fail(self, error: Exception) -> None:
         if not self.temporary:
+            if isinstance(error, PezError):
+                raise error
             why = getattr(error, "strerror", None) or error
             raise PezError(f"cannot write {self.path} ({why}); choose another --output.") from None
 
     def _close(self) -> None:
-        try:
-            if self._file:
+        if self._file:
+            with suppress(OSError):
                 self._file.close()
-        except OSError:
-            pass  # what was written is flushed; the rest was reported
         self._file = None
 
+    def _let_go(self) -> None:
+        if self._lock:
+            self._lock.release()
+        self._lock = None
+
+    def _mend(self) -> None:
+        """Remove what a killed run left of lines, so that the next one begins on a line."""
+        lines = self._lines()
+        mended = [_mended(line) for line in lines]
+        self.cut = sum(a != b for a, b in zip(lines, mended, strict=True))
+        kept = [line for line in mended if line is not None]
+        if lines and (not kept or kept[-1]):
+            kept.append("")
+        if kept != lines:
+            self._rewrite(kept)
+
+    def _rewrite(self, lines: Sequence[str]) -> None:
+        content = "\n".join(lines).encode("utf-8", "surrogateescape")
+        write_whole(self.path, content, remedy="choose another --output")
+
     def _lines(self) -> list[str]:
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             return []
         # not splitlines: it also breaks at characters that may occur inside a JSON text
-        return self.path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        with self.path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return file.read().split("\n")
 
     def _read(self, line: str) -> Result | None:
         """The result in a line, if it is for these options."""
@@ -147,8 +185,7 @@ class Journal:
         kept = [line for line, result in pairs if result is None or not replaced(result)]
         if len(kept) == len(lines):
             return
-        content = "\n".join(kept).encode("utf-8", "surrogateescape")
-        write_whole(self.path, content, remedy="choose another --output")
+        self._rewrite(kept)
 
 
 def journal_for(
@@ -156,16 +193,20 @@ def journal_for(
     sources: Sequence[str],
     options: SearchOptions,
     weights: Callable[[], dict[str, str]],
-) -> Journal:
-    """The journal at ``output``, or one in the cache folder named by what is searched."""
+) -> Journal | None:
+    """The journal at ``output``, or one in the cache folder named by what is searched; None if
+    there is no such folder.
+    """
     if output:
-        path = Path(os.path.expanduser(output))
+        path = output_path(output)
         if os.path.isdir(path):
             raise PezError(f"--output {output} is a folder; name a file, such as prompts.jsonl.")
         return Journal(path, options, weights)
     names = json.dumps([options.fingerprint(), [str(Path(s).absolute()) for s in sources]])
     name = hashlib.sha256(names.encode()).hexdigest()[:16]
-    path = cache_folder() / "journals" / f"{name}.jsonl"
+    if (folder := cache_folder()) is None:
+        return None
+    path = folder / "journals" / f"{name}.jsonl"
     return Journal(path, options, weights, temporary=True)
 
 
@@ -173,19 +214,51 @@ def _parsed(line: str) -> Result | None:
     """The result in a line; None for a truncated line, or another program's."""
     try:
         return Result.from_json(line)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is empty or looks like JSON lines: nothing is appended to a picture."""
-    with path.open("rb") as file:
-        return file.read(64).lstrip()[:1] in (b"", b"{")
+BEGIN = '{"prompt": '  # how the lines of Result.to_json begin
+FIELDS = {"prompt", "ids", "score", "model", "method", "targets"}  # of every version
 
 
-def _ends_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _holds_results(path: Path) -> bool:
+    """Whether a file has a result in one of its lines, or the beginning of one at its end."""
+    line = last = ""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for line in file:
+            last = line.strip("\0 \t\r\n")
+            if BEGIN in last and _object(_mended(last) or "").keys() >= FIELDS:
+                return True
+        return not line.endswith("\n") and _is_torn(last)
+
+
+RESULTS = Own("a file of pez's results", _holds_results)
+
+
+def _object(line: str) -> dict[str, Any]:
+    """The JSON object in a line; an empty one if it holds none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_torn(line: str) -> bool:
+    """Whether a line is the beginning of a result's."""
+    begun = line.startswith(BEGIN) or (len(line) > 1 and BEGIN.startswith(line))
+    return begun and not _object(line)
+
+
+def _mended(line: str) -> str | None:
+    """A line without what a kill left of another; None if nothing else is in it. A disk that lost
+    its power may leave zeros.
+    """
+    bare = line.strip("\0")
+    if bare == line == "" or (bare and not _is_torn(bare)):
+        return bare
+    start = bare.find(BEGIN)
+    while start >= 0 and _is_torn(bare[start:]):
+        start = bare.find(BEGIN, start + 1)
+    return bare[start:] if start >= 0 else None

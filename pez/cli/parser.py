@@ -56,7 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(invert)
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
     distill.add_argument(
-        "text", metavar="TEXT|FILE|-", help="a text, a file of one a line, or stdin"
+        "text",
+        metavar="TEXT|FILE|-",
+        help="a text, or a file or stdin: one a line, or JSON lines or CSV with a prompt",
     )
     _add_options(distill, DistillOptions)
     add_workers(distill)
@@ -66,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(mix)
     score = verb("score", "the cosine of each prompt with a picture", "score")
     score.add_argument("image", metavar="IMAGE")
-    score.add_argument("prompts", nargs="+", metavar="PROMPT")
+    score.add_argument("prompts", nargs="+", metavar="PROMPT|FILE|-")
     _add_model(score)
     tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
     tokens.add_argument("text", metavar="TEXT")
@@ -93,7 +95,8 @@ def make_parser() -> argparse.ArgumentParser:
         "prompts",
         nargs="+",
         metavar="PROMPT|FILE|-",
-        help="a text, a file of one a line, stdin, or a soft prompt (.safetensors, .pt)",
+        help="a text, a file or stdin (one a line, or JSON lines or CSV with a prompt), or a soft "
+        "prompt (.safetensors, .pt)",
     )
     _add_options(generate, GenerateOptions, "drawing")
     add_workers(generate)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pez.images import pixels_key, read_image
-from pez.sources import Source, is_web, joined_key
+from pez.images import pixels_key
+from pez.sources import Source, is_web, joined_key, read_source
 
 HELD = 40_000_000  # decoded pixels held for their search: 120 MB
 
@@ -39,8 +39,8 @@ class Pictures:
         return True
 
     def read(self, source: Source) -> Image.Image:
-        """The picture, as :func:`pez.images.read_image` gives it."""
-        return self._drop(source) or read_image(source)
+        """The picture, as :func:`pez.sources.read_source` gives it."""
+        return self._drop(source) or read_source(source)
 
     def _hold(self, source: Source, picture: Image.Image) -> None:
         size = picture.width * picture.height

@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from pez.cli.interrupt import on_interrupt
-from pez.cli.journal import journal_for
+from pez.cli.journal import Journal, journal_for
 from pez.cli.show import Bar, InOrder, summary
+from pez.cli.streams import Unprinted
 from pez.errors import PezError
+from pez.files import Lock, check_own, output_path
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.session.embeddings import save_embeddings
+from pez.session.embeddings import EMBEDDINGS, save_embeddings
 from pez.session.items import Failed
 from pez.session.session import Watch, weights_now
 
@@ -46,6 +48,27 @@ def resume(
     journal = None
     if many or args.output:
         journal = journal_for(args.output, names, options, partial(weights_now, options))
+    try:
+        return _resume(args, places, names, same, work, journal, soft)
+    finally:
+        if journal:
+            journal.close(complete=False)  # nothing, if it is closed
+        soft.close()
+
+
+def _resume(
+    args: argparse.Namespace,
+    places: dict[str, list[int]],
+    names: Sequence[str],
+    same: Callable[[int, str], bool],
+    work: Callable[[list[int], Watch, Failed], None],
+    journal: Journal | None,
+    soft: Embeddings,
+) -> int:
+    """:func:`resume` with the files it writes; each distinct name has its ``places``."""
+    many = len(places) > 1
+    if journal and journal.cut:
+        note(f"{journal.cut} lines of {journal.path} were cut short by a killed run; removed.")
     order = InOrder(args.json)
     todo: list[int] = []
     known = journal.done() if journal else {}
@@ -70,11 +93,16 @@ def resume(
         first = todo[place]
         (cut if result.interrupted else finished).add(first)
         bar.clear()
-        soft.add(result)
-        for n in places[names[first]]:
-            order.add(n, result)
+        try:  # printed after it is stored, and though it cannot be stored
             if journal:
-                journal.add(result)
+                for _ in places[names[first]]:
+                    journal.add(result)
+            soft.add(result)
+        finally:
+            for n in places[names[first]]:
+                order.add(n, result)
+        if order.failed and not args.output:
+            watch.stop.asked = True  # nobody would see more
         if not many and not args.quiet:
             bar.close()
             note(summary(result))
@@ -93,17 +121,35 @@ def resume(
     except PezError:
         if not watch.stop.asked:  # else a stop before the first prompt
             raise
+    except KeyboardInterrupt:
+        if not watch.stop.broke_off:  # else a download or the like, where nothing is lost
+            raise
     finally:
         bar.close()
         order.close()
         if journal:
-            journal.close(complete=len(finished) == len(todo))
+            journal.close(complete=len(finished) == len(todo) and not order.failed)
+    if order.failed:
+        raise _unprinted(order, journal)
     if watch.stop.asked:
         if not args.quiet:
             left = len(todo) - len(finished) - len(bad)
             note(_stopped(left, len(cut), bool(journal and journal.kept)))
         return 130
     return 2 if bad else 0
+
+
+def _unprinted(order: InOrder, journal: Journal | None) -> BaseException:
+    """Why prompts were not printed, and where they are now."""
+    if not isinstance(order.failed, Unprinted):
+        return order.failed or BrokenPipeError()
+    if not journal or not journal.kept:
+        found = f"the prompt is: {order.lost[0]}" if len(order.lost) == 1 else "they are lost"
+        return PezError(f"cannot write to standard output ({order.failed.why}); {found}")
+    where = f"what was found is in {journal.path}"
+    if journal.temporary:
+        where = "run the same command again to print what was found"
+    return PezError(f"cannot write to standard output ({order.failed.why}); {where}.")
 
 
 def _unchanged(result: Result, same: Callable[[int, str], bool], n: int) -> bool:
@@ -136,12 +182,14 @@ def _stopped(left: int, cut: int, kept: bool) -> str:
 
 class Embeddings:
     """Where a run's embeddings go: the file ``output``, for ``many`` inputs a folder of files
-    named by the results' keys; nowhere if it is empty. PezError if the method has none.
+    named by the results' keys; nowhere if it is empty. It is locked until it is closed. PezError
+    if the method has none, or they cannot be written there.
     """
 
     def __init__(self, output: str, many: bool, method: str) -> None:
-        self._output, self._many = output, many
-        if not output:
+        self._many, self._lock = many, None
+        self._base = output_path(output) if output else None
+        if not self._base:
             return
         from pez.methods import method_class
 
@@ -149,21 +197,30 @@ class Embeddings:
             raise PezError(
                 f"--output-embeddings: {method} finds words, not embeddings; add --method soft."
             )
-        if Path(output).expanduser().is_dir() != many and Path(output).expanduser().exists():
+        if self._base.exists() and self._base.is_dir() != many:
             kind = "file" if many else "folder"
             wanted = "folder for several inputs" if many else "file for one input"
             raise PezError(f"--output-embeddings {output} is a {kind}; name a {wanted}.")
+        remedy = "choose another --output-embeddings"
+        if not many:
+            check_own(self._base, EMBEDDINGS, remedy)
+        self._lock = Lock(self._base, folder=many, remedy=remedy)
 
     def path(self, result: Result) -> Path:
         """The file of one result."""
-        base = Path(self._output).expanduser()
-        return base / f"{result.key}.safetensors" if self._many else base
+        assert self._base is not None
+        return self._base / f"{result.key}.safetensors" if self._many else self._base
 
     def has(self, result: Result) -> bool:
         """Whether everything is written for a result of an earlier run."""
-        return not self._output or self.path(result).is_file()
+        return not self._base or self.path(result).is_file()
 
     def add(self, result: Result) -> None:
         """Write one result's embeddings."""
-        if self._output:
+        if self._base:
             save_embeddings(result, self.path(result))
+
+    def close(self) -> None:
+        """Let others write there."""
+        if self._lock:
+            self._lock.release()

@@ -6,6 +6,8 @@ import shutil
 import sys
 from typing import TextIO
 
+from pez.cli.streams import Unprinted
+from pez.cli.visible import raw_stderr, visible
 from pez.result import Result
 from pez.search.engine import Progress
 
@@ -38,9 +40,10 @@ class Bar:
         from tqdm import tqdm
 
         room = max(20, shutil.get_terminal_size().columns - BESIDE)
+        text = visible(text, lines=False)
         text = text if len(text) <= room else text[: room - 1] + "…"
         if self._bar is None:
-            form = {"bar_format": FORM, "leave": False, "file": sys.stderr, "miniters": 0}
+            form = {"bar_format": FORM, "leave": False, "file": raw_stderr(), "miniters": 0}
             self._bar = tqdm(total=total, desc=text, **form)
         self._bar.total = total  # restart for a text of another length
         self._bar.set_description_str(text, refresh=False)
@@ -76,12 +79,16 @@ class Bar:
 
 
 class InOrder:
-    """Prints results on stdout in the order of the inputs, as early as that allows."""
+    """Prints results on stdout in the order of the inputs, as early as that allows. ``failed``
+    says why nothing more is printed, if that fails; ``lost`` are the lines that were not.
+    """
 
     def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
         self._waiting: dict[int, str] = {}
         self._next = 0
         self._json, self._out = as_json, out or sys.stdout
+        self.failed: Unprinted | BrokenPipeError | None = None
+        self.lost: list[str] = []
 
     def add(self, n: int, result: Result | None) -> None:
         """Result of input ``n``; None (it failed) leaves its line empty."""
@@ -102,8 +109,17 @@ class InOrder:
         while self._next in self._waiting:
             line = self._waiting.pop(self._next)
             if line or not self._json:
-                print(line, file=self._out, flush=True)
+                self._print(line)
             self._next += 1
+
+    def _print(self, line: str) -> None:
+        try:
+            if not self.failed:
+                print(line, file=self._out, flush=True)
+        except (Unprinted, BrokenPipeError) as error:
+            self.failed = error
+        if self.failed:
+            self.lost.append(line)
 
 
 def summary(result: Result) -> str:
@@ -111,8 +127,11 @@ def summary(result: Result) -> str:
     cut = ", stopped early" if result.interrupted else ""
     soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
     read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
+    # with something to avoid it is no cosine, and may be above 1
+    avoids = bool(result.options.get("negative"))
+    measure = "cosines to match less those to avoid" if avoids else "score"
     return (
-        f"score {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
+        f"{measure} {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
         f"{result.seconds:.1f} s{cut}"
         + (f"\npez: negative: {result.negative}" if result.negative else "")
     )

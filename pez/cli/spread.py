@@ -9,11 +9,11 @@ from PIL import Image
 
 from pez.api import search_pictures, search_texts
 from pez.errors import PezError
-from pez.images import decode_image, read_bytes, read_image
+from pez.images import decode_image, read_bytes
 from pez.options import DistillOptions, InvertOptions
-from pez.search.engine import Progress
+from pez.search.engine import Progress, Stop
 from pez.session.session import Session, Watch
-from pez.sources import Source, is_web
+from pez.sources import Source, is_web, read_source
 from pez.workers.choose import Workers, open_pool
 from pez.workers.pool import Stopped, Tell
 from pez.workers.share import LOST, Far, Outcome, Share, cut
@@ -30,6 +30,24 @@ class Wanted:
     place: int
     name: str
     data: bytes = field(default=b"", repr=False)
+
+
+class Polled(Stop):
+    """A stop that looks whether the pool has asked for it, wherever a search looks."""
+
+    def __init__(self, stopped: Stopped) -> None:
+        self._stopped, self._seen = stopped, False
+        super().__init__()
+
+    @property
+    def asked(self) -> bool:  # type: ignore[override]
+        """Whether the pool or the search has asked to stop."""
+        self._seen = self._seen or self._stopped()
+        return self._seen
+
+    @asked.setter
+    def asked(self, value: bool) -> None:
+        self._seen = value
 
 
 @dataclass(frozen=True)
@@ -60,21 +78,19 @@ class Searching:
         files = {one.name: one.data for one in chunk}
 
         def progress(now: Progress, prompt: str) -> None:
-            watch.stop.asked = watch.stop.asked or stopped()
             look(Far(now.steps / max(now.total, 1), (now.score, prompt)))
 
         def read(source: Source) -> Image.Image:
-            watch.stop.asked = watch.stop.asked or stopped()
             data = files[str(source)]
-            return decode_image(data, str(source)) if data else read_image(source)
+            return decode_image(data, str(source)) if data else read_source(source)
 
         watch = Watch(
+            stop=Polled(stopped),
             progress=progress,
             result=lambda n, result: tell(Outcome(chunk[n].place, result)),
             note=lambda text: tell(Outcome(said=text, once=True)),
             failed=lambda n, error: tell(Outcome(chunk[n].place, said=str(error))),
         )
-        watch.stop.asked = stopped()
         if isinstance(self.options, DistillOptions):
             texts = [one.name for one in chunk]
             search_texts(held, texts, watch, lambda text: tell(Outcome(said=text)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import chain
 
@@ -43,12 +43,28 @@ def open_dataset(name: str, *, split: str = "", path: str = "") -> Iterator[Exam
         meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise PezError(f"unknown data set {name!r}; {meant}there are {', '.join(DATASETS)}.")
     module, symbol = DATASETS[name][0].split(":")
-    items = iter(getattr(import_module(module), symbol)(split, path))
+    items = _explained(getattr(import_module(module), symbol), split, path)
     first = next(items, None)
     if first is None:
         where = f"{name} {split} {path}".strip()
         raise PezError(f"{where} holds no pictures; check the split and the path.")
     return chain([first], items)
+
+
+def _explained(
+    load: Callable[[str, str], Iterator[Example]], split: str, path: str
+) -> Iterator[Example]:
+    """The items of ``load``; PezError where the system refuses a folder or a name in it."""
+    try:
+        yield from load(split, path)
+    except OSError as error:
+        where = f"{str(error.filename or path)[:200]!r} cannot be read"
+        why = (error.strerror or str(error)).lower()
+        raise PezError(f"{where} ({why}); check the path and its permissions.") from None
+    except ValueError as error:  # a zero character in a path
+        raise PezError(f"{path[:200]!r} is not a path ({error}); correct it.") from None
+    except MemoryError:
+        raise PezError(f"{path[:200]} is too large for the memory; give a part of it.") from None
 
 
 def draw(items: Iterable[Example], count: int, seed: int) -> list[Example]:

@@ -12,14 +12,14 @@ CelebA has no captions. Those given here are MADE, by :func:`celeba_caption` fro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pez.datasets.item import Example, cell_captions, split_names
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
-from pez.images import read_bytes
+from pez.formats.places import Within
+from pez.formats.text import read_lines
 
 HUB = "tpremoli/CelebA-attrs"
 LAYOUT = "data/train-*.parquet (or list_attr_celeba.txt, list_eval_partition.txt, img_align_celeba)"
@@ -92,10 +92,14 @@ def _and(parts: list[str]) -> str:
 
 def _from_parquet(split: str, path: str) -> Iterator[Example]:
     for place, row, read in parquet_rows(parquet_files(HUB, split, path, LAYOUT), "image"):
-        name = (row.pop("image", None) or {}).get("path") or Path(place).name
-        told = cell_captions(row.pop("prompt_string", None))
-        attributes = {k: v == 1 for k, v in row.items() if v in (-1, 0, 1)}  # a bool is 0 or 1
-        captions = (celeba_caption(attributes), *told)
+        picture = row.pop("image", None)
+        told = picture.get("path") if isinstance(picture, dict) else None
+        name = told if isinstance(told, str) and told else Path(place).name
+        texts = cell_captions(row.pop("prompt_string", None))
+        attributes = {
+            k: v == 1 for k, v in row.items() if isinstance(v, int | float) and v in (-1, 0, 1)
+        }
+        captions = (celeba_caption(attributes), *texts)
         yield Example(Path(name).name, captions, attributes, place, read)
 
 
@@ -127,7 +131,7 @@ def _from_lists(file: Path, root: Path, split: str) -> Iterator[Example]:
         attributes = {n: value == "1" for n, value in zip(names, cells[1:], strict=True)}
         source = str(pictures / cells[0])
         captions = (celeba_caption(attributes),)
-        yield Example(cells[0], captions, attributes, source, partial(read_bytes, source))
+        yield Example(cells[0], captions, attributes, source, Within(str(pictures), source))
 
 
 def _partition(file: Path, root: Path) -> dict[str, Any]:
@@ -136,16 +140,12 @@ def _partition(file: Path, root: Path) -> dict[str, Any]:
         listed = folder / f"list_eval_partition{file.suffix}"
         if listed.is_file():
             rows = (cells for cells in _lines(listed) if len(cells) == 2)
-            return {name: int(part) for name, part in rows if part.isdigit()}
+            return {name: int(part) for name, part in rows if part in ("0", "1", "2")}
     return {}
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
     """The words of each line of a list; commas separate them in the ``.csv`` form."""
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            for line in stream:
-                if cells := line.replace(",", " ").split():
-                    yield cells
-    except (OSError, UnicodeDecodeError) as error:
-        raise PezError(f"{file} cannot be read ({error}); download it again.") from error
+    for _, line in read_lines(file, "download it again"):
+        if cells := line.replace(",", " ").split():
+            yield cells

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pez.datasets.item import Example, cell_captions, in_split
-from pez.datasets.karpathy import karpathy_items, picture_place, read_json
+from pez.datasets.karpathy import karpathy_items, named, picture_place, read_captions
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
 from pez.images import read_bytes
+from pez.sources import is_web
 
 HUB = "yerevann/coco-karpathy"
 LAYOUT = "data/train-*.parquet (or captions_val2014.json and val2014/, or dataset_coco.json)"
@@ -39,7 +40,7 @@ def load(split: str, path: str) -> Iterator[Example]:
     if not path or place.suffix == ".parquet":
         return _from_parquet(split, path)
     if place.is_file():
-        own = "annotations" in read_json(place)
+        own = "annotations" in read_captions(place)
         return _from_captions([place], split) if own else _from_karpathy(place, split)
     where = (place, place / "annotations")
     files = [file for folder in where for file in sorted(folder.glob("dataset_*.json"))]
@@ -71,25 +72,43 @@ def _items(file: Path) -> Iterator[Example]:
     """``{"images": [{"id", "file_name", "coco_url", ...}], "annotations": [{"image_id",
     "id", "caption"}]}``.
     """
-    whole, root, part = read_json(file), _root(file), file.stem.rpartition("_")[2]
+    whole, root, part = read_captions(file), _root(file), file.stem.rpartition("_")[2]
     captions: dict[Any, list[str]] = defaultdict(list)
-    for row in whole.get("annotations") or ():
-        captions[row.get("image_id")] += cell_captions(row.get("caption"))
+    told = whole.get("annotations") or []
+    if not isinstance(told, list):
+        raise PezError(f"{file} has no list of annotations; download it again.")
+    for n, row in enumerate(told, 1):
+        where = f"{file}, annotation {n}"
+        if not isinstance(row, dict) or "image_id" not in row:
+            raise PezError(f"{where}: it names no image_id; download the file again.")
+        captions[named(row, "image_id", where, (int, str))] += cell_captions(row.get("caption"))
     rows = [row for row in whole["images"] if "file_name" in row and "id" in row]
-    web = {row["file_name"]: row.get("coco_url") or _WEB + row["file_name"] for row in rows}
+    for n, row in enumerate(rows, 1):
+        named(row, "file_name", f"{file}, image {n}")
+        named(row, "id", f"{file}, image {n}", (int, str))
+    web = {row["file_name"]: _address(row) for row in rows}
     folders = (root / part, root / "images" / part, root / "images", root)
     place = picture_place(folders, list(web), web.__getitem__, file)
     for row in rows:
-        source = place(row["file_name"])
+        source, read = place(row["file_name"])
         attributes = {k: v for k, v in row.items() if k not in ("id", "file_name")}
         attributes["split"] = part
-        texts, read = tuple(captions[row["id"]]), partial(read_bytes, source)
+        texts = tuple(captions[row["id"]])
         yield Example(str(row["id"]), texts, attributes, source, read)
+
+
+def _address(row: dict[str, Any]) -> str:
+    """Where on the web a picture is: what the row says if that is an address."""
+    told = row.get("coco_url")
+    return told if isinstance(told, str) and is_web(told) else _WEB + row["file_name"]
 
 
 def _from_parquet(split: str, path: str) -> Iterator[Example]:
     for _, row, _ in parquet_rows(parquet_files(HUB, split, path, LAYOUT)):
-        source = row.get("url") or f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
+        told = row.get("url")
+        source = f"{_WEB}{row.get('filepath')}/{row.get('filename')}"
+        if isinstance(told, str) and is_web(told):
+            source = told
         attributes = {"split": row["split"]} if row.get("split") else {}
         read = partial(read_bytes, source)
         texts = cell_captions(row.get("sentences"))

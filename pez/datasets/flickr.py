@@ -6,15 +6,13 @@ P. Young and others, *From image descriptions to visual denotations*, TACL 2014.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from pez.datasets.item import Example, clean
 from pez.datasets.karpathy import karpathy_items, picture_place
 from pez.errors import PezError
-from pez.images import read_bytes
+from pez.formats.tables import read_table
 
 _FOLDERS = ("images", "Images", "flickr30k_images", "flickr30k-images", "Flicker8k_Dataset")
 _LAYOUT = "dataset_flickr30k.json or captions.txt (image,caption) beside images/"
@@ -45,16 +43,14 @@ def load(split: str, path: str) -> Iterator[Example]:
 
 def _from_lines(file: Path, folders: list[Path]) -> Iterator[Example]:
     captions: dict[str, list[str]] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
-            if not {"image", "caption"} <= set(reader.fieldnames or ()):
-                raise PezError(f"{file} has no columns image and caption; give {_LAYOUT}.")
-            for row in reader:
-                captions.setdefault(row["image"], []).append(row["caption"])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PezError(f"{file} cannot be read as csv ({error}).") from error
+    rows = read_table(file, f"give {_LAYOUT}")
+    if not {"image", "caption"} <= set(next(rows)[1]):
+        raise PezError(f"{file} has no columns image and caption; give {_LAYOUT}.")
+    for line, row in rows:
+        if not row["image"]:
+            raise PezError(f"{file}, line {line}: it names no image; correct that line.")
+        captions.setdefault(row["image"], []).append(row["caption"])
     place = picture_place(folders, list(captions), None, file)
     for name, texts in captions.items():
-        source = place(name)
-        yield Example(name, clean(texts), {}, source, partial(read_bytes, source))
+        source, read = place(name)
+        yield Example(name, clean(texts), {}, source, read)

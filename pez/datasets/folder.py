@@ -9,17 +9,20 @@ the text that the picture was made from; all other columns are attributes.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pez.datasets.item import Example, split_names, split_row, text_captions
 from pez.errors import PezError
-from pez.images import find_images, natural_key, read_bytes
+from pez.formats.documents import as_json, read_json_lines
+from pez.formats.pictures import warn_left_out
+from pez.formats.places import Within
+from pez.formats.tables import read_table
+from pez.formats.text import read_text
+from pez.images import find_images, natural_key
 
+MOST_BESIDE = 1 << 20  # bytes of what is told of one picture
 _METADATA = ("metadata.jsonl", "metadata.csv")
 
 
@@ -36,12 +39,13 @@ def load(split: str, path: str) -> Iterator[Example]:
     part = _split_folder(root, split) if split else root
     files = [f for name in _METADATA for f in part.rglob(name)]
     told: set[Path] = set()
+    damaged: list[Path] = []
     for file in sorted(files, key=lambda f: natural_key(f.relative_to(root))):
         for row in metadata_rows(file):
-            picture = file.parent / str(row.pop("file_name"))
+            picture = file.parent / row.pop("file_name")
             if picture not in told:
                 told.add(picture)
-                yield _item(root, picture, row)
+                yield _item(root, picture, row, damaged)
     try:
         pictures = find_images(part)
     except PezError:
@@ -50,7 +54,10 @@ def load(split: str, path: str) -> Iterator[Example]:
         pictures = []
     for picture in pictures:
         if picture not in told:
-            yield _item(root, picture, None)
+            yield _item(root, picture, None, damaged)
+    if damaged:
+        more = f"{len(damaged)} damaged captions or metadata, the first {damaged[0].name}"
+        warn_left_out(path, (), more)
 
 
 def metadata_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -58,39 +65,20 @@ def metadata_rows(file: Path) -> Iterator[dict[str, Any]]:
 
     PezError with the line number for what cannot be read as such.
     """
-    rows = _csv_rows(file) if file.suffix == ".csv" else _json_rows(file)
-    try:
-        for line, row in rows:
-            if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-                raise PezError(f"{file}, line {line}: there is no file_name; add that column.")
-            if row["file_name"]:
-                yield row
-    except UnicodeDecodeError:
-        raise PezError(f"{file} is not UTF-8 text; convert it first.") from None
-    except OSError as error:
-        raise PezError(f"{file} cannot be read ({error.strerror}).") from error
-
-
-def _csv_rows(file: Path) -> Iterator[tuple[int, Any]]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        try:
-            for row in reader:
-                cells = {k: v for k, v in row.items() if k is not None}  # cells beyond the head
-                yield reader.line_num, cells
-        except csv.Error as error:
-            raise PezError(f"{file}, line {reader.line_num}: not valid CSV ({error}).") from None
-
-
-def _json_rows(file: Path) -> Iterator[tuple[int, Any]]:
-    with file.open(encoding="utf-8-sig", newline="\n") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError):
-                    raise PezError(f"{file}, line {number}: not JSON; correct that line.") from None
-                yield number, row
+    rows: Iterator[tuple[int, dict[str, Any]]]
+    if file.suffix == ".csv":
+        rows = read_table(file, "give CSV with a column file_name")
+        next(rows)
+    else:
+        rows = read_json_lines(file, "correct that line")
+    for line, row in rows:
+        name = row.get("file_name")
+        if not isinstance(name, str):
+            raise PezError(f"{file}, line {line}: there is no file_name; add that column.")
+        if "\0" in name:
+            raise PezError(f"{file}, line {line}: its file_name holds a zero character.")
+        if name:
+            yield row
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -103,32 +91,41 @@ def _split_folder(root: Path, split: str) -> Path:
     raise PezError(f"{root} has no folder for split {split!r}; {found}.")
 
 
-def _item(root: Path, picture: Path, row: dict[str, Any] | None) -> Example:
+def _item(root: Path, picture: Path, row: dict[str, Any] | None, damaged: list[Path]) -> Example:
+    """An item; ``row`` is its metadata, None for a picture that was found without any. Files
+    beside it that cannot be read are added to ``damaged``: the picture is still usable.
+    """
     texts: tuple[str, ...] = ()
+    read = Within(str(root), str(picture), links=row is not None)
     if row is None:
-        row = beside(_text(picture.with_suffix(".json")))
-        texts = text_captions(_text(picture.with_suffix(".txt")))
-    captions, attributes, prompt = split_row(row, texts)
+        said = picture.with_suffix(".json")
+        row = beside(_text(said, damaged))
+        if row is None:
+            damaged.append(said)
+        texts = text_captions(_text(picture.with_suffix(".txt"), damaged))
+    captions, attributes, prompt = split_row(row or {}, texts)
     try:
         name = picture.relative_to(root).as_posix()
     except ValueError:  # metadata may name a file by its whole path
         name = picture.as_posix()
-    read = partial(read_bytes, str(picture))
     return Example(name, captions, attributes, str(picture), read, prompt)
 
 
-def _text(file: Path) -> str:
-    """A text beside a picture; an unreadable one is ignored, as the picture is still usable."""
+def _text(file: Path, damaged: list[Path]) -> str:
+    """A text beside a picture; "" if there is none, or it is no text."""
+    if not file.exists():
+        return ""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_text(file, "save it as UTF-8", most=MOST_BESIDE)
+    except PezError:
+        damaged.append(file)
         return ""
 
 
-def beside(text: str) -> dict[str, Any]:
-    """The object in a ``.json`` beside a picture; empty for anything else."""
+def beside(text: str) -> dict[str, Any] | None:
+    """The object in a ``.json`` beside a picture; empty if there is none, None if it is damaged."""
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return row if isinstance(row, dict) else {}
+        row = as_json(text) if text.strip() else {}
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pez.formats.documents import as_json
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,8 +52,11 @@ class Example:
 
 
 def clean(texts: Iterable[str]) -> tuple[str, ...]:
-    """Texts without the blanks around them, each once, without empty ones."""
-    return tuple(dict.fromkeys(filter(None, (text.strip() for text in texts))))
+    """Texts without the blanks around them, each once, without empty ones. Half of a pair of
+    surrogates, as in texts that were cut within an emoji, becomes a question mark.
+    """
+    whole = (text.encode("utf-8", "replace").decode().strip() for text in texts)
+    return tuple(dict.fromkeys(filter(None, whole)))
 
 
 def text_captions(text: str) -> tuple[str, ...]:
@@ -78,8 +82,8 @@ def _json_list(text: str) -> list[Any] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = as_json(text)
+    except ValueError:
         return None
     plain = isinstance(found, list) and all(isinstance(part, str) for part in found)
     return found if plain else None

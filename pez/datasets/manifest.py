@@ -12,7 +12,8 @@ from typing import Any
 from pez.datasets import open_dataset
 from pez.datasets.item import Example
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import Own, write_whole
+from pez.formats.documents import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -32,32 +33,37 @@ def write_manifest(
     """Read the picture of each item and write a line of JSON for it, all at once (atomically).
 
     A picture that cannot be read does not stop it: it is recorded with sha256 null. PezError if
-    the file cannot be written.
+    the file cannot be written, or is there and is no manifest.
     """
     entries = [Entry(dataset, split, item.id, _digest(item), seed) for item in items]
     lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
     # names that are not UTF-8 become JSON escapes
     content = "".join(lines).encode("utf-8", "backslashreplace")
-    write_whole(Path(path), content, remedy="choose another file")
+    write_whole(Path(path), content, remedy="choose another file", own=MANIFEST)
     return entries
 
 
 def read_manifest(path: str | Path) -> list[Entry]:
     """The lines of a manifest. PezError that names an invalid line."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PezError(f"{path} cannot be read as a manifest ({error}).") from error
     entries = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                entries.append(_entry(json.loads(line)))
-            except (ValueError, TypeError, KeyError, RecursionError):
-                raise PezError(f"{path}, line {number}, is not a line of a manifest.") from None
+    for number, row in read_json_lines(path, "give a manifest that a run has written"):
+        try:
+            entries.append(_entry(row))
+        except (TypeError, KeyError):
+            raise PezError(f"{path}, line {number}, is not a line of a manifest.") from None
     if not entries:
         raise PezError(f"{path} is empty; give a manifest that a run has written.")
     return entries
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        return bool(read_manifest(path))
+    except PezError:
+        return False
+
+
+MANIFEST = Own("a manifest", _is_manifest)
 
 
 def from_manifest(path: str | Path, *, path_to_data: str = "") -> list[Example]:

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
-from pez.evaluation.judges import check_judge
+from pez.evaluation.judges import JUDGE, check_judge
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
 from pez.evaluation.plan import Plan, method_options, painter_options
 from pez.evaluation.plan_entries import MethodPlan
 from pez.evaluation.tasks import TASKS, all_baselines, task_class
-from pez.models.names import JUDGE
 
 
 def check(plan: Plan) -> None:
@@ -107,7 +106,8 @@ def with_judge(plan: Plan) -> Plan:
 
     searched = {name for model in plan.models for name in model}
     judges = {companions(name).judge for name in searched}
-    judge = judges.pop() if len(judges) == 1 and not judges & searched else JUDGE
+    judge = judges.pop() if len(judges) == 1 and not judges & searched else ""
+    judge = judge or JUDGE
     if judge in searched:
         raise PezError(f"the default judge {judge} is searched; write judges = [...].")
     return replace(plan, judges=(judge,))

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from pez.errors import PezError
 
 T = TypeVar("T")
+MOST = 10**6  # of items, tokens and other things that a plan makes so many of
+SEED = 2**63 - 1
 
 
 def entry(read: Callable[[Any, str], Any], default: Any = MISSING) -> Any:
@@ -24,12 +26,14 @@ def text(value: Any, where: str) -> str:
     return value
 
 
-def number(least: int) -> Callable[[Any, str], int]:
-    """A whole number, ``least`` or more."""
+def number(least: int, most: int = MOST) -> Callable[[Any, str], int]:
+    """A whole number, ``least`` or more and ``most`` at most."""
 
     def read(value: Any, where: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise PezError(f"{where} must be a whole number, {least} or more, not {value!r}.")
+        if value > most:
+            raise PezError(f"{where} must be {most} at most, not {value}.")
         return value
 
     return read

@@ -1,22 +1,29 @@
-"""Prompts made elsewhere, from a CSV file, so that any other method can enter the table.
+"""Prompts made elsewhere, so that any other method can enter the table: from a CSV file,
 
 item,prompt,method
 web-00,a cob of corn on pink,mine
 photos/cat.jpg,a cat,mine
+
+from JSON lines with these keys, or from the results of ``pez invert --output``.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from os.path import isfile
 from pathlib import Path
+from typing import Any
 
 from pez.errors import PezError
 from pez.evaluation.originals import picture_suffix
 from pez.evaluation.store import Store
 from pez.evaluation.units import Given, Original
+from pez.files import user_path
+from pez.formats.documents import read_json_lines
+from pez.formats.tables import read_table
+from pez.formats.text import check_text
 
 METHOD = "given"  # for rows that name none
 
@@ -27,20 +34,20 @@ def read_given(
     """All originals (those named only by the file come last) and the prompts.
 
     Columns: ``item`` or ``image`` (an item of the plan, or a picture's path, taken from the
-    file's folder or from here), ``prompt``, and optionally ``method``. A picture that is one
+    file's folder or from here), ``prompt``, and optionally ``method``. Results of ours name their
+    picture as their target. A picture that is one
     of the plan's, byte for byte, is that item. PezError that names the line for bad ones.
     """
     listed = list(originals)
     out: list[Given] = []
     seen: Counter[tuple[int, str]] = Counter()
-    for line, row in _rows(Path(path).expanduser()):
+    for line, row in _rows(path):
         where = f"{path}, line {line}"
-        name = (row.get("item") or row.get("image") or "").strip()
-        prompt = (row.get("prompt") or "").strip()
+        name, prompt = _text(row, ("item", "image"), where), _text(row, ("prompt",), where)
         if not name or not prompt:
             raise PezError(f"{where}: give both an item or image and a prompt.")
-        place = _place(name, listed, Path(path).expanduser().parent, where, store)
-        method = (row.get("method") or "").strip() or METHOD
+        place = _place(name, listed, user_path(path).parent, where, store)
+        method = _text(row, ("method",), where) or METHOD
         out.append(Given(place, prompt, method, seen[place, method]))
         seen[place, method] += 1
     if not out:
@@ -48,22 +55,35 @@ def read_given(
     return listed, out
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = [name.strip().lower() for name in reader.fieldnames or []]
-            if "prompt" not in names or not {"item", "image"} & set(names):
-                raise PezError(
-                    f"{path} has the columns {', '.join(names) or 'of nothing'}; it needs "
-                    "item (or image) and prompt, in its first line."
-                )
-            reader.fieldnames = names
-            return [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise PezError(f"{path} cannot be read ({error.strerror}); give a CSV file.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PezError(f"{path} is not a CSV file ({error}); save it as CSV in UTF-8.") from None
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and cells of each row; the target of one of our results is its item."""
+    if str(path).lower().endswith((".jsonl", ".ndjson")):
+        for line, row in read_json_lines(path, "give an object with item and prompt a line"):
+            targets = row.get("targets")
+            if isinstance(targets, list) and "item" not in row and "image" not in row:
+                if len(targets) != 1:
+                    raise PezError(f"{path}, line {line}: a prompt of several pictures has no row.")
+                row["item"] = targets[0]
+            yield line, row
+        return
+    rows = read_table(path, "give a CSV file in UTF-8 with columns item,prompt,method")
+    kept = {name: name.lower() for name in next(rows)[1]}
+    names = list(kept.values())
+    if "prompt" not in names or not {"item", "image"} & set(names):
+        raise PezError(
+            f"{path} has the columns {', '.join(names)[:200] or 'of nothing'}; it needs "
+            "item (or image) and prompt, in its first line."
+        )
+    for line, row in rows:
+        yield line, {kept[name]: cell for name, cell in row.items()}
+
+
+def _text(row: dict[str, Any], names: Sequence[str], where: str) -> str:
+    """The text in the first of some cells that is not empty; PezError if it is no text."""
+    value = next(filter(None, (row.get(name) for name in names)), "")
+    if not isinstance(value, str):
+        raise PezError(f"{where}: {names[0]} is {str(value)[:60]!r}, not a text; correct it.")
+    return check_text(value.strip(), f"{where}: the {names[0]}")
 
 
 def _place(name: str, listed: list[Original], folder: Path, where: str, store: Store) -> int:
@@ -75,7 +95,7 @@ def _place(name: str, listed: list[Original], folder: Path, where: str, store: S
         raise PezError(f"{where}: several items are called {name!r}; give the picture's path.")
     if same:
         return same[0]
-    file = next((p for p in (folder / name, Path(name).expanduser()) if p.is_file()), None)
+    file = next((p for p in (folder / name, user_path(name)) if isfile(p)), None)
     if file is None:
         raise PezError(f"{where}: {name!r} is neither an item of the plan nor a picture's path.")
     data = check_picture(read_bytes(file), str(file))

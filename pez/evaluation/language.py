@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pez.models.hub import open_pretrained
+from pez.models.pretrained import open_pretrained
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,9 @@ class Captioner:
     def captions(self, pictures: Sequence[Image.Image], most: int = 40) -> list[str]:
         """What it says of each picture, by its most likely words."""
         inputs = self.processor(images=list(pictures), return_tensors="pt").to(self.device)
-        ids = self.model.generate(**inputs, max_new_tokens=most, do_sample=False)
+        ids = self.model.generate(
+            **inputs, max_new_tokens=most, do_sample=False, trust_remote_code=False
+        )
         texts = self.processor.batch_decode(ids, skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
+from pez.files import MOST_TEXT, read_plain, user_path
+from pez.formats.places import is_within
 
 if TYPE_CHECKING:
     from pez.datasets import Example
@@ -32,22 +35,68 @@ def draw_originals(
     found: list[Original] = []
     for data in _parts(plan.data):
         unit = _unit(data)
-        record = store.get("draw", unit.key)
-        if record is None or (retry and any(row["error"] for row in record.out["items"])):
-            rows = [asdict(original) for original in _draw(data, store, notice)]
-            record = Record("draw", unit.key, unit.spec, {"items": rows})
-            store.put(record)
-        found += [Original(**row) for row in record.out["items"]]
+        drawn = _recorded(store, unit)
+        if drawn is None or (retry and any(original.error for original in drawn)):
+            drawn = _draw(data, store, notice)
+            rows = [asdict(original) for original in drawn]
+            store.put(Record("draw", unit.key, unit.spec, {"items": rows}))
+        found += _restored(drawn, data, store, notice)
     _write_manifests(found, store)
     return found
 
 
+def _restored(
+    originals: list[Original], data: Data, store: Store, notice: Notice | None
+) -> list[Original]:
+    """Originals whose pictures are in the folder: those that were lost or damaged are drawn again,
+    with a PezWarning. Where the data set no longer has the same picture, ``error`` says so.
+    """
+
+    def gone() -> list[Original]:
+        return [o for o in originals if o.sha256 and not store.has_original(o.file, o.sha256)]
+
+    lost = gone()
+    if not lost:
+        return originals
+    where = f"{data.dataset} {data.split[0]}".strip()
+    text = f"{len(lost)} pictures of {where} in {store.folder} were lost or damaged"
+    warnings.warn(f"{text}; they are drawn again.", PezWarning, stacklevel=3)
+    why = f"its picture was lost, and {where} no longer has it; restore the data and --retry."
+    try:
+        _draw(data, store, notice)
+    except PezError as error:
+        why = f"its picture was lost, and cannot be drawn again: {error}"
+    still = {o.sha256 for o in gone()}
+    return [replace(o, error=why) if o.sha256 in still else o for o in originals]
+
+
 def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
     """What :func:`draw_originals` would return without reading any data set, if that is known."""
-    records = [store.get("draw", _unit(data).key) for data in _parts(plan.data)]
-    if not all(records):
+    parts = [_recorded(store, _unit(data)) for data in _parts(plan.data)]
+    if not all(part is not None for part in parts):
         return None
-    return [Original(**row) for record in records if record for row in record.out["items"]]
+    return [original for part in parts for original in part or ()]
+
+
+def _recorded(store: Store, unit: Unit) -> list[Original] | None:
+    """The originals that a record lists; None if there is none, or it is damaged: one that names a
+    picture outside the run's folder is.
+    """
+    record = store.get("draw", unit.key)
+    rows = record.out.get("items") if record else None
+    try:
+        found = [Original(**row) for row in rows] if isinstance(rows, list) else None
+    except TypeError:
+        return None
+    sound = all(_is_sound(store, original) for original in found or ())
+    return found if sound else None
+
+
+def _is_sound(store: Store, original: Original) -> bool:
+    values = asdict(original)
+    seed = values.pop("seed")
+    texts = all(isinstance(value, str) for value in values.values())
+    return texts and type(seed) is int and is_within(store.folder, store.folder / original.file)
 
 
 def _parts(listed: Sequence[Data]) -> Iterator[Data]:
@@ -71,7 +120,7 @@ def _of_manifest(data: Data) -> list[tuple[str, str]]:
         if data.dataset in ("", dataset) and (data.split == ("",) or split in data.split)
     ]
     if not chosen:
-        raise PezError(f"{data.manifest} holds nothing of {data.dataset} {data.split}.")
+        raise PezError(f"{data.manifest} has no items of {data.dataset} {data.split}.")
     return chosen
 
 
@@ -81,7 +130,8 @@ def _unit(data: Data) -> Unit:
     if not data.group:
         del spec["group"]  # plans without one keep the name of their draw
     if data.manifest:
-        spec |= {"manifest": hashlib.sha256(Path(data.manifest).read_bytes()).hexdigest()}
+        content = read_plain(user_path(data.manifest), MOST_TEXT)
+        spec |= {"manifest": hashlib.sha256(content).hexdigest()}
         spec |= {"count": 0, "seed": 0}
     return Unit("draw", json.loads(json.dumps(spec)))
 

@@ -9,10 +9,17 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pez.errors import PezError
+
+LOST = b"lost"  # in the place of a file that cannot be read
+
 
 def decode(data: bytes) -> Image.Image:
-    """The picture in a file's bytes. PezError for a damaged one."""
+    """The picture in a file's bytes. PezError for a damaged one, and for ``LOST``."""
     from pez.images import decode_image
+
+    if data == LOST:
+        raise PezError("its picture is no longer in the run's folder; --retry makes it again.")
 
     return decode_image(data, "the picture")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pez.evaluation.entries import entry, known_name, many, model, number, text
+from pez.evaluation.entries import SEED, entry, known_name, many, model, number, text
 from pez.evaluation.plan_entries import Data, GeneratorPlan, MeasurePlan, MethodPlan
 from pez.evaluation.tasks.invert import Invert
 from pez.evaluation.tasks.task import SearchTask
@@ -31,7 +31,7 @@ class Plan:
     measures: tuple[MeasurePlan, ...] = ()
     task: SearchTask = field(default_factory=Invert)
     models: tuple[tuple[str, ...], ...] = entry(many(model), ())
-    seeds: tuple[int, ...] = entry(many(number(0)), (0,))
+    seeds: tuple[int, ...] = entry(many(number(0, SEED)), (0,))
     judges: tuple[str, ...] = entry(many(text), ())
     readers: tuple[str, ...] = entry(many(text), ())
     baselines: tuple[str, ...] = entry(many(text), ())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pez.evaluation.entries import above_zero, entry, many, number, option_table, text
+from pez.evaluation.entries import SEED, above_zero, entry, many, number, option_table, text
+from pez.options import MOST as STEPS
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Data:
     split: tuple[str, ...] = entry(many(text), ("",))
     path: str = entry(text, "")
     count: int = entry(number(1), 100)
-    seed: int = entry(number(0), 0)
+    seed: int = entry(number(0, SEED), 0)
     manifest: str = entry(text, "")
     group: str = entry(text, "")
 
@@ -32,8 +33,8 @@ class MethodPlan:
     """
 
     name: str = entry(text)
-    lengths: tuple[int, ...] = entry(many(number(1)), (16,))
-    steps: int = entry(number(0), 0)  # 0 is the method's own number
+    lengths: tuple[int, ...] = entry(many(number(1, 10_000)), (16,))
+    steps: int = entry(number(0, STEPS), 0)  # 0 is the method's own number
     label: str = entry(text, "")
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
     ratios: tuple[float, ...] = entry(many(above_zero(1)), ())
@@ -44,8 +45,8 @@ class GeneratorPlan:
     """One generator and how many pictures of a prompt it draws, from which seeds."""
 
     name: str = entry(text)
-    pictures: int = entry(number(1), 1)
-    image_seeds: tuple[int, ...] = entry(many(number(0)), ())
+    pictures: int = entry(number(1, 10_000), 1)
+    image_seeds: tuple[int, ...] = entry(many(number(0, SEED)), ())
     label: str = entry(text, "")
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
 

@@ -42,36 +42,27 @@ weights = [0.5, 0.5]
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from pez.errors import PezError
 from pez.evaluation.checks import check, with_judge
 from pez.evaluation.entries import one_table, tables, values
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_entries import Data, GeneratorPlan, MeasurePlan, MethodPlan
 from pez.evaluation.tasks import read_task
 from pez.evaluation.tasks.task import SearchTask
+from pez.formats.documents import read_toml
+from pez.formats.text import read_text
 
 
 def read_plan(path: str | Path) -> Plan:
     """The plan in a TOML file. PezError that names what is wrong."""
-    try:
-        content = Path(path).expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise PezError(f"{path} cannot be read ({error.strerror}); give a plan file.") from None
-    except UnicodeDecodeError:
-        raise PezError(f"{path} is not UTF-8 text; give a plan file in TOML.") from None
-    return parse_plan(content, str(path))
+    return parse_plan(read_text(path, "give a plan file in TOML", pipe=True), str(path))
 
 
 def parse_plan(content: str, name: str = "the plan") -> Plan:
     """The plan in a TOML text; unset judges become the paper's, or offline the shipped one."""
-    try:
-        table = tomllib.loads(content)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PezError(f"{name} is not valid TOML ({error}); correct that line.") from None
+    table = read_toml(content, name, "correct that line")
     parts = {
         "data": tuple(tables(Data, table.pop("data", None), "data")),
         "methods": tuple(tables(MethodPlan, table.pop("methods", []), "methods")),

@@ -11,6 +11,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.evaluation.batches import Missing
+from pez.evaluation.damage import forget_damaged
 from pez.evaluation.expand import expand
 from pez.evaluation.given import read_given
 from pez.evaluation.kinds import make_kind
@@ -47,17 +48,33 @@ def evaluate(
     are not redone. ``workers`` is a number of processes, ``ray``, ``ray:ADDRESS``, or an open
     pool, which is closed at the end. ``prompts`` is a CSV file of prompts made elsewhere
     (:func:`given.read_given`); ``retry`` redoes what failed.
-    A unit that fails is recorded with its reason. PezError for an invalid plan, a data set
-    that is not available, or a folder that cannot be written.
+    A unit that fails is recorded with its reason. Pictures in ``folder`` that were lost or damaged
+    are made again. PezError for an invalid plan, a data set that is not available, or a folder that
+    cannot be written, is another run's at the moment, or holds files of other origin.
     """
     plan = plan if isinstance(plan, Plan) else read_plan(plan)
     store, listener = Store(folder), listener or Listener()
     store.create()
+    with store.locked():
+        return _evaluate(plan, store, workers, prompts, retry, device, listener)
+
+
+def _evaluate(
+    plan: Plan,
+    store: Store,
+    workers: int | str | Pool,
+    prompts: str | Path,
+    retry: bool,
+    device: str,
+    listener: Listener,
+) -> list[dict[str, Any]]:
+    """:func:`evaluate` in its folder."""
     pool = workers
     if isinstance(pool, int | str):
         pool = open_pool(read_workers(pool), Evaluating(), device)
     try:
         nodes = prepare(plan, store, prompts, retry, listener)
+        forget_damaged(nodes, store, retry)
         keeper = _Keeper(store, listener)
         keeper.keep_given(nodes)
         missing = Missing(plan, store, nodes, _on_gpu(device), retry)
@@ -98,10 +115,10 @@ def prepare(
     nodes = expand(plan, listed, identities(), given)
     if not nodes:
         raise PezError("the plan asks for no prompts; add [[methods]], baselines or --prompts.")
+    store.put_plan(plan.text)
     store.put_text(INDEX, "".join(line for node in nodes for line in node.lines()))
-    store.put_text("plan.toml", plan.text)
-    told = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
-    store.put_text("plan.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    about = {"plan": asdict(replace(plan, text="")), "prompts": str(file), "versions": versions()}
+    store.put_text("plan.json", json.dumps(about, ensure_ascii=False, indent=1) + "\n")
     return nodes
 
 

@@ -44,8 +44,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         cells = ["" if value is None else str(value) for value in name]
         cells.append(str(len({row["item"] for row in group})))
         for column in ("similarity", "text_score"):
-            told = [(row["item"], row[column]) for row in group if row[column] is not None]
-            mean = bootstrap_mean([v for _, v in told], [i for i, _ in told]) if told else None
+            known = [(row["item"], row[column]) for row in group if row[column] is not None]
+            mean = bootstrap_mean([v for _, v in known], [i for i, _ in known]) if known else None
             cells.append(str(mean) if mean else "")
         lines.append([*cells, str(sum(bool(row["error"]) for row in group) or "")])
     keep = [n for n in range(len(lines[0])) if n < 3 or any(line[n] for line in lines[1:])]

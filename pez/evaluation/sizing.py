@@ -91,6 +91,6 @@ def placeholders(plan: Plan) -> list[Original]:
         for split in data.split:
             for n in range(data.count):
                 name = f"{place}-{split}-{n}"
-                told = (f"a caption of {name}", f"a prompt of {name}", data.seed)
-                out.append(Original(data.dataset, split, name, name, "", *told))
+                texts = (f"a caption of {name}", f"a prompt of {name}", data.seed)
+                out.append(Original(data.dataset, split, name, name, "", *texts))
     return out

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pez.evaluation.index import read_index
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
-from pez.evaluation.store import INDEX, Record, Store
+from pez.evaluation.store import Record, Store
 
 COLUMNS = (
     *("dataset", "split", "item", "source", "caption", "method", "length", "search_model"),
@@ -43,8 +44,7 @@ def read_rows(folder: str | Path | Store) -> list[dict[str, Any]]:
     """
     store = folder if isinstance(folder, Store) else Store(folder)
     kinds, empty = {kind.name: kind for kind in all_kinds()}, dict.fromkeys(columns())
-    lines = store.lines(INDEX)
-    return [row for line in lines for row in _rows(store, line, kinds, empty)]
+    return [row for line in read_index(store) for row in _rows(store, line, kinds, empty)]
 
 
 def _rows(
@@ -77,12 +77,12 @@ def _rows(
         drawn = store.get("picture", picture["key"])
         beside = store.get("picture", picture["beside"]) if "beside" in picture else None
         path = store.path("picture", picture["key"], ".png").relative_to(store.folder).as_posix()
-        told = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
-        told["thing"] = picture.get("thing", "")
-        told["picture"] = path if drawn and not drawn.error else None
+        shown = {"generator": picture["generator"], "image_seed": picture["image_seed"]}
+        shown["thing"] = picture.get("thing", "")
+        shown["picture"] = path if drawn and not drawn.error else None
         own = _found(store, {"score": picture["judges"]} | picture.get("asked", {}), kinds)
         for who in _who(own) or [""]:
-            yield row(who, [drawn, beside], own, **told)
+            yield row(who, [drawn, beside], own, **shown)
         seen.update(_who(own))
     alone = [who for who in _who(asked) if who not in seen]
     for who in alone or ([] if line["pictures"] else [""]):

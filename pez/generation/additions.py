@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.generation.options import split_weight
 from pez.models.hub import split_revision
 from pez.models.loading import explained
+from pez.models.trust import check_file, check_folder
 
 # name -> class of diffusers and its settings; names as web UIs have them
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -71,12 +72,14 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     names, weights = [], []
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
-        path = Path(source).expanduser()
+        path = user_path(source)
         name = f"lora{n}"
         with explained(source):
-            if path.is_file():
+            if path.exists() and not path.is_dir():
+                check_file(path)
                 pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
             elif path.is_dir():
+                check_folder(path, source)
                 pipe.load_lora_weights(str(path), adapter_name=name)
             else:
                 _hub_lora(pipe, source, name)
@@ -111,7 +114,9 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     if not hasattr(pipe, "load_textual_inversion"):
         raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
     before = set(pipe.tokenizer.get_vocab())
-    path = Path(source).expanduser()
+    path = user_path(source)
+    if path.exists() and not path.is_dir():
+        check_file(path)
     if path.is_file() and path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -132,6 +137,8 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
     elif path.is_file():
         pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
     else:
+        if path.is_dir():
+            check_folder(path, source)
         repo, revision = split_revision(source)
         pipe.load_textual_inversion(str(path) if path.is_dir() else repo, revision=revision)
     return sorted(set(pipe.tokenizer.get_vocab()) - before)

@@ -9,6 +9,8 @@ from PIL import Image, ImageOps
 
 from pez.errors import PezError
 from pez.models.hub import split_revision
+from pez.models.loading import explained
+from pez.models.trust import check_model
 
 KINDS = ("edge", "sketch", "depth", "ready")
 
@@ -77,10 +79,15 @@ def condition(picture: Image.Image, kind: str, depth_model: str, device: Any) ->
 def _depth(picture: Image.Image, name: str, device: Any) -> Image.Image:
     from transformers import pipeline
 
-    from pez.models.loading import explained
-
     place, revision = split_revision(name)
     with explained(name):
-        see = pipeline("depth-estimation", model=place, revision=revision, device=device)
+        check_model(place, revision, name)
+        see = pipeline(
+            "depth-estimation",
+            model=place,
+            revision=revision,
+            device=device,
+            trust_remote_code=False,
+        )
     seen: Any = see(picture)
     return ImageOps.autocontrast(seen["depth"].convert("L").resize(picture.size)).convert("RGB")

@@ -153,10 +153,10 @@ class Encoding:
             )
             # compel fails at a part without tokens, such as a blank between two weights, unless
             # it is all there is
-            told = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
-            texts = [self.pipe.maybe_convert_prompt(f.text, encoder.tokenizer) for f in told]
+            parsed = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
+            texts = [self.pipe.maybe_convert_prompt(f.text, encoder.tokenizer) for f in parsed]
             found: Any = provider.get_embeddings_for_weighted_prompt_fragments(
-                [texts], [[f.weight for f in told]], device=device
+                [texts], [[f.weight for f in parsed]], device=device
             )
             parts.append(found.to(device))
         return torch.cat(parts, -1)

@@ -13,9 +13,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import Own, check_own, write_whole
 from pez.images import grid, read_image
 
+ANOTHER = "choose another --output"
 CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
 
 
@@ -71,6 +72,27 @@ def is_drawn(path: Path, prompt: str, seed: int, settings: dict[str, Any]) -> bo
     return record is not None and record.get("key") == picture_key(prompt, seed, settings)
 
 
+def _is_replaceable(path: Path) -> bool:
+    """Whether a file under a picture's name is one that pez drew, or is damaged: another whole
+    picture is the user's, such as one that was edited.
+    """
+    if read_record(path) is not None:
+        return True
+    try:
+        read_image(path)
+    except PezError:
+        return True
+    return False
+
+
+PICTURE = Own("a picture that pez drew", _is_replaceable)
+
+
+def check_picture(path: Path) -> None:
+    """PezError for a picture of the user's where one is to be drawn."""
+    check_own(path, PICTURE, ANOTHER)
+
+
 def make_folder(folder: Path) -> None:
     """The folder for pictures. PezError if it cannot be made."""
     try:
@@ -85,9 +107,11 @@ def _write(picture: Image.Image, path: Path, texts: dict[str, str]) -> None:
     info = PngInfo()
     for name, text in texts.items():
         info.add_text(name, text.encode("utf-8", "replace").decode())
-    write_whole(
-        path, lambda part: picture.save(part, "PNG", pnginfo=info), remedy="choose another --output"
-    )
+
+    def save(part: Path) -> None:
+        picture.save(part, "PNG", pnginfo=info)
+
+    write_whole(path, save, remedy=ANOTHER, own=PICTURE)
 
 
 def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:

@@ -9,9 +9,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pez.errors import PezError
-from pez.options import MOST, _check_kind, _digest, _flag, _option
+from pez.formats.prompts import refuse_file
+from pez.formats.text import check_text
+from pez.options import _digest, _flag, _option, as_kind
 
 # how pictures are made, not what they show
+# beyond these no generator draws, and counts of pictures fill memory
+_MOST = {"count": 10**5, "steps": 10**4, "width": 2**14, "height": 2**14, "rows": 10**4}
+_MOST["seed"] = 2**63 - _MOST["count"]
 _MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
 
 
@@ -79,14 +84,17 @@ class GenerateOptions:
     def __post_init__(self) -> None:
         """Raise PezError for values of the wrong type and invalid numbers."""
         for option in fields(self):
-            _check_kind(option.name, getattr(self, option.name), option.metadata["kind"])
+            plain = as_kind(option.name, getattr(self, option.name), option.metadata["kind"])
+            object.__setattr__(self, option.name, plain)
         least = {"count": 1}
         for name in ("count", "steps", "width", "height", "rows", "seed"):
             value, low = getattr(self, name), least.get(name, 0)
-            most = 2**63 - MOST if name == "seed" else MOST
+            most = _MOST[name]
             if not low <= value <= most:
                 bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        refuse_file(check_text(self.negative, "--negative"), "--negative")
+        check_text(self.template, "--template")
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
         if not 0 <= self.strength <= 1:

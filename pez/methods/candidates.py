@@ -16,14 +16,18 @@ from pez.errors import PezError
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
+MOST = 10**6  # of words, swaps and other things that are in memory together
 NUMBERS = 1 << 26  # of gradients in memory at once: a quarter of a gigabyte
 
 
 def check_counts(least: int = 1, /, **counts: int) -> None:
-    """PezError unless the settings of a method, by name, are ``least`` or more."""
+    """PezError unless the settings of a method, by name, are ``least`` or more, and no more than
+    any memory holds.
+    """
     for name, count in counts.items():
-        if count < least:
-            raise PezError(f"--set {name} must be {least} or more, not {count}.")
+        if not least <= count <= MOST:
+            bound = f"{least} or more" if count < least else f"{MOST} at most"
+            raise PezError(f"--set {name} must be {bound}, not {count}.")
 
 
 def check_shares(**shares: float) -> None:

@@ -61,8 +61,8 @@ class Gcg(Method):
     buffer: int = 0  # best prompts to continue from; 0 continues from the last
     batch_size: int = 0  # targets seen at each step; 0 means all of them
     draft: str = ""  # a model with the same tokenizer to sort candidates; without it all are read
-    probe: int = 16  # with a draft: one candidate in so many is in the probe set (k)
-    reduction: int = 8  # with a draft: at most one in so many is in the filtered set (R)
+    probe: int = 16  # with a draft: one candidate in this many is in the probe set (k)
+    reduction: int = 8  # with a draft: at most one in this many is in the filtered set (R)
 
     def __post_init__(self) -> None:
         check_counts(

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.problem import Problem
+from pez.formats.text import read_text
+from pez.search.problem import Halted, Problem
 from pez.search.vocabulary import Vocabulary
 
 
 def read_lines(path: str, option: str) -> list[str]:
     """The non-empty lines of a text file. PezError if there are none."""
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
-        raise PezError(
-            f"{option}={path} is not a readable text file; give UTF-8 text, one phrase per line."
-        ) from None
-    lines = [line.strip() for line in text.split("\n")]
+    give = f"{option} takes UTF-8 text, one phrase per line"
+    lines = [line.strip() for line in read_text(path, give, pipe=True).split("\n")]
     if not any(lines):
         raise PezError(f"{option}={path} holds no text; give one phrase per line.")
     return [line for line in lines if line]
@@ -57,7 +52,7 @@ def split_phrases(vocabulary: Vocabulary, lines: Sequence[str], longest: int) ->
 def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tensor:
     """Features (P, e) of phrases, each alone in as many of the free places as it needs.
 
-    Costs one forward pass per phrase.
+    Costs one forward pass per phrase. Halted if the time is over before all are rated.
     """
     by_length: dict[int, list[int]] = {}
     for n, ids in enumerate(phrases):
@@ -68,6 +63,12 @@ def phrase_features(problem: Problem, phrases: Sequence[Sequence[int]]) -> Tenso
         short = replace(problem, template=problem.template.first(length))
         ids = torch.tensor([phrases[n] for n in group], device=device)
         for chunk in ids.split(problem.word_batch):
+            if parts and problem.halt and problem.halt():
+                done = sum(map(len, parts))
+                raise Halted(
+                    f"the time was over when {done:,} of {len(phrases):,} phrases were rated, "
+                    "before the search began; raise --seconds or give a shorter list."
+                )
             parts.append(short.features(problem.vocabulary.embed(chunk).float()))
         order += group
     features = torch.cat(parts)

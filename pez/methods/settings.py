@@ -8,9 +8,9 @@ from dataclasses import MISSING, Field, asdict, fields
 from typing import Any
 
 from pez.errors import PezError
-from pez.options import MOST
 from pez.search.method import Method
 
+MOST = 10**9  # of any number of a method; those that fill memory are bounded by it
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
+from pez.errors import PezError
+from pez.models.ambient import plain_torch, random_state_kept
 from pez.models.families import FAMILIES, LANGUAGES, family_of, open_family
 from pez.models.reader import Reader
+from pez.options import as_kind
 from pez.search.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -16,7 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["FAMILIES", "Reader", "load_model", "model_tokens", "open_language_model"]
 
 
-def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
+@plain_torch()
+@random_state_kept()
+def load_model(
+    names: str | Sequence[str],
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "float32",
+) -> Reader:
     """Load one model, or several as one reader whose features are those of all.
 
     Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
@@ -29,9 +40,11 @@ def load_model(names: str | Sequence[str], device: str = "auto", dtype: str = "f
     from pez.models.devices import pick_device, pick_dtype
     from pez.models.identity import known_weights
 
-    where = pick_device(device)
-    kind = pick_dtype(dtype, where)
-    names = [names] if isinstance(names, str) else list(names)
+    names = as_kind("model", names, tuple)
+    if not names:
+        raise PezError("no model is named; give a name, such as mini, or a list of names.")
+    where = pick_device(as_kind("device", device, str))
+    kind = pick_dtype(as_kind("dtype", dtype, str), where)
     readers = [family_of(name).load(name, where, kind) for name in names]
     for name, reader in zip(names, readers, strict=True):
         reader.weights = known_weights([name])

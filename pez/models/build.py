@@ -92,6 +92,18 @@ class _Assigned:
         return self._model.load_state_dict(state, strict=strict, assign=True)
 
 
+def open_tokenizer(architecture: str) -> Any:
+    """open_clip's tokenizer of an architecture (or ``local-dir:``, ``hf-hub:``); one of
+    transformers may not run code of its own. Raises what open_clip and the hub raise.
+    """
+    import open_clip
+    from open_clip.factory import get_model_config
+
+    text = (get_model_config(architecture) or {}).get("text_cfg", {})
+    closed: dict[str, Any] = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
+    return open_clip.get_tokenizer(architecture, **closed)
+
+
 def tag_config(architecture: str, pretrained: str | None) -> dict[str, Any]:
     """open_clip's table entry for a tag; empty for files, folders and hub models."""
     from open_clip.pretrained import get_pretrained_cfg

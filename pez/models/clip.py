@@ -22,10 +22,10 @@ from pez.models.family import Family, Row, Weights
 from pez.models.graphs import Graphs
 from pez.models.halves import in_half
 from pez.models.pretrained import (
-    find_place,
     known_place,
     no_pictures,
     open_config,
+    open_place,
     open_processor,
     open_tokenizer,
     open_weights,
@@ -105,15 +105,22 @@ class Clip:
         """Features (n, e) of typed texts, by transformers' own tokenizer and forward."""
         return typed_features(self.tokens, self.text.encode_text, texts, self.device)
 
-    @torch.no_grad()
-    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures. PezError where the model is a text tower alone."""
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Pixels (3, h, w) of an RGB picture. PezError where the model is a text tower alone."""
         if self.processor is None:
             raise no_pictures(self.name)
+        return self.processor(images=[image], return_tensors="pt")["pixel_values"][0]
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Features (n, e) of RGB pictures; PezError as for :meth:`prepare`."""
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+    @torch.no_grad()
+    def encode_prepared(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Features (n, e) of pixels (3, h, w)."""
         out = []
-        for start in range(0, len(images), BATCH):
-            batch = list(images[start : start + BATCH])
-            pixels = self.processor(images=batch, return_tensors="pt")["pixel_values"]
+        for start in range(0, len(prepared), BATCH):
+            pixels = torch.stack(list(prepared[start : start + BATCH]))
             found = self.model.get_image_features(pixels.to(self.device, self.table.dtype))
             out.append(F.normalize(found.pooler_output.float(), dim=-1))
         return torch.cat(out)
@@ -150,7 +157,7 @@ class Clips(Family):
         """A whole CLIP or a text tower alone, according to its configuration."""
         from transformers import CLIPModel, CLIPTextModel, CLIPTextModelWithProjection
 
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         config = open_config(place, KINDS)
         whole = config.model_type == "clip"
         projected = CLIPTextModelWithProjection.__name__ in (config.architectures or ())
@@ -162,7 +169,7 @@ class Clips(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer, cut to its positions."""
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         return _tokens(open_tokenizer(place), open_config(place, KINDS))
 
 

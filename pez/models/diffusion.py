@@ -82,16 +82,23 @@ class Denoiser:
     def _context(self, ids: Tensor) -> Tensor:
         return self.text_encoder(ids)[0].flatten(1)
 
-    @torch.no_grad()
+    def prepare(self, image: Image.Image) -> Image.Image:
+        """An RGB picture in the pipeline's shape and size."""
+        return ImageOps.fit(image, self.size, Image.Resampling.LANCZOS)
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Latents (n, c * h * w) of RGB pictures, cut to the pipeline's shape."""
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+    @torch.no_grad()
+    def encode_prepared(self, prepared: Sequence[Image.Image]) -> Tensor:
+        """Latents (n, c * h * w) of pictures of the pipeline's size."""
         from torchvision.transforms.functional import to_tensor
 
         if self.vae is None:
             raise PezError(f"{self.name} has freed its autoencoder; load it again.")
-        fit = [ImageOps.fit(image, self.size, Image.Resampling.LANCZOS) for image in images]
         out = []
-        for picture in fit:
+        for picture in prepared:
             x = to_tensor(picture)[None].to(self.table.device, self.vae.dtype) * 2 - 1
             found = self.vae.encode(x)
             z = found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latents

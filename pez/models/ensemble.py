@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -68,9 +69,20 @@ class Ensemble:
         """Features (n, e) of typed texts."""
         return self._joined([r.encode_text(texts) for r in self.readers])
 
+    def prepare(self, image: Image.Image) -> list[Any]:
+        """What each model takes of a picture."""
+        return [r.prepare(image) for r in self.readers]
+
+    def encode_prepared(self, prepared: Sequence[list[Any]]) -> Tensor:
+        """Features (n, e) of what each model takes."""
+        own = ([each[n] for each in prepared] for n in range(len(self.readers)))
+        return self._joined(
+            [r.encode_prepared(some) for r, some in zip(self.readers, own, strict=True)]
+        )
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Features (n, e) of pictures."""
-        return self._joined([r.encode_images(images) for r in self.readers])
+        return self.encode_prepared([self.prepare(image) for image in images])
 
     def free_vision(self) -> None:
         """Free every image tower."""

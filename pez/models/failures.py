@@ -17,6 +17,7 @@ import torch
 from pez.errors import PezError
 from pez.models.reach import silence
 
+NO_CODE = "pez runs no code that comes with a model: name one that needs none"
 FOLDER = "the folder's files"  # what to check where a folder of the user's could not be loaded
 
 # by name: the hub's client has used requests, httpx and httpx2 in turn
@@ -38,6 +39,8 @@ def loading_error(
     """
     if isinstance(error, PezError):
         return error
+    if any("trust_remote_code" in str(cause) for cause in _chain(error)):
+        return PezError(f"{name} can only be loaded by code of its own; {NO_CODE}.")
     if _memory(error):
         ways = fit or "try --dtype float16 or a smaller model"
         return PezError(f"{name} does not fit into memory; {ways}.")

@@ -6,6 +6,7 @@ import difflib
 from importlib import import_module
 
 from pez.errors import PezError
+from pez.formats.text import check_name
 from pez.models.family import Companions, Family, Listed, Row
 
 # models that read prompts; the one line of a new family
@@ -31,6 +32,7 @@ def open_family(where: str) -> Listed:
 
 def family_of(name: str) -> Family:
     """The family that a name belongs to. PezError, with the nearest names, if none claims it."""
+    check_name(name, "the model")
     for where in FAMILIES.values():
         family = open_family(where)
         assert isinstance(family, Family)

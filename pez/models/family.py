@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pez.models.names import JUDGE, LANGUAGE
+from pez.models.names import LANGUAGE
 from pez.models.reader import Reader
 from pez.search.tokens import Tokens
 
@@ -46,11 +46,11 @@ def model_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Companions:
-    """What goes with a model where a user names nothing: a judge that it was not trained with, and
-    a language model of the texts that it reads.
+    """What goes with a model where a user names nothing: a judge that it was not trained with, if
+    one is shipped, and a language model of the texts that it reads.
     """
 
-    judge: str = JUDGE
+    judge: str = ""
     language: str = LANGUAGE
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, user_path
 from pez.models.family import Listed, Row, Weights
 from pez.models.hub import split_revision
 from pez.models.names import OFFLINE, shipped_generators
@@ -86,7 +86,7 @@ class Generators(Listed):
         if name in shipped_generators():
             return Weights.of(data_folder() / "generators" / name)
         loose = name.lower().replace(".", "")
-        strict = loose in GENERATORS or Path(name).expanduser().is_dir()
+        strict = loose in GENERATORS or user_path(name).is_dir()
         known = GENERATORS.get(loose if strict else loose.replace("-", ""))
         if known is None or known.name == OFFLINE:
             return None
@@ -105,7 +105,7 @@ def find_generator(name: str) -> Generator:
         return _carded(known, data_folder() / "generators" / short)
     if short in GENERATORS:
         return GENERATORS[short]
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         if not (folder / INDEX).is_file():
             raise PezError(

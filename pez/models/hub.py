@@ -6,13 +6,9 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from pez.errors import PezError
-from pez.models.devices import pick_device
-from pez.models.failures import FOLDER, loading_error
+from pez.files import user_path
 from pez.models.reach import lose_patience, silence
 
 
@@ -43,35 +39,11 @@ def split_revision(name: str) -> tuple[str, str | None]:
     for an empty revision.
     """
     bare, at, revision = name.partition("@")
-    if not at or Path(name).expanduser().exists():
+    if not at or user_path(name).exists():
         return name, None
     if not revision or not bare:
         raise PezError(f"{name!r} names no revision; write owner/name@branch, @tag or @commit.")
     return bare, revision
-
-
-def open_pretrained(
-    name: str, device: str, kind: Any, reader: Any, called: str = ""
-) -> tuple[Any, Any, torch.device]:
-    """A frozen model of transformers' class ``kind``, its tokenizer or processor by ``reader``,
-    and where it is. ``name`` is a folder or an id of the hub, which may name a revision;
-    ``called`` is how the user named it. PezError if it is unavailable.
-    """
-    from transformers.utils.logging import disable_progress_bar
-
-    source, revision = split_revision(name)
-    local = Path(source).expanduser().exists()
-    if not local:
-        prepare_hub()
-    disable_progress_bar()  # of weights being read: it would tear the search's own
-    where = pick_device(device)
-    more = {"revision": revision} if revision else {}
-    try:
-        other = reader.from_pretrained(source, **more)
-        model = kind.from_pretrained(source, **more).eval().requires_grad_(False).to(where)
-    except Exception as error:  # transformers and the hub each raise their own
-        raise loading_error(called or name, error, local=FOLDER if local else "") from error
-    return model, other, where
 
 
 def fetch_one(repo: str, files: Sequence[str], revision: str | None = None) -> Path:

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pez.files import user_path
+from pez.formats.text import check_name
 from pez.models.families import all_kinds
 from pez.models.family import Weights, model_files
 
@@ -28,7 +30,7 @@ def identity(name: str) -> str:
     name alone, so that it is the same before and after weights of the hub are fetched. It is
     marked if earlier versions built the model differently.
     """
-    where = _weights(name)
+    where = _weights(check_name(name, "the model"))
     mark = _local_hash(where) or where.built
     return f"{name}@{mark}" if mark else name
 
@@ -63,7 +65,7 @@ def _weights(name: str) -> Weights:
     for family in all_kinds():
         if (found := family.weights(name)) is not None:
             return found
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if name and folder.is_dir():
         return Weights.of(folder)
     bare, _, revision = name.partition("@")

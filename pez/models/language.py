@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from pez.models.hub import open_pretrained
+from pez.models.pretrained import open_pretrained
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,8 @@ class LanguageModel:
         )
         logits = self.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
         losses = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-        told = mask[:, 1:]
-        sums, counts = (losses * told).sum(1).tolist(), told.sum(1).tolist()
+        counted = mask[:, 1:]
+        sums, counts = (losses * counted).sum(1).tolist(), counted.sum(1).tolist()
         return [
             math.exp(min(total / count, 700)) if count else None
             for total, count in zip(sums, counts, strict=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.failures import FOLDER, loading_error
 from pez.models.hub import prepare_hub
 from pez.models.names import OFFLINE
+from pez.models.trust import unasked
 
 
 @contextmanager
@@ -18,11 +19,11 @@ def explained(name: str, generator: bool = False) -> Iterator[None]:
     """Load ``name`` within: without a network a hub id fails at once, and any failure becomes
     one sentence with a remedy.
     """
-    local = Path(name).expanduser().exists()
+    local = user_path(name).exists()
     if not local:
         prepare_hub()
     try:
-        with quiet():
+        with quiet(), unasked():
             yield
     except PezError:
         raise

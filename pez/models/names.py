@@ -5,7 +5,6 @@ from __future__ import annotations
 from pez.files import data_folder
 
 OFFLINE = "mini-sd"  # the generator that works without the hub
-JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 
 # GPT-2's distilled half (Sanh et al. 2019): 6 layers, so that reading a prompt costs no more than
 # CLIP's own tower; one table for input and output, which a fluency term needs; and GPT-2's

@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError, PezWarning
-from pez.files import kept_ids
-from pez.models.build import QUICK, build_model, doubt, tag_config
+from pez.files import kept_ids, user_path
+from pez.models.build import QUICK, build_model, doubt, open_tokenizer, tag_config
 from pez.models.family import Family, Row, Weights
 from pez.models.generators import DEFAULT, GENERATORS
 from pez.models.graphs import Graphs
@@ -35,6 +35,7 @@ from pez.models.text_tower import (
     text_module,
     typed_features,
 )
+from pez.models.trust import check_folder, check_open_clip, read_settings, unasked
 from pez.search.tokens import Tokens
 
 IMAGE_BATCH = 32
@@ -90,7 +91,7 @@ class OpenClip:
     def _features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e), not normalised, in the model's own number format."""
         if self.front is not None:
-            embeddings = self.front.exchange(embeddings)
+            embeddings = self.front.as_typed(embeddings)
         if self.tower is not None:
             return cut_features(self.tower, embeddings)
         return full_features(self.model, self.tokens, embeddings)
@@ -99,14 +100,22 @@ class OpenClip:
         """Features (n, e) of typed texts, by open_clip's own tokenizer and forward."""
         return typed_features(self.tokens, self.model.encode_text, texts, self.device)
 
-    @torch.no_grad()
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Pixels (3, h, w) of an RGB picture, prepared as the model was trained."""
+        return self.transform(image)
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures, prepared as the model was trained."""
+        """Features (n, e) of RGB pictures."""
+        return self.encode_prepared([self.prepare(image) for image in images])
+
+    @torch.no_grad()
+    def encode_prepared(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Features (n, e) of pixels (3, h, w)."""
         if getattr(self.model, "visual", None) is None:
             raise RuntimeError("the image tower was freed; load the model again")
         out = []
-        for start in range(0, len(images), IMAGE_BATCH):
-            batch = [self.transform(image) for image in images[start : start + IMAGE_BATCH]]
+        for start in range(0, len(prepared), IMAGE_BATCH):
+            batch = list(prepared[start : start + IMAGE_BATCH])
             pixels = torch.stack(batch).to(self.device, self.table.dtype)
             out.append(F.normalize(self.model.encode_image(pixels).float(), dim=-1))
         return torch.cat(out)
@@ -127,14 +136,14 @@ class OpenClip:
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     """Load ``name`` with its weights. Raises PezError if it is unknown or unavailable."""
-    import open_clip
-
     prepare_hub()
     architecture, pretrained = _split(name)
     try:
         fetch(architecture, pretrained)
-        model = build_model(architecture, pretrained)
-        tokenizer = open_clip.get_tokenizer(architecture)
+        _check(architecture, name)
+        with unasked():
+            model = build_model(architecture, pretrained)
+            tokenizer = open_tokenizer(architecture)
         said = doubt(architecture, pretrained)
     except Exception as error:  # open_clip, the hub and the file readers each raise their own
         raise failed(name, error) from error
@@ -166,7 +175,7 @@ def _split(name: str) -> tuple[str, str | None]:
     import open_clip
 
     if name.startswith(LOCAL):
-        folder = Path(name.removeprefix(LOCAL)).expanduser()
+        folder = user_path(name.removeprefix(LOCAL))
         if not (folder / "open_clip_config.json").is_file():
             raise PezError(
                 f"{folder} is not an open_clip model: it lacks open_clip_config.json or weights."
@@ -198,11 +207,28 @@ def _split(name: str) -> tuple[str, str | None]:
     )
 
 
+def _check(architecture: str, name: str) -> None:
+    """PezError if the settings of a folder or of a hub model switch code on. Warns where they
+    name other repositories of the hub, which are fetched too.
+    """
+    place = architecture.partition(":")[2]
+    if architecture.startswith(HUB):
+        elsewhere = check_open_clip(read_settings(fetch_one(place, [CONFIG])), name)
+    elif architecture.startswith(LOCAL):
+        folder = Path(place)
+        check_folder(folder, name)
+        elsewhere = check_open_clip(read_settings(folder / CONFIG), name, folder)
+    else:
+        return  # open_clip's own
+    if elsewhere:
+        warnings.warn(f"{name} also reads {' and '.join(elsewhere)} of the hub.", PezWarning, 2)
+
+
 def _file(name: str) -> Path | None:
     """The file of weights in ``architecture/path``, absolute so that open_clip does not take it
     for a tag; None if there is none.
     """
-    path = Path(name.partition("/")[2]).expanduser()
+    path = user_path(name.partition("/")[2])
     return path.absolute() if path.is_file() else None
 
 
@@ -238,7 +264,7 @@ class OpenClips(Family):
 
         own = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
         if name.startswith(LOCAL):
-            folder = Path(name.removeprefix(LOCAL)).expanduser()
+            folder = user_path(name.removeprefix(LOCAL))
             return Weights.of(folder) if folder.is_dir() else Weights()
         if name.startswith(HUB):
             repository, _, revision = name.removeprefix(HUB).partition("@")
@@ -263,14 +289,14 @@ class OpenClips(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer, without its weights."""
-        import open_clip
-
         prepare_hub()
         architecture, _ = _split(name)
         try:
             if architecture.startswith(HUB):  # without it, open_clip takes another tokenizer
                 fetch_one(architecture.removeprefix(HUB), [CONFIG])
-            tokenizer = open_clip.get_tokenizer(architecture)
+            _check(architecture, name)
+            with unasked():
+                tokenizer = open_tokenizer(architecture)
         except Exception as error:
             raise failed(name, error) from error
         return Tokens(tokenizer, tokenizer.context_length or 77, kept_ids)

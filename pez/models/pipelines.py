@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from pez.models.ambient import random_state_kept
 from pez.models.devices import pick_dtype
 from pez.models.hub import split_revision
 from pez.models.loading import explained
+from pez.models.trust import check_model, check_pipeline
 
 # what is drawn from -> diffusers' class that finds the pipeline
 TASKS = {
@@ -21,6 +23,7 @@ TASKS = {
 _WIDE = ("Flux", "StableDiffusion3")
 
 
+@random_state_kept()
 def load_pipeline(
     source: str, device: torch.device, dtype: str = "auto", task: str = "text", control: str = ""
 ) -> Any:
@@ -35,14 +38,19 @@ def load_pipeline(
     place, revision = split_revision(source)
     with explained(source, generator=True):
         parts: Any = kind.load_config(place, revision=revision)
+        check_pipeline(parts, place, revision, source)
     number = _dtype(dtype, device, str(parts["_class_name"]))
     # what a folder omits, such as SD 3's T5, must be passed as None
     more: dict[str, Any] = {k: None for k, v in parts.items() if v in ([None, None], (None, None))}
     if control:
         own, at = split_revision(control)
         with explained(control):
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(own, revision=at, dtype=number)
+            check_model(own, at, control)
+            more["controlnet"] = diffusers.AutoModel.from_pretrained(
+                own, revision=at, dtype=number, trust_remote_code=False
+            )
     with explained(source, generator=True):
+        more["trust_remote_code"] = False
         return kind.from_pretrained(place, revision=revision, dtype=number, **more)
 
 

@@ -11,9 +11,13 @@ from typing import Any
 import torch
 
 from pez.errors import PezError
+from pez.files import user_path
+from pez.models.ambient import random_state_kept
+from pez.models.devices import pick_device
 from pez.models.failures import FOLDER, loading_error
 from pez.models.family import Weights
 from pez.models.hub import prepare_hub, split_revision
+from pez.models.trust import check_model, unasked
 
 CACHED = ("model.safetensors", "pytorch_model.bin", "config.json")  # the first that exists counts
 CONFIG = "config.json"
@@ -52,7 +56,7 @@ def find_place(name: str, prefix: str) -> Place:
     @revision. PezError for what is none of these.
     """
     bare, revision = split_revision(name.removeprefix(prefix))
-    folder = Path(bare).expanduser()
+    folder = user_path(bare)
     if bare and folder.is_dir():
         if not (folder / CONFIG).is_file():
             parts = [p.parent.name for p in sorted(folder.glob(f"text_encoder*/{CONFIG}"))]
@@ -73,8 +77,17 @@ def find_place(name: str, prefix: str) -> Place:
     return Place(name, "/".join(parts[:2]), revision, part, _words(part))
 
 
+def open_place(name: str, prefix: str) -> Place:
+    """:func:`find_place`, once its settings are checked: PezError if they switch code on."""
+    place = find_place(name, prefix)
+    with _explained(place):
+        for part in dict.fromkeys((place.model, place.words)):
+            check_model(place.source, place.revision, name, part)
+    return place
+
+
 def known_place(name: str, prefix: str) -> Weights | None:
-    """The weights of a name with ``prefix``, empty if it is no model; None for other names."""
+    """The weights of a name with ``prefix``, empty if it is not a model; None for other names."""
     if not name.startswith(prefix):
         return None
     try:
@@ -97,7 +110,8 @@ def _explained(place: Place) -> Iterator[dict[str, Any]]:
         prepare_hub()
     disable_progress_bar()  # of weights being read: it would tear the search's own
     try:
-        yield {"revision": place.revision} if place.revision else {}
+        with unasked():
+            yield {"revision": place.revision} if place.revision else {}
     except Exception as error:  # transformers and the hub each raise their own
         raise loading_error(place.name, error, local=FOLDER if place.local else "") from error
 
@@ -107,7 +121,9 @@ def open_config(place: Place, kinds: tuple[str, ...]) -> Any:
     from transformers import AutoConfig
 
     with _explained(place) as where:
-        config = AutoConfig.from_pretrained(place.source, subfolder=place.model, **where)
+        config = AutoConfig.from_pretrained(
+            place.source, subfolder=place.model, trust_remote_code=False, **where
+        )
     if config.model_type not in kinds:
         raise PezError(
             f"{place.name} is a model of the kind {config.model_type}, not {' or '.join(kinds)}; "
@@ -121,7 +137,9 @@ def open_tokenizer(place: Place) -> Any:
     from transformers import AutoTokenizer
 
     with _explained(place) as where:
-        found = AutoTokenizer.from_pretrained(place.source, subfolder=place.words, **where)
+        found = AutoTokenizer.from_pretrained(
+            place.source, subfolder=place.words, trust_remote_code=False, **where
+        )
     if found.pad_token_id is None:
         raise PezError(f"the tokenizer of {place.name} has no padding token; set its pad_token.")
     found.padding_side = "right"
@@ -149,6 +167,34 @@ def open_weights(place: Place, kind: Any, device: torch.device, dtype: torch.dty
                 "its weights are of this kind and complete."
             )
         return model.eval().requires_grad_(False).to(device)
+
+
+@random_state_kept()
+def open_pretrained(
+    name: str, device: str, kind: Any, reader: Any, called: str = ""
+) -> tuple[Any, Any, torch.device]:
+    """A frozen model of transformers' class ``kind``, its tokenizer or processor by ``reader``,
+    and where it is. ``name`` is a folder or an id of the hub, which may name a revision;
+    ``called`` is how the user named it. PezError if it is unavailable.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    source, revision = split_revision(name)
+    local = user_path(source).exists()
+    if not local:
+        prepare_hub()
+    disable_progress_bar()  # of weights being read: it would tear the search's own
+    where = pick_device(device)
+    more: dict[str, Any] = {"revision": revision} if revision else {}
+    more["trust_remote_code"] = False
+    try:
+        check_model(source, revision, called or name)
+        with unasked():
+            other = reader.from_pretrained(source, **more)
+            model = kind.from_pretrained(source, **more).eval().requires_grad_(False).to(where)
+    except Exception as error:  # transformers and the hub each raise their own
+        raise loading_error(called or name, error, local=FOLDER if local else "") from error
+    return model, other, where
 
 
 def no_pictures(name: str) -> PezError:

@@ -94,7 +94,7 @@ class Prior:
         first = len(self.language.start)
         if rows.shape[1] < 2:
             return torch.zeros(len(ids), device=ids.device)
-        told = torch.arange(1, rows.shape[1], device=ids.device) < (count + first)[:, None]
+        counted = torch.arange(1, rows.shape[1], device=ids.device) < (count + first)[:, None]
         parts = []
         for some in rows.split(self._many(rows.shape[1])):
             seen = torch.ones_like(some)
@@ -102,7 +102,7 @@ class Prior:
             parts.append(
                 F.cross_entropy(logits.float().transpose(1, 2), some[:, 1:], reduction="none")
             )
-        return (torch.cat(parts) * told).sum(1) / told.sum(1).clamp(min=1)
+        return (torch.cat(parts) * counted).sum(1) / counted.sum(1).clamp(min=1)
 
     def _rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Token rows (b, m) of ids (b, n), after the start, and how many (b,) belong to ids."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.models.failures import FOLDER, loading_error
 from pez.models.hub import fetch_one
 
@@ -68,7 +69,7 @@ def pinned(repo: str, revision: str, name: str) -> Path:
 
 def failed(name: str, error: Exception) -> PezError:
     """The user's error for ``error``, raised while loading the model ``name``."""
-    file = Path(name.partition("/")[2]).expanduser()
+    file = user_path(name.partition("/")[2])
     local = name.startswith("local-dir:") or (not name.startswith(HUB) and file.is_file())
     if local and "TorchScript" in str(error):  # as OpenAI published its weights
         return PezError(

@@ -7,8 +7,10 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError, URLError
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 _UNREACHED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 _BUSY = {408, 429, 500, 502, 503, 504}  # statuses that the hub's client retries
 TRIES = 3  # of these
+SLOWEST = 10_000  # bytes a second of a download
 
 
 def silence() -> str:
@@ -78,6 +81,35 @@ def lose_patience() -> None:
     }
 
 
+def _paced(answer: Any) -> Any:
+    """The body of an answer; OfflineModeIsEnabled once it comes more slowly than SLOWEST for
+    longer than three timeouts, which apply to each part alone.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    # whichever library the hub's client uses; it reads the body only from a stream of its own
+    library = import_module(type(answer).__module__.partition(".")[0])
+    base, inner, start = library.SyncByteStream, answer.stream, time.monotonic()
+    if not isinstance(inner, base):
+        return inner
+
+    class Paced(base):
+        def __iter__(self) -> Iterator[bytes]:
+            size = 0
+            for part in inner:
+                size += len(part)
+                spent = time.monotonic() - start
+                if spent > 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT + size / SLOWEST:
+                    raise OfflineModeIsEnabled(f"{constants.ENDPOINT} has stopped answering")
+                yield part
+
+        def close(self) -> None:
+            inner.close()
+
+    return Paced()
+
+
 def _of_others(hook: Any) -> bool:
     return not isinstance(getattr(hook, "__self__", None), _Patience)
 
@@ -114,6 +146,7 @@ class _Patience:
         from huggingface_hub.utils import hf_raise_for_status
 
         self.since = None
+        answer.stream = _paced(answer)
         if answer.status_code not in _BUSY:
             self.refused = 0
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from pez.search.tokens import Tokens
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A model that maps prompts, texts and images into one space.
 
@@ -34,8 +35,18 @@ class Reader(Protocol):
         """Features (n, e) of typed texts by the model's whole plain forward."""
         ...
 
+    def prepare(self, image: Image.Image) -> Any:
+        """What the image tower takes of an RGB picture: small, however large the picture is,
+        so that a folder's pictures need not be in memory together.
+        """
+        ...
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Tensor:
+        """Features (n, e) of pictures as :meth:`prepare` gives them."""
+        ...
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of RGB pictures."""
+        """Features (n, e) of RGB pictures: both in one."""
         ...
 
     def free_vision(self) -> None:

@@ -23,10 +23,10 @@ from pez.files import kept_ids
 from pez.models.family import Family, Row, Weights
 from pez.models.halves import in_half
 from pez.models.pretrained import (
-    find_place,
     known_place,
     no_pictures,
     open_config,
+    open_place,
     open_tokenizer,
     open_weights,
 )
@@ -72,7 +72,7 @@ class T5:
 
     def _features(self, embeddings: Tensor) -> Tensor:
         if self.front is not None:
-            embeddings = self.front.exchange(embeddings)
+            embeddings = self.front.as_typed(embeddings)
         ends = (part.expand(len(embeddings), -1, -1) for part in (self._start, self._end))
         start, end = ends
         x = torch.cat([start, embeddings, end], 1)
@@ -92,6 +92,14 @@ class T5:
             mean = (states * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
             out.append(F.normalize(mean, dim=-1))
         return torch.cat(out)
+
+    def prepare(self, image: Image.Image) -> Any:
+        """Raises PezError: it has no image tower."""
+        raise no_pictures(self.name)
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Tensor:
+        """Raises PezError: it has no image tower."""
+        raise no_pictures(self.name)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Raises PezError: it has no image tower."""
@@ -130,7 +138,7 @@ class T5Encoders(Family):
         """The encoder; the decoder of a whole T5 is not loaded."""
         from transformers import T5EncoderModel
 
-        place = find_place(name, PREFIX)
+        place = open_place(name, PREFIX)
         open_config(place, ("t5",))
         words = open_tokenizer(place)
         model = open_weights(place, T5EncoderModel, device, dtype)
@@ -138,7 +146,7 @@ class T5Encoders(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer."""
-        return _tokens(open_tokenizer(find_place(name, PREFIX)))
+        return _tokens(open_tokenizer(open_place(name, PREFIX)))
 
 
 def _tokens(words: Any) -> Tokens:

@@ -191,10 +191,10 @@ class Front:
     model reads the first word of a typed text by another.
     """
 
-    keys: Tensor  # of the rows to be exchanged, ascending, int64 (n,)
+    keys: Tensor  # of the rows to be replaced, ascending, int64 (n,)
     typed: Tensor  # the rows the model reads instead, (n, w)
 
-    def exchange(self, embeddings: Tensor) -> Tensor:
+    def as_typed(self, embeddings: Tensor) -> Tensor:
         """Prompts (b, l, w) as typed; gradients pass to the given ones. Points that are
         not a row of the table are unchanged.
         """
@@ -207,7 +207,7 @@ class Front:
 
 
 def front_rows(table: Tensor, ids: list[int], typed: list[int]) -> Front | None:
-    """The exchange of rows ``ids`` of the table (V, w) for ``typed``; None for no ids."""
+    """Replace rows ``ids`` of the table (V, w) by ``typed``; None if there are no ids."""
     if not ids:
         return None
     keys, order = row_keys(table[ids]).sort()

@@ -90,11 +90,11 @@ class Fluent:
 
     def _nll(self, words: Tensor) -> Tensor:
         start = self._table[self.language.start].expand(len(words), -1, -1)
-        told = words if start.shape[1] else words[:, 1:]
-        if not told.shape[1]:
+        predicted = words if start.shape[1] else words[:, 1:]
+        if not predicted.shape[1]:
             return words.new_zeros(len(words))
         hidden = _hidden(self.language, torch.cat([start, words], 1)[:, :-1])
-        expected = (hidden * told).sum(-1)
+        expected = (hidden * predicted).sum(-1)
         return ((hidden @ self._table.T).logsumexp(-1) - expected).mean(1)
 
     @cached_property

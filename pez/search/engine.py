@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from pez.errors import PezError
 from pez.search.method import Method, State
-from pez.search.problem import ROUNDING, Problem
+from pez.search.problem import ROUNDING, Halted, Problem
 from pez.search.rows import Job, Rows
 
 
 @dataclass(frozen=True)
 class Budget:
     """When a row is done: after ``steps``, after ``patience`` steps without improvement
-    (0 never), or after ``seconds`` in the batch (0 never).
+    (0 never), or ``seconds`` after its start began (0 never).
     """
 
     steps: int = 1000
@@ -27,7 +29,8 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best prompt of one job: whole ``ids`` (l,), its score by ids, and its cost.
+    """The best prompt of one job: whole ``ids`` (l,), its score by ids, and its cost. ``seconds``
+    are its share of the time: rows that share a step share its time.
 
     ``extra`` holds what the method returns beside ids (:meth:`pez.search.method.Method.extra`), on
     the host.
@@ -55,10 +58,34 @@ class Progress:
 
 
 class Stop:
-    """Set when the user asks to stop; the engine then returns what it has."""
+    """Set when the user asks to stop; the engine then returns what it has.
+
+    With ``by_interrupt`` a first KeyboardInterrupt asks too, and ``interrupted`` tells so.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self.waits = False  # for something that may be broken off at once
+        self.broke_off = False  # as such a thing was
+        self.by_interrupt = False
+        self.interrupted = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a stop need not wait, as nothing is lost by it: whoever sets :attr:`asked` on
+        an interrupt raises KeyboardInterrupt.
+        """
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+
+    def take(self, interrupt: KeyboardInterrupt) -> None:
+        """Let an interrupt ask to stop; it is raised again if it may not, or is not the first."""
+        if self.asked or not self.by_interrupt:
+            raise interrupt
+        self.asked = self.interrupted = True
 
 
 @dataclass(eq=False)
@@ -72,6 +99,7 @@ class _Batch:
     age: Tensor
     stale: Tensor
     since: list[float]
+    spent: list[float]
     history: list[list[tuple[Tensor, Tensor]]]
     extra: State
 
@@ -88,15 +116,18 @@ def search(
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_found: Callable[[list[Found]], None] | None = None,
+    began: float = 0.0,
 ) -> list[Found]:
     """Search all jobs, ``width`` rows at a time (0 lets memory decide); one Found a job.
 
     A finished row leaves and the next job takes its place. If memory runs out, the batch is
     halved and its rows start over, which changes no result: a row's random draws are its own.
     When the user stops, rows under search return their best so far and waiting jobs nothing.
-    ``on_found`` gets the rows that end together, so that they can be scored together.
+    ``on_found`` gets the rows that end together, so that they can be scored together; its time
+    counts for none. ``began`` is when the time begins, by ``time.monotonic``; 0 is now.
     """
     stop = stop or Stop()
+    began = last = began or time.monotonic()
     waiting = list(reversed(jobs))
     width = min(width or len(jobs), len(jobs))
     found: list[Found] = []
@@ -113,41 +144,58 @@ def search(
         if stop.asked and (batch is None or bool((batch.age > 0).all())):
             break
         try:
-            if batch is None or (len(batch.rows) < width and waiting):
-                free = width - (len(batch.rows) if batch else 0)
-                taken = [waiting.pop() for _ in range(min(free, len(waiting)))]
-                try:
-                    batch = _join(batch, _begin(problem, method, taken, device))
-                except BaseException:
-                    waiting += reversed(taken)
+            try:
+                if batch is None or (len(batch.rows) < width and waiting):
+                    free = width - (len(batch.rows) if batch else 0)
+                    taken = [waiting.pop() for _ in range(min(free, len(waiting)))]
+                    since = time.monotonic() if clock else began
+                    try:
+                        batch = _join(batch, _begin(problem, method, taken, device, since))
+                    except BaseException:
+                        waiting += reversed(taken)
+                        raise
+                batch = _step(problem, method, batch, budget, keep_history)
+            except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_memory(error):
                     raise
-            batch = _step(problem, method, batch, budget, keep_history)
-        except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_memory(error) or width <= 1:
-                raise
-            if batch:
-                waiting += reversed(batch.rows.jobs)
-            batch, width = None, max(1, width // 2)
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-            continue
-        clock += 1
-        if clock % every == 0:
+                if width <= 1:
+                    raise PezError(
+                        "a single search does not fit into memory; choose a smaller --length, "
+                        "fewer candidates (--set) or a smaller model."
+                    ) from error
+                if batch:
+                    waiting += reversed(batch.rows.jobs)
+                batch, width = None, max(1, width // 2)
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            clock += 1
             now = time.monotonic()
-            ended = _ended(batch, budget, now)
-            if on_progress:
-                on_progress(_progress(problem, batch, budget, found, len(waiting)))
-            if ended:
-                finish(_take(problem, batch, ended, now))
-                keep = [r for r in range(len(batch.rows)) if r not in set(ended)]
-                batch = _select(batch, keep) if keep else None
+            batch.spent = [spent + (now - last) / len(batch.rows) for spent in batch.spent]
+            last = now
+            if clock % every == 0:
+                ended = _ended(batch, budget, now)
+                if on_progress:
+                    on_progress(_progress(problem, batch, budget, found, len(waiting)))
+                if ended:
+                    done = _take(problem, batch, ended)
+                    keep = [r for r in range(len(batch.rows)) if r not in set(ended)]
+                    batch = _select(batch, keep) if keep else None
+                    finish(done)
+                    last = time.monotonic()
+        except KeyboardInterrupt as interrupt:
+            stop.take(interrupt)
+        except Halted:
+            if not stop.asked:
+                raise
     if batch:
-        now = time.monotonic()
-        finish(_take(problem, batch, range(len(batch.rows)), now))
+        finish(_take(problem, batch, range(len(batch.rows))))
     return found
 
 
-def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.device) -> _Batch:
+def _begin(
+    problem: Problem, method: Method, jobs: list[Job], device: torch.device, since: float
+) -> _Batch:
     rows = Rows(jobs, device)
     b, k = len(jobs), problem.template.slots
     state = method.start(problem, rows)
@@ -158,7 +206,8 @@ def _begin(problem: Problem, method: Method, jobs: list[Job], device: torch.devi
         torch.full((b,), -torch.inf, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
-        [time.monotonic()] * b,
+        [since] * b,
+        [0.0] * b,
         [[] for _ in jobs],
         method.extra(state),
     )
@@ -203,7 +252,7 @@ def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
     return [r for r, d in enumerate(out) if d]
 
 
-def _take(problem: Problem, batch: _Batch, rows: Sequence[int], now: float) -> list[Found]:
+def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
     """The best of some rows, copied to the host together: each read from the device is slow."""
     index = torch.tensor(rows, device=batch.age.device)
     ids = problem.template.fill(batch.best[index]).tolist()
@@ -215,7 +264,7 @@ def _take(problem: Problem, batch: _Batch, rows: Sequence[int], now: float) -> l
             ids[n],
             scores[n],
             ages[n],
-            now - batch.since[row],
+            batch.spent[row],
             _history(problem, batch.history[row][: ages[n]]),
             {name: value[n] for name, value in extra.items()},
         )
@@ -245,6 +294,7 @@ def _select(batch: _Batch, keep: list[int]) -> _Batch:
         batch.age[index],
         batch.stale[index],
         [batch.since[r] for r in keep],
+        [batch.spent[r] for r in keep],
         [batch.history[r] for r in keep],
         {k: v[index] for k, v in batch.extra.items()},
     )
@@ -265,6 +315,7 @@ def _join(old: _Batch | None, new: _Batch) -> _Batch:
         torch.cat([old.age, new.age]),
         torch.cat([old.stale, new.stale]),
         old.since + new.since,
+        old.spent + new.spent,
         old.history + new.history,
         {k: torch.cat([v, new.extra[k]]) for k, v in old.extra.items()},
     )

@@ -20,6 +20,10 @@ Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
 ROUNDING = 1e-6  # how much scores of one prompt in different batches may differ
 
 
+class Halted(PezError):
+    """The time was over before a search could begin."""
+
+
 class Objective(Protocol):
     """How good a prompt is. ``linear`` says whether ``rate`` is linear in the features, so
     that those of several words may be added.
@@ -79,7 +83,8 @@ class Problem:
     """Everything a method may know; nothing here is specific to CLIP.
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
-    ``draft`` are set for methods that request them.
+    ``draft`` are set for methods that request them. ``halt`` says whether the user has waited
+    long enough: then words and phrases are no longer rated.
     """
 
     vocabulary: Vocabulary
@@ -90,6 +95,7 @@ class Problem:
     language: Language | None = None
     kept: Callable[[Tensor, Rate], Tensor] | None = None  # returns cached features, or rates
     draft: Problem | None = None  # the same problem for a cheaper model
+    halt: Callable[[], bool] | None = None
 
     @cached_property
     def _fixed(self) -> Tensor:
@@ -148,6 +154,8 @@ class Problem:
             ids[:, : len(self.init)] = self.init.to(ids)
             return ids
         ids, slots = self.vocabulary.ids, self.template.slots
+        if self.init == "words" or (self.init == "pursuit" and self.objective.linear):
+            ids = ids[: len(self.word_features)]
         if self.init == "pursuit":
             if not self.objective.linear:
                 raise PezError(
@@ -192,14 +200,29 @@ class Problem:
     @cached_property
     def word_features(self) -> Tensor:
         """Features (n, e) of every allowed word, computed once for all rows and items, and for
-        all searches if ``kept`` caches them.
+        all searches if ``kept`` caches them. Only of the first words, in the order of their ids,
+        if ``halt`` ended the rating: in a BPE vocabulary these are the most frequent ones.
         """
         if self.kept:
             return self.kept(self.vocabulary.ids, self._rated)
         return self._rated(self.vocabulary.ids)
 
+    @property
+    def cached_forwards(self) -> tuple[int, int]:
+        """What of :attr:`start_forwards` was not done: words that a cache knew, and words that were
+        not rated for lack of time. Each rated word is one forward pass.
+        """
+        if "word_features" not in vars(self):
+            return 0, 0
+        known = len(self.word_features)
+        return known - self.memo.get(RATED, 0), len(self.vocabulary.ids) - known
+
     @torch.no_grad()
     def _rated(self, ids: Tensor) -> Tensor:
-        chunks = ids.split(self.word_batch)
-        parts = [self.objective.features(self.vocabulary.embed(c)[:, None]) for c in chunks]
+        parts: list[Tensor] = []
+        for chunk in ids.split(self.word_batch):
+            if parts and self.halt and self.halt():
+                break
+            parts.append(self.objective.features(self.vocabulary.embed(chunk)[:, None]))
+            self.memo[RATED] = self.memo.get(RATED, 0) + len(chunk)
         return torch.cat(parts)

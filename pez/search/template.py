@@ -73,16 +73,15 @@ def parse_template(
     has them. Raises PezError without a slot or beyond the model's limit.
     """
     words, counts = read_slots(text, length)
-    plain = [tokens.encode(piece) if piece.strip() else [] for piece in words]
-    front: list[int] = []
-    for word in map(tokens.encode, keep):
-        if not any(_contains(piece, word) for piece in (front, *plain)):
-            front += word
+    limit = tokens.limit if limit is None else limit
+    check_length(sum(counts), limit)  # before lists of that length are made
+    plain = _encoded(words, tokens)
+    front = words_in_front(text, tokens, keep)
     ids, free = front + plain[0], []
     for count, piece in zip(counts, plain[1:], strict=True):
         free += range(len(ids), len(ids) + count)
         ids = ids + [0] * count + piece
-    check_length(len(ids), tokens.limit if limit is None else limit)
+    check_length(len(ids), limit)
     return Template(torch.tensor(ids), torch.tensor(free))
 
 
@@ -103,6 +102,20 @@ def read_slots(text: str, length: int) -> tuple[list[str], list[int]]:
     if length < 1:
         raise PezError("the length must be at least 1 token; give --length 8, for instance.")
     return words, _spread(sizes, length, text)
+
+
+def words_in_front(text: str, tokens: Tokens, keep: Sequence[str]) -> list[int]:
+    """Ids of the words to ``keep`` that the template ``text`` does not have: they stand first."""
+    plain = _encoded(_SLOT.split(text)[0::2], tokens)
+    front: list[int] = []
+    for word in map(tokens.encode, keep):
+        if not any(_contains(piece, word) for piece in (front, *plain)):
+            front += word
+    return front
+
+
+def _encoded(pieces: Sequence[str], tokens: Tokens) -> list[list[int]]:
+    return [tokens.encode(piece) if piece.strip() else [] for piece in pieces]
 
 
 def freeze(ids: Sequence[int], keep: Sequence[int]) -> Template:
@@ -128,10 +141,15 @@ def _contains(ids: Sequence[int], word: Sequence[int]) -> bool:
     return any(ids[n : n + len(word)] == word for n in range(len(ids) - len(word) + 1))
 
 
+def _number(digits: str) -> int:
+    """A number of tokens; beyond ten digits they are too many anyway, and slow to read."""
+    return int(digits.lstrip("0")[:10] or 0)
+
+
 def _spread(sizes: Sequence[str], length: int, text: str) -> list[int]:
-    asked = [int(s) if s else 0 for s in sizes]
+    asked = [_number(s) if s else 0 for s in sizes]
     open_slots = sizes.count("")
-    if any(s and int(s) == 0 for s in sizes):
+    if any(s and n == 0 for s, n in zip(sizes, asked, strict=True)):
         raise PezError(f"a slot of the template {text!r} has no room; write {{}} or {{3}}.")
     if not open_slots:
         return asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -64,6 +65,14 @@ class Drafted:
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Features (n, e) of typed texts by the model."""
         return self.reader.encode_text(texts)
+
+    def prepare(self, image: Image.Image) -> Any:
+        """What the model takes of a picture."""
+        return self.reader.prepare(image)
+
+    def encode_prepared(self, prepared: Sequence[Any]) -> Tensor:
+        """Features (n, e) by the model of what it takes."""
+        return self.reader.encode_prepared(prepared)
 
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Features (n, e) of pictures by the model."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import Own, output_path, write_whole
 from pez.result import Result
 
+MOST = 1 << 20  # bytes of metadata that are read
 SDXL = (768, 1280)  # widths of SDXL's two text encoders
 
 
@@ -18,8 +20,8 @@ def save_embeddings(result: Result, path: str | Path) -> None:
     and the common web UIs read; those of SDXL's pair under ``clip_l`` and ``clip_g``, of other
     pairs under ``model_0``, ``model_1``... They are input embeddings of the free places: where
     the template has fixed words, type these around the token. The file's metadata hold
-    template, model, scores and the nearest text. Raises PezError without embeddings or if the
-    file cannot be written.
+    template, model, scores and the nearest text. Raises PezError without embeddings, or if the
+    file cannot be written or is there and was not written by this.
     """
     from safetensors.torch import save
 
@@ -35,7 +37,22 @@ def save_embeddings(result: Result, path: str | Path) -> None:
     }
     names = part_names([part.shape[1] for part in parts])
     content = save(dict(zip(names, parts, strict=True)), notes)
-    write_whole(Path(path).expanduser(), content, remedy="choose another --output-embeddings")
+    remedy = "choose another --output-embeddings"
+    write_whole(output_path(path), content, remedy=remedy, own=EMBEDDINGS)
+
+
+def _holds_embeddings(path: Path) -> bool:
+    """Whether a file's metadata are those that :func:`save_embeddings` writes."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            notes = json.loads(file.read(min(size, MOST))).get("__metadata__", {})
+        return {"template", "soft_score"} <= notes.keys()
+    except (ValueError, AttributeError, RecursionError):
+        return False
+
+
+EMBEDDINGS = Own("a file of embeddings that pez wrote", _holds_embeddings)
 
 
 def part_names(widths: list[int]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,14 +13,23 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.images import pixels_key, read_image
+from pez.images import pixels_key
 from pez.models import Reader
 from pez.objectives.match import Targets
 from pez.search.engine import Stop
-from pez.session.drafts import read_by_both
-from pez.sources import Part, Source, joined_key, mix_key, text_key
+from pez.session.drafts import Drafted, read_by_both
+from pez.sources import (
+    Part,
+    Source,
+    joined_key,
+    mix_key,
+    read_source,
+    source_name,
+    text_key,
+)
 
-CHUNK = 64  # pictures in memory at once
+CHUNK = 64  # pictures encoded at once; they are decoded one by one
+SHOWN = 60  # characters of a text in a note
 Read = Callable[[Source], Image.Image]
 Failed = Callable[[int, PezError], None]
 
@@ -27,13 +38,16 @@ Failed = Callable[[int, PezError], None]
 class Item:
     """One prompt to find. ``key`` identifies its content and seeds the search; ``names`` are
     those of its targets. The objective compares prompts with the goal, which the model and the
-    draft each encode for themselves.
+    draft each encode for themselves. ``seconds`` is its share of the time that reading and
+    encoding took; ``notes`` say what of it the model does not read.
     """
 
     key: str
     names: list[str]
     goal: Any
     draft: Any = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def picture_items(
@@ -42,7 +56,7 @@ def picture_items(
     together: bool = False,
     failed: Failed | None = None,
     stop: Stop | None = None,
-    read: Read = read_image,
+    read: Read = read_source,
 ) -> dict[int, Item]:
     """An item for each group of pictures, by its place; none after a stop is asked for. A group
     is one picture, or with ``together`` any number of them.
@@ -53,6 +67,7 @@ def picture_items(
     out: dict[int, Item] = {}
     if together:
         for place, group in enumerate(groups):
+            begin = time.monotonic()
             try:
                 parts = list(_looks(reader, group, stop, read))
             except PezError as error:
@@ -61,12 +76,38 @@ def picture_items(
                 failed(place, error)
                 continue
             if parts:
-                out[place] = _together(parts)
+                out[place] = replace(_together(parts), seconds=time.monotonic() - begin)
         return out
     singles = [source for (source,) in groups]
     for place, item in _singles(reader, singles, failed, stop, read):
         out[place] = item
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture as the model and the draft take it, small; the picture itself is let go."""
+
+    name: str
+    key: str
+    own: Any
+    draft: Any
+
+
+def _see(reader: Reader, source: Source, place: int, read: Read, stop: Stop | None) -> _Seen | None:
+    """Read the picture at a ``place`` among all; None if the user stops meanwhile: a slow server
+    is not waited for then.
+    """
+    try:
+        with stop.at_once() if stop else nullcontext():
+            picture = read(source)
+            draft = reader.draft.prepare(picture) if isinstance(reader, Drafted) else None
+            name = source_name(source, place + 1)
+            return _Seen(name, pixels_key(picture), reader.prepare(picture), draft)
+    except KeyboardInterrupt:
+        if stop and stop.asked:
+            return None
+        raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +120,26 @@ class _Looks:
     keys: list[str]
 
     @classmethod
-    def of(cls, reader: Reader, sources: Sequence[Source], pictures: list[Image.Image]) -> _Looks:
-        own, draft = read_by_both(reader, lambda one: one.encode_images(pictures))
-        names = ["image" if isinstance(s, Image.Image) else str(s) for s in sources]
-        return cls(own, draft, names, [pixels_key(picture) for picture in pictures])
+    def of(cls, reader: Reader, seen: Sequence[_Seen]) -> _Looks:
+        own = reader.encode_prepared([one.own for one in seen])
+        draft = None
+        if isinstance(reader, Drafted):
+            draft = reader.draft.encode_prepared([one.draft for one in seen])
+        return cls(own, draft, [one.name for one in seen], [one.key for one in seen])
 
 
 def _looks(
     reader: Reader, sources: Sequence[Source], stop: Stop | None, read: Read
 ) -> Iterator[_Looks]:
+    """All pictures of a group, in chunks; fewer after a stop."""
     for start in range(0, len(sources), CHUNK):
-        if stop and stop.asked:
-            return
-        some = sources[start : start + CHUNK]
-        yield _Looks.of(reader, some, [read(source) for source in some])
+        seen = []
+        for place in range(start, min(start + CHUNK, len(sources))):
+            one = None if stop and stop.asked else _see(reader, sources[place], place, read, stop)
+            if one is None:
+                return
+            seen.append(one)
+        yield _Looks.of(reader, seen)
 
 
 def _together(parts: Sequence[_Looks]) -> Item:
@@ -114,23 +161,27 @@ def _singles(
 ) -> Iterator[tuple[int, Item]]:
     """Places and items of single pictures."""
     for start in range(0, len(sources), CHUNK):
-        if stop and stop.asked:
-            return
+        begin = time.monotonic()
         places: list[int] = []
-        pictures: list[Image.Image] = []
+        seen: list[_Seen] = []
         for place in range(start, min(start + CHUNK, len(sources))):
             try:
-                pictures.append(read(sources[place]))
+                one = (
+                    None if stop and stop.asked else _see(reader, sources[place], place, read, stop)
+                )
             except PezError as error:
                 if failed is None:
                     raise
                 failed(place, error)
                 continue
+            if one is None:
+                return
+            seen.append(one)
             places.append(place)
         if places:
-            looks = _Looks.of(reader, [sources[place] for place in places], pictures)
+            looks = _Looks.of(reader, seen)
             items = _single_items(looks.own, looks.draft, looks.names, looks.keys)
-            yield from zip(places, items, strict=True)
+            yield from zip(places, _shared(items, begin), strict=True)
 
 
 def _single_items(
@@ -143,16 +194,40 @@ def _single_items(
     return [Item(key, [name], Targets(f[None], one), other) for key, name, f, other in rows]
 
 
+def _shared(items: Sequence[Item], begin: float) -> list[Item]:
+    """The items, each with its share of the time since ``begin``."""
+    seconds = (time.monotonic() - begin) / max(1, len(items))
+    return [replace(item, seconds=seconds) for item in items]
+
+
+def cut_note(reader: Reader, text: str) -> str:
+    """What to tell of a text that is longer than the model reads; empty for others."""
+    size = len(reader.tokens.encode(text))
+    if size <= reader.limit:
+        return ""
+    part = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+    return f"the model reads only the first {reader.limit} of {size} tokens of: {part}"
+
+
 def text_items(reader: Reader, texts: Sequence[str]) -> list[Item]:
     """An item for each text."""
     if not texts:
         return []
+    begin = time.monotonic()
     own, draft = read_by_both(reader, lambda one: one.encode_text(texts))
-    return _single_items(own, draft, texts, [text_key(text) for text in texts])
+    items = _single_items(own, draft, texts, [text_key(text) for text in texts])
+    notes = [cut_note(reader, text) for text in texts]
+    told = [replace(item, notes=(n,) if n else ()) for item, n in zip(items, notes, strict=True)]
+    return _shared(told, begin)
 
 
 def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
-    """One item of pictures and texts with their weights."""
+    """One item of pictures and texts with their weights. PezError for a text without tokens."""
+    begin = time.monotonic()
+    texts = [what for what, _, _ in parts if isinstance(what, str)]
+    for text in texts:
+        if not reader.tokens.encode(text):
+            raise PezError(f"the model reads no token in the text {text!r}; give at least a word.")
 
     def encode(one: Reader) -> Tensor:
         return torch.cat(
@@ -166,4 +241,6 @@ def mix_item(reader: Reader, parts: Sequence[Part]) -> Item:
     weights = torch.tensor([weight for _, weight, _ in parts], device=own.device)
     other = None if draft is None else Targets(draft, weights)
     names = [name for _, _, name in parts]
-    return Item(mix_key(parts), names, Targets(own, weights), other)
+    notes = tuple(filter(None, (cut_note(reader, text) for text in texts)))
+    seconds = time.monotonic() - begin
+    return Item(mix_key(parts), names, Targets(own, weights), other, seconds, notes)

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 import torch
 
 from pez.errors import PezError
+from pez.formats.prompts import refuse_file, refuse_near
 from pez.methods import method_class
 from pez.models import Reader
 from pez.options import SearchOptions
 from pez.search.init import STARTS
-from pez.search.template import Template, check_length, freeze, parse_template
+from pez.search.template import (
+    Template,
+    check_length,
+    freeze,
+    parse_template,
+    words_in_front,
+)
 from pez.session.styles import style_template, styled, usual_style
+from pez.session.words import kept_words, refuse_banned
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,22 +38,31 @@ def starting_point(
     reader: Reader, options: SearchOptions, length: int
 ) -> tuple[Template, str | torch.Tensor]:
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
-    tokens, init = reader.tokens, options.init
+    tokens, init, keep = reader.tokens, options.init, kept_words(options.keep)
+    refuse_banned(tokens, keep, options.ban, "--keep")
+    refuse_banned(tokens, [options.template], options.ban, "--template")
     if init in ("auto", *STARTS):
-        form = _form(options, length)
-        return parse_template(form, tokens, length, options.keep, reader.limit), init
+        room = length - kept_length(reader, options, length)
+        if room < 1:
+            raise PezError(
+                f"--keep takes {length - room} tokens, which leaves none of --length {length} to "
+                f"search; give --length {length - room + 1} or more, or keep fewer words."
+            )
+        form = _form(options, length, room, reader.limit)
+        keep = [] if _in_phrases(options, length) else keep
+        return parse_template(form, tokens, room, keep, reader.limit), init
     ids = _start_ids(reader, init)
-    if options.keep:
+    if keep:
         if options.template.strip() != "{}":
             raise PezError("--keep with a start text needs the plain template; omit one of them.")
-        kept = {i for word in options.keep for i in tokens.encode(word)}
-        missing = [w for w in options.keep if not set(tokens.encode(w)) <= set(ids)]
+        kept = {i for word in keep for i in tokens.encode(word)}
+        missing = [w for w in keep if not set(tokens.encode(w)) <= set(ids)]
         if missing:
             raise PezError(f"--keep {missing[0]!r} is not in the start text; add it to --init.")
         check_length(len(ids), reader.limit)
         template = freeze(ids, sorted(kept))
         return template, torch.tensor([ids[n] for n in template.free.tolist()])
-    form = _form(options, length) if options.style else options.template
+    form = _form(options, length, length, reader.limit) if options.style else options.template
     template = parse_template(form, tokens, length, (), reader.limit)
     if len(ids) > template.slots:
         raise PezError(
@@ -55,12 +72,35 @@ def starting_point(
     return template, torch.tensor(ids)
 
 
-def _form(options: SearchOptions, length: int) -> str:
-    """The given template with the given style in its slots, else that of the style."""
+def kept_length(reader: Reader, options: SearchOptions, length: int) -> int:
+    """How many tokens of the ``length`` the words of ``--keep`` take, which stand in front, with
+    the commas behind them if words stand between commas; none for words that the template has,
+    nor with a start text, which holds them.
+    """
+    keep = kept_words(options.keep)
+    if options.init not in ("auto", *STARTS):
+        return 0
+    if _in_phrases(options, length):
+        return sum(len(reader.tokens.encode(phrase)) + 1 for phrase in dict.fromkeys(keep))
+    return len(words_in_front(options.template, reader.tokens, keep))
+
+
+def _in_phrases(options: SearchOptions, length: int) -> bool:
+    return options.template.strip() == "{}" and style_of(options, length) == "phrases"
+
+
+def _form(options: SearchOptions, length: int, room: int, limit: int) -> str:
+    """The given template with the given style in its slots, else that of the style, for ``room``
+    free tokens and the commas between them. PezError for a length beyond the model's limit.
+    """
+    check_length(room, limit)
     style = style_of(options, length)
     if options.template.strip() != "{}":
-        return styled(options.template, style, length) if style else options.template
-    return style_template(style, length)
+        return styled(options.template, style, room) if style else options.template
+    if not _in_phrases(options, length):
+        return style_template(style, room)
+    form = style_template(style, room) if room > 2 else "{1}"
+    return " , ".join([*dict.fromkeys(kept_words(options.keep)), form])
 
 
 def style_of(options: SearchOptions, length: int) -> str:
@@ -79,7 +119,8 @@ def _start_ids(reader: Reader, init: str) -> list[int]:
         if bad := [i for i in ids if not 0 <= i < reader.tokens.size or i in reader.tokens.special]:
             raise PezError(f"--init names {bad[0]}, which is not a word id of this model.")
     else:
-        ids = reader.tokens.encode(init)
+        refuse_near(init, "--init", ("auto", *STARTS))
+        ids = reader.tokens.encode(refuse_file(init, "--init"))
     if not ids:
         raise PezError("--init is empty; give a text, ids, random or words.")
     return ids

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pez.errors import PezError
 from pez.objectives import objective_class
 from pez.result import Result
+from pez.search.problem import Halted
 from pez.session.drafts import read_by_both
 from pez.session.items import Item
+from pez.session.prompt_form import kept_length
 from pez.session.session import Session, Watch, search_items
 
 MORE = 0.005  # of the score: the least gain that justifies a longer prompt
@@ -63,11 +65,21 @@ def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result
     if options.template.strip() == "{}":  # one style for all lengths
         style = options.style or session.method.usual_style
     going = list(range(len(items)))
-    shortest = session.form(LENGTHS[0], style).template
-    fixed = shortest.length - LENGTHS[0]  # words of the template or to keep, beside those searched
+    own = replace(options, style=style) if style else options
+    lengths = [n for n in LENGTHS if n > kept_length(session.reader, own, n)] or [LENGTHS[-1]]
+    shortest = session.form(lengths[0], style).template
+    fixed = shortest.length - lengths[0]  # words of the template, beside those searched
     quiet = replace(watch, result=None)
-    for length in (n for n in LENGTHS if n + fixed <= session.reader.limit):
-        found = search_items(session, [items[n] for n in going], quiet, length, style)
+    for length in (n for n in lengths if n + fixed <= session.reader.limit):
+        some = [items[n] for n in going]
+        if length > lengths[0]:  # they were read once
+            some = [replace(item, seconds=0.0) for item in some]
+        try:
+            found = search_items(session, some, quiet, length, style)
+        except Halted:
+            if length == lengths[0]:
+                raise
+            found = [None] * len(some)
         left = []
         for n, result in zip(going, found, strict=True):
             before = best[n]
@@ -96,11 +108,12 @@ def _with_cost(kept: Result, other: Result | None) -> Result:
     """``kept`` with the passes and seconds of both; interrupted if either was."""
     if other is None:
         return kept
-    passes = {kind: kept.passes[kind] + other.passes[kind] for kind in kept.passes}
+    kinds = dict.fromkeys([*kept.passes, *other.passes])
+    passes = {kind: kept.passes.get(kind, 0) + other.passes.get(kind, 0) for kind in kinds}
     return replace(
         kept,
         passes=passes,
-        seconds=round(kept.seconds + other.seconds, 3),
+        seconds=round(kept.seconds + other.seconds, 4),
         interrupted=kept.interrupted or other.interrupted,
     )
 

@@ -89,6 +89,8 @@ class Scorer:
     ) -> Result:
         reader, method, options = self.reader, self.method, self.options
         steps = sum(found.steps for found in done.found)
+        cached, left_out = self.problem.cached_forwards
+        started = method.start_forwards(self.problem) - cached - left_out
         winner = done.found[best]
         reached, soft = _softest(done.found)
         return Result(
@@ -99,13 +101,14 @@ class Scorer:
             method=options.method,
             targets=done.item.names,
             steps=winner.steps,
-            seconds=round(winner.seconds, 3),
+            seconds=done.item.seconds + sum(found.seconds for found in done.found),
             seed=options.seed,
             key=done.item.key,
             passes={
-                "forward": method.start_forwards(self.problem) + steps * method.forwards,
+                "forward": started + steps * method.forwards,
                 "backward": steps * method.backwards,
                 **({"draft": steps * method.drafts} if method.drafts else {}),
+                **({"cached": cached} if cached > 0 else {}),
             },
             options=self.record,
             weights=reader.weights | (self.language.weights if self.language else {}),
@@ -114,6 +117,7 @@ class Scorer:
             finished=time.time(),
             soft_score=reached,
             perplexity=perplexity,
+            notes=list(done.item.notes),
             embeddings=None if soft is None else soft.split(list(reader.parts), -1),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,10 +54,10 @@ class Watch:
 
     def at(self, places: Sequence[int]) -> Watch:
         """The same for some of the items; their results are reported under their ``places``."""
-        told = self.result
-        if told is None:
+        report = self.result
+        if report is None:
             return replace(self)
-        return replace(self, result=lambda n, result: told(places[n], result))
+        return replace(self, result=lambda n, result: report(places[n], result))
 
 
 def model_names(options: SearchOptions) -> tuple[str, ...]:
@@ -206,8 +207,8 @@ class Session:
             self.remark(spoken.remark(problem))
         if not objective.linear:
             return problem
-        told = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
-        file = features_file(told, problem.vocabulary.ids)
+        identity = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
+        file = features_file(identity, problem.vocabulary.ids)
         ids = problem.vocabulary.ids
         rated = isinstance(init, str) and init in RATED and self._rated(ids) is None
         if rated and file and not file.is_file():
@@ -219,8 +220,8 @@ class Session:
 
     def tell(self, note: Note | None) -> None:
         """Report the remarks that were not reported yet."""
-        for text, told in self._remarks.items():
-            if note and not told:
+        for text, reported in self._remarks.items():
+            if note and not reported:
                 note(text)
                 self._remarks[text] = True
 
@@ -248,7 +249,8 @@ class Session:
         found = self._rated(ids)
         if found is None:
             found = kept_features(file, ids, rate) if file else rate(ids)
-            self._features.append((ids, found))
+            if len(found) == len(ids):  # not if the time was over
+                self._features.append((ids, found))
         return found
 
     def _rated(self, ids: torch.Tensor) -> torch.Tensor | None:
@@ -275,9 +277,15 @@ def search_items(
     """
     if not items:
         return []
+    begin = time.monotonic()
     watch, options, reader = watch or Watch(), session.options, session.reader
     form = session.form(length or options.length, style)
-    problem = session.problem(items, form)
+
+    def halt() -> bool:
+        waited = time.monotonic() - begin
+        return watch.stop.asked or bool(options.seconds and waited >= options.seconds)
+
+    problem = replace(session.problem(items, form), halt=halt)
     session.tell(watch.note)
     jobs = [
         Job(n, item.key, restart, options.seed)
@@ -290,8 +298,12 @@ def search_items(
     results: list[Result | None] = [None] * len(items)
 
     def close(places: Sequence[int], interrupted: bool) -> None:
+        scoring = time.monotonic()
         done = [Done(items[n], n, found[n], interrupted) for n in places]
-        for n, result in zip(places, scorer.results(done), strict=True):
+        scored = scorer.results(done)
+        share = (time.monotonic() - scoring) / max(1, len(done))
+        for n, one in zip(places, scored, strict=True):
+            result = replace(one, seconds=round(one.seconds + share, 4))
             results[n] = result
             if watch.result:
                 watch.result(n, result)
@@ -317,6 +329,7 @@ def search_items(
         stop=watch.stop,
         on_progress=on_progress,
         on_found=on_found,
+        began=begin,
     )
     # stopped with only some of its restarts done
     close([n for n in range(len(items)) if results[n] is None and found[n]], True)

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from pez.files import cache_folder, keep_file
@@ -20,33 +21,43 @@ CLOSE = 0.01  # by which their features may differ: another device or number for
 
 def features_file(model: str, ids: Tensor) -> Path | None:
     """Where the features of words ``ids`` (n,) under ``model`` are cached; None if there are
-    too few to be worth it.
+    too few to be worth it, or no cache.
     """
     if len(ids) < WORTH:
         return None
     digest = hashlib.sha256(f"{BUILT}\n{model}\n{ids.tolist()}".encode()).hexdigest()[:16]
-    return cache_folder() / f"features-{digest}.safetensors"
+    folder = cache_folder()
+    return folder / f"features-{digest}.safetensors" if folder else None
 
 
 def kept_features(path: Path, ids: Tensor, rate: Rate) -> Tensor:
     """Features (n, e) of words ``ids`` (n,) in half precision, as float32: from the file if it
     is of these weights, else rated and cached. The first run rounds too, so that all runs agree.
+    What was rated only in part is not cached.
     """
     found = _read(path, ids, rate)
     if found is None:
         found = rate(ids).half()
-        tensors = {"features": found.cpu().contiguous()}
-        keep_file(path, save(tensors))
+        if len(found) == len(ids):
+            features = found.cpu().contiguous()
+            keep_file(path, save({"features": features}, {"digest": _digest(features)}))
     return found.to(ids.device).float()
 
 
 def _read(path: Path, ids: Tensor, rate: Rate) -> Tensor | None:
-    """The file's features, unless it is missing, broken or of other weights."""
+    """The file's features, unless it is missing, damaged or of other weights."""
     try:
-        found = load_file(path)["features"]
+        with safe_open(path, "pt") as file:
+            found, digest = file.get_tensor("features"), file.metadata()["digest"]
+        if digest != _digest(found):
+            return None
     except Exception:  # whatever a file cut short makes safetensors raise
         return None
     few = torch.linspace(0, len(ids) - 1, min(PROBES, len(ids))).long()
     own = rate(ids[few.to(ids.device)]).float().cpu()
     same = len(found) == len(ids) and found.shape[1:] == own.shape[1:]
     return found if same and torch.allclose(found[few].float(), own, atol=CLOSE) else None
+
+
+def _digest(features: Tensor) -> str:
+    return hashlib.sha256(features.numpy().tobytes()).hexdigest()

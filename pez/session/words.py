@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
-from os.path import isfile
+from os.path import exists
 from pathlib import Path
 
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder
+from pez.files import data_folder, user_path
+from pez.formats.prompts import file_or_text, phrases_of, words_of
 from pez.search.english import Note, english_words
 from pez.search.tokens import Tokens
 from pez.search.vocabulary import KINDS, ids_of_kind, ids_of_words, without
@@ -64,18 +66,44 @@ def english_list() -> frozenset[str]:
         ) from None
 
 
+def kept_words(keep: Sequence[str]) -> list[str]:
+    """What must stay in the prompt: texts, and the lines of files of them. PezError for a file that
+    is missing or no text.
+    """
+    out: list[str] = []
+    for text in keep:
+        file = file_or_text(text, "--keep")
+        lines = phrases_of(file, "--keep") if file else [text]
+        out += lines
+    return out
+
+
+def refuse_banned(tokens: Tokens, texts: Sequence[str], ban: Sequence[str], option: str) -> None:
+    """PezError if one of the ``texts`` of an ``option``, which will be in the prompt, has a word
+    that must not be.
+    """
+    banned = {word.casefold() for text in ban for word in _ban_words(text)}
+    for text in texts:
+        words = {tokens.decode([i]).casefold() for i in tokens.encode(text)}
+        if both := sorted(words & banned):
+            raise PezError(f"{option} {text!r} has the banned word {both[0]!r}; omit one of them.")
+
+
 def _read_words(path: str, option: str) -> list[str]:
+    near = get_close_matches(path, ("auto", "words", *KINDS), 1, 0.7)
+    meant = f"did you mean {near[0]}?" if near else "check the spelling or the path."
+    unknown = f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").split()
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: ~nobody has no home
-        raise PezError(
-            f"{option} {path!r} is neither a known kind (auto, words, whole, ascii, all) nor "
-            "a readable text file of words; check the spelling or the path."
-        ) from None
+        return words_of(Path(path), option)
+    except PezError as error:
+        if exists(user_path(path)):
+            raise
+        raise PezError(f"{unknown}a readable text file of words; {meant}") from error
 
 
-def _ban_words(word: str) -> list[str]:
-    """Banned words: a single word, the words of a file, or a comma-separated list."""
-    if isfile(word):  # unlike Path.is_file, raises no OSError for a long list
-        return _read_words(word, "--ban")
-    return [w for w in word.replace(",", " ").split() if w]
+def _ban_words(text: str) -> list[str]:
+    """Banned words: a single word, the words of a file, or a comma-separated list. PezError for
+    what looks like a file that is not there.
+    """
+    file = file_or_text(text, "--ban")
+    return words_of(file, "--ban") if file else text.replace(",", " ").split()

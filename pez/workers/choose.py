@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pez.errors import PezError
 from pez.workers.pool import Pool, Serial, Work
 
+MOST = 1024  # processes of one machine
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -34,6 +36,8 @@ def read_workers(value: int | str) -> Workers:
         count = 0
     if count < 1:
         raise PezError(f"--workers takes a number of processes, ray or ray:ADDRESS, not {value!r}.")
+    if count > MOST:
+        raise PezError(f"--workers must be {MOST} at most, not {count}; each holds the models.")
     return Workers(count)
 
 

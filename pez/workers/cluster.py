@@ -11,6 +11,7 @@ from pez.errors import PezError
 from pez.workers.pool import Look, Queue, Stopped, Tell, Turn, Work
 
 CPUS = 4  # of an actor where there are no GPUs and no node is smaller
+STARTS = 4  # of actors in a row that fail, before no more are tried
 EVERY = 0.2  # seconds between two looks at whether to stop
 
 
@@ -58,6 +59,7 @@ class Cluster:
     _under: dict[Any, tuple[Any, Turn | None]] = field(default_factory=dict)
     _idle: list[Any] = field(default_factory=list)
     _ours: bool = False
+    _failed: int = 0  # actors in a row that died before they were up
 
     def __post_init__(self) -> None:
         ray = _ray()
@@ -107,16 +109,16 @@ class Cluster:
                     found = ray.get(done)
                 except RayTaskError:
                     raise  # a bug of ours: a user's mistake is a PezError
-                except RayError:
+                except RayError as error:
                     self.pids.pop(actor, None)
-                    self._start()
+                    self._died(turn is None, error)
                     if turn is not None:
                         queue.died(turn)
                     waiting = waiting or queue.take()
                     continue
                 self._idle.append(actor)
                 if turn is None:
-                    self.pids[actor] = found
+                    self.pids[actor], self._failed = found, 0
                     continue
                 outcomes, refused = found
                 for outcome in outcomes:
@@ -133,6 +135,20 @@ class Cluster:
         self._under.clear()
         if self._ours:
             ray.shutdown()
+
+    def _died(self, starting: bool, error: Exception) -> None:
+        """Request another actor in place of a dead one, unless several died as they started.
+        PezError once that has left none.
+        """
+        self._failed += starting
+        if self._failed < STARTS:
+            self._start()
+        elif not self._idle and not self._under:
+            why = str(error).strip().split("\n")[0][:160] or type(error).__name__
+            raise PezError(
+                f"no worker could start on the Ray cluster, after {self._failed} tries ({why}); "
+                "check that pez and its models are installed on its nodes, and their memory."
+            )
 
     def _start(self) -> None:
         """Request an actor; it is idle once it answers."""

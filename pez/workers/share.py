@@ -91,7 +91,7 @@ class Share:
 
 
 def cut(inputs: Sequence[I], workers: int, step: int = 1) -> Iterator[tuple[I, ...]]:
-    """Chunks of ``inputs`` for so many workers, in order, a multiple of ``step`` long."""
+    """Chunks of ``inputs`` for ``workers`` workers, in order, a multiple of ``step`` long."""
     size = min(MOST, -(-len(inputs) // (TURNS * workers)))
     size = -(-max(size, 1) // step) * step
     for start in range(0, len(inputs), size):

@@ -1,4 +1,4 @@
-"""``pez generate`` as a user meets it: files, what they tell, and going on after a stop."""
+"""``pez generate`` as a user meets it: files, what they record, and resuming after a stop."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("mini_at_hand")
 
 
 def spoil(folder: Path) -> None:
-    """Everything that people hand in by mistake."""
+    """Everything that users pass by mistake."""
     whole = (folder / "photos" / "p0.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[:400])
     (folder / "empty.png").touch()

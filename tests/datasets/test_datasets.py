@@ -1,4 +1,4 @@
-"""Data sets: what every loader keeps to, draws, manifests, folders and tar files."""
+"""Data sets: what holds for every loader, draws, manifests, folders and tar files."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pez.datasets import open_dataset
 from pez.datasets.folder import metadata_rows
 from pez.datasets.item import cell_captions, split_row, text_captions
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 
 TEXT = st.text(max_size=20)
 
@@ -27,7 +27,8 @@ def test_a_folder_reads_texts_and_json_beside_its_pictures(tmp_path: Path) -> No
     put(tmp_path / "b/9.txt", "\ufeffa dog\n\n a cat \r\na dog\n")
     put(tmp_path / "b/9.json", json.dumps({"caption": "a dog", "url": "u", "prompt": "dog, 8k"}))
     put(tmp_path / "b/10.json", "{broken")
-    nine, ten = open_dataset("folder", path=str(tmp_path))
+    with pytest.warns(PezWarning, match=r"left out 1 damaged .* 10\.json"):
+        nine, ten = open_dataset("folder", path=str(tmp_path))
     assert (nine.id, nine.captions, nine.prompt) == ("b/9.png", ("a dog", "a cat"), "dog, 8k")
     assert nine.attributes == {"url": "u"}
     assert (ten.id, ten.captions, ten.attributes) == ("b/10.png", (), {})
@@ -141,7 +142,8 @@ def test_tars_of_img2dataset_are_read_in_place(suffix: str, tmp_path: Path) -> N
     mode = "w:gz" if suffix.endswith("gz") else "w"
     tar(tmp_path / f"00010{suffix}", {"in/7.webp": png(7), "in/7.txt": "x\ny"}, mode)
     tar(tmp_path / f"00009{suffix}", first, mode)
-    one, three, seven = open_dataset("webdataset", path=str(tmp_path))
+    with pytest.warns(PezWarning, match=r"left out 1 sample without a picture, 1 damaged \.json"):
+        one, three, seven = open_dataset("webdataset", path=str(tmp_path))
     assert (one.id, one.captions) == ("00009/000000001", ("a dog",))
     assert one.attributes == {"url": "http://x/1", "key": "000000001", "width": 96}
     assert (three.id, three.captions, three.attributes) == ("00009/000000003", ("a cat",), {})

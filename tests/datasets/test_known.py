@@ -18,7 +18,7 @@ from pez.datasets.celeba import celeba_caption
 from pez.errors import PezError
 
 REAL = ROOT.parent / "shared" / "data"
-if not REAL.is_dir():  # a worktree lies one folder deeper
+if not REAL.is_dir():  # the checkout may lie one folder deeper
     REAL = ROOT.parent.parent / "shared" / "data"
 
 

@@ -69,7 +69,7 @@ def test_a_new_judge_of_pictures_scores_a_plan_and_is_explained_in_the_report(
     for row in mine:
         pair = [tmp_path / row[name] for name in ("source", "picture")]
         assert row["similarity"] == pytest.approx(pez.similarity(*pair, judge="colours"))
-        assert row["text_score"] is None  # it reads none
+        assert row["text_score"] is None  # it reads no texts
     page = pez.report(tmp_path).page.read_text(encoding="utf-8")
     assert "Similarity: nearness of mean colours of the original and the regenerated" in page
     assert "Similarity: cosine of the original and the regenerated" in page

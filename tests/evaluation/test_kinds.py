@@ -95,7 +95,7 @@ def test_a_new_kind_of_pictures_keeps_a_file_beside_its_record(tmp_path: Path) -
     ("text", "message"),
     [
         ("name = 'lettres'", "measures.name: unknown 'lettres'; did you mean letters"),
-        ("name = 'score'", "measures.name: unknown 'score'"),  # it goes by judges
+        ("name = 'score'", "measures.name: unknown 'score'"),  # a plan names it through `judges`
         ("name = 'letters'\noptions = { witout = 1 }", "measure letters: unknown 'witout'"),
         ("name = 'letters'\n[[measures]]\nname = 'letters'", "holds 'letters' twice"),
     ],

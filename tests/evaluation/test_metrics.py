@@ -1,4 +1,4 @@
-"""What is measured: judges, perplexity and readability, each against what it must be."""
+"""What is measured: judges, perplexity and readability, each against its known value."""
 
 from __future__ import annotations
 

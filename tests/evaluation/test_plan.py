@@ -1,4 +1,4 @@
-"""Plans: what is written is what is done, and what is wrong is named."""
+"""Plans: a plan is carried out as written, and mistakes are named."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pez.errors import PezError
 from pez.evaluation.expand import expand
+from pez.evaluation.judges import JUDGE
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.tasks.task import plain_subject
 from pez.evaluation.units import Given, Original
-from pez.models.names import JUDGE
 
 SMALL = """
 models = ["mini"]

@@ -123,7 +123,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The units' files that are opened for reading, as it goes on."""
+    """The units' files that are opened for reading; the list grows during the test."""
     found: list[str] = []
     real = Path.open
 

@@ -41,7 +41,7 @@ def test_every_plan_can_be_read_and_expanded_without_a_network(path: Path) -> No
         assert plan.judges == (JUDGE,)
         head = path.read_text(encoding="utf-8").partition("title = ")[0]
         said = re.search(r"About \d+ GPU hours \([^)]*\)", head)
-        assert said and said[0].lower() == hours.told(plan).lower()
+        assert said and said[0].lower() == hours.summary(plan).lower()
 
 
 def test_hours_are_those_of_a_search_worked_out_by_hand() -> None:

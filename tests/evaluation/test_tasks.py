@@ -1,4 +1,4 @@
-"""Tasks: texts distilled, pictures searched together, sources mixed; each judged as it says."""
+"""Tasks: texts distilled, pictures searched together, sources mixed; each with its comparisons."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def painter() -> Painter:
 
 @pytest.fixture(scope="module")
 def rows(mini: Reader) -> torch.Tensor:
-    """The very rows by which mini knows the words of TEXT."""
+    """mini's own embeddings of the words of TEXT."""
     return mini.table[torch.tensor(mini.tokens.encode(TEXT))].clone()
 
 

@@ -48,7 +48,7 @@ def drawn(seed: int) -> Image.Image:
 
 
 def small_settings(name: str, **more: Any) -> dict[str, Any]:
-    """Those of ``SMALL`` and of ``more`` that the method ``name`` has."""
+    """The settings of ``SMALL`` and ``more`` that the method ``name`` has."""
     return {k: v for k, v in (SMALL | more).items() if k in defaults(method_class(name))}
 
 

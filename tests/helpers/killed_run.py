@@ -2,7 +2,7 @@
 
 Everything is imported once; then each run is a forked process of its own, so that a kill costs
 no import of torch. CALM gets an undisturbed run, KILLED one that SIGKILL ended again and again
-and that was then left to go on. Prints how many kills there were and of how many runs.
+and that was then left to finish. Prints the number of kills and of runs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ KILLS, SEED = 10, 4
 
 
 def get_ready(plan: Path) -> None:
-    """Import all that a run imports on its way, by opening its models once. No thread may be
-    started: one would not survive the fork.
+    """Import all that a run imports, by opening its models once. No thread may be started: it
+    would not survive the fork.
     """
     torch.set_num_threads(1)
     measure("a word")
@@ -59,7 +59,7 @@ def start(plan: Path, folder: Path, threads: int) -> int:
 
 
 def files(folder: Path) -> int:
-    """How many files of units there are."""
+    """The number of units' files."""
     return sum(1 for _ in folder.glob("units/*/*/*"))
 
 

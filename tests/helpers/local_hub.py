@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.body(f"{repo}/{name}", path, headers | {"ETag": f'"{_sha1(path)}"'})
 
     def body(self, name: str, path: Path, headers: dict[str, str] | None = None) -> None:
-        """The bytes of a file from where they are wanted, or what a fault makes of them."""
+        """The bytes of a file from the requested offset, or what a fault makes of them."""
         data = path.read_bytes()
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(whole)
 
     def refused(self, repo: str, name: str) -> bool:
-        """Whether a repository or file is not handed out; then it was said why."""
+        """Whether a repository or file is refused; the answer that says why was then sent."""
         fault = self.hub.faults.get(repo) or self.hub.faults.get(name, "")
         known = (self.hub.root / repo).is_dir()
         if not known:  # the hub does not tell strangers what there is

@@ -66,7 +66,7 @@ def put(path: Path, data: bytes) -> Path:
 
 
 def sentence(error: BaseException, name: object) -> str:
-    """The error's text, once it is seen to be one sentence that names `name` and a mend."""
+    """The error's text, after a check that it is one sentence with `name` and a remedy."""
     text = str(error)
     assert str(name) in text
     assert "\n" not in text and text.endswith((".", "?")) and "; " in text

@@ -122,5 +122,5 @@ class TinyHub:
         self.missing(repository).unlink(missing_ok=True)
 
     def missing(self, repository: str) -> Path:
-        """What tells the hub's client that there is no config.json; else it would ask the hub."""
+        """Tells the hub's client that there is no config.json; otherwise it would ask the hub."""
         return self.snapshot(repository).parents[1] / ".no_exist" / NO_COMMIT / "config.json"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,14 +45,22 @@ class Bag:
         rows = [self.table[self.tokens.encode(text)].mean(0) for text in texts]
         return F.normalize(torch.stack(rows), dim=-1)
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Features (n, e) of pictures: the mean of red, green and blue by their shares."""
+    def prepare(self, image: Image.Image) -> list[float]:
+        """The shares of red, green and blue."""
+        pixel: Any = image.resize((1, 1)).getpixel((0, 0))
+        return list(pixel)
+
+    def encode_prepared(self, prepared: Sequence[list[float]]) -> Tensor:
+        """Features (n, e) of shares: the mean of the three words' vectors."""
         colours = self.table[[self.tokens.encode(word)[0] for word in ("red", "green", "blue")]]
-        pixels = [image.resize((1, 1)).getpixel((0, 0)) for image in images]
-        return F.normalize(torch.tensor(pixels, dtype=torch.float32) @ colours, dim=-1)
+        return F.normalize(torch.tensor(prepared, dtype=torch.float32) @ colours, dim=-1)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Features (n, e) of pictures."""
+        return self.encode_prepared([self.prepare(image) for image in images])
 
     def free_vision(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to free."""
 
     def bytes_per_row(self, length: int) -> int:
         """One vector a word."""

@@ -1,4 +1,4 @@
-"""The method of docs/adding-a-method.md: nothing but what one must have, a start and a step."""
+"""The method of docs/adding-a-method.md, with only what a method needs: a start and a step."""
 
 from pages import DOCS, install, read_page
 

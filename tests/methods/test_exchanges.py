@@ -1,4 +1,4 @@
-"""Methods that exchange words, against brute force and other known results."""
+"""Methods that swap words, against brute force and other known results."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -48,7 +48,7 @@ def test_one_step_with_all_candidates_finds_the_best_word(
 
 
 def all_scores(problem: Problem, item: int) -> dict[tuple[int, ...], float]:
-    """The score of every prompt that there is."""
+    """The score of every possible prompt."""
     ids = torch.tensor(list(product(problem.vocabulary.ids.tolist(), repeat=2)))
     chosen = problem.vocabulary.embed(ids)
     _, score = problem.evaluate(chosen, torch.full((len(ids),), item))
@@ -69,7 +69,7 @@ def test_arca_with_all_candidates_is_exact_coordinate_ascent(few: Problem) -> No
 
 
 def test_gcg_with_all_candidates_takes_the_best_neighbour_of_all(few: Problem) -> None:
-    """Algorithm 1 goes on from the best exchange even when it is worse than staying."""
+    """Algorithm 1 continues from the best swap even when it is worse than staying."""
     words = few.vocabulary.ids.tolist()
     rows = Rows(jobs_for(1), CPU)
     method = Gcg(ALL, len(words) - 1)  # the word that stands there is never among them

@@ -1,4 +1,4 @@
-"""Settings belong to the method that reads them; hooks are declared, none is looked for."""
+"""Settings belong to the method that reads them; hooks are declared, never probed for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALUES: dict[str, Any] = {"lr": 0.5, "weight_decay": 0.25, "schedule": "cosine",
 PICTURE = str(next((ROOT / "data" / "samples").glob("*/*-02.png")))
 
 
-def told(setting: str) -> str:
+def readers_of(setting: str) -> str:
     """How a refusal names those that read a setting."""
     *others, last = methods_with(setting)
     return f"{', '.join(others)} or {last}"
@@ -50,7 +50,7 @@ def test_a_shared_setting_is_read_or_refused_by_name(name: str, setting: str) ->
     with pytest.raises(PezError) as refused:
         open_method(options)
     assert str(refused.value) == (
-        f"the method {name} does not read {setting}; leave it out, or use {told(setting)}."
+        f"the method {name} does not read {setting}; leave it out, or use {readers_of(setting)}."
     )
 
 
@@ -75,7 +75,7 @@ def test_a_refusal_is_one_sentence_before_anything_is_read(mini: Reader, capsys:
     command = ["invert", PICTURE, "--model", "mini", "--method", "pursuit"]
     assert main([*command, "--lr", "55", "--schedule", "nonsense"]) == 2
     out, err = capsys.readouterr()
-    refusal = f"the method pursuit does not read lr; leave it out, or use {told('lr')}."
+    refusal = f"the method pursuit does not read lr; leave it out, or use {readers_of('lr')}."
     assert out == "" and err == f"pez: {refusal}\n"
     for call in (pez.invert, pez.distill):
         with pytest.raises(PezError, match="pursuit does not read schedule"):
@@ -185,7 +185,7 @@ def test_a_toy_method_serves_a_plan(toy: str, tmp_path: Path) -> None:
         parse_plan(text + "options = { batch_size = 2 }\n")
 
 
-# ---- declared, not looked for
+# ---- declared, not probed for
 
 
 def is_looked_for(node: ast.AST) -> bool:

@@ -49,7 +49,7 @@ def test_recorded_trajectories_are_followed_id_by_id() -> None:
         assert result.prompt == recorded["best_text"].strip()
 
 
-# ---- Algorithm 1 once more, as literally as can be
+# ---- Algorithm 1 written out literally
 
 SHARES = {
     "constant": lambda step: 1.0,
@@ -152,7 +152,7 @@ def test_every_method_takes_the_shared_settings_that_it_has(name: str) -> None:
     assert getattr(method, "lr", 0.5) == 0.5 and getattr(method, "steps", 7) == 7
 
 
-# ---- what it is good for
+# ---- what it reaches
 
 
 def test_pez_beats_random_words_at_the_same_number_of_steps(

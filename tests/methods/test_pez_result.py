@@ -27,7 +27,7 @@ def test_the_returned_score_is_of_the_returned_text(
     reader = other if settings else mini  # ``other`` may use every id, broken words too
     options = {"length": 7, "steps": 12, "history": True, **settings}
     options["length"] = options["length"] or reader.limit
-    results = pez.invert(pictures[:3], reader=reader, **options)
+    results: Any = pez.invert(pictures[:3], reader=reader, **options)
     assert isinstance(results, list)
     survived = []
     for result, look in zip(results, reader.encode_images(pictures[:3]), strict=True):

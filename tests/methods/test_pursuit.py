@@ -1,4 +1,4 @@
-"""Our default: the pursuit over words, the exchanges together, the forms of prompts."""
+"""Our default: the pursuit over words, swaps made together, the prompt forms."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -95,7 +95,7 @@ def test_a_pursuit_adds_features_or_is_refused(few: Problem) -> None:
         problem.start_ids(Rows(jobs_for(1), CPU))
 
 
-# ---- the exchanges
+# ---- the swaps
 
 
 def test_together_takes_the_best_improvement_of_each_place() -> None:
@@ -131,7 +131,7 @@ def test_a_pursuit_without_escape_never_goes_back(problem: Problem) -> None:
 
 
 def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -> None:
-    """With all exchanges tried at every step, one that never goes back stays where it stands."""
+    """With all swaps tried at every step, a search that only improves stays at its best."""
     rows = Rows(jobs_for(2), CPU)
     plain, leaving = Pursuit(ALL, ALL, escape=0), Pursuit(ALL, ALL, escape=1)
     state = plain.start(problem, rows)
@@ -140,7 +140,7 @@ def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -
     assert bool((state["stuck"] > 0).all())
     again, same, state = leaving.step(problem, rows, state)
     assert again.tolist() == optimum.tolist() and same.tolist() == score.tolist()
-    assert ((state["ids"] != optimum).sum(1) == 1).all()  # one exchange away
+    assert ((state["ids"] != optimum).sum(1) == 1).all()  # one swap away
     assert state["stuck"].tolist() == [0] * 2
     found = search(problem, leaving, jobs_for(2), Budget(16), CPU)
     stayed = search(problem, plain, jobs_for(2), Budget(16), CPU)
@@ -159,7 +159,7 @@ def test_one_step_with_all_candidates_finds_the_best_word(
         assert found.score == pytest.approx(float(best.values[n]), abs=1e-5)
 
 
-# ---- the forms
+# ---- the prompt forms
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -208,7 +208,8 @@ def test_no_word_comes_twice_unless_repeats_are_allowed(
     asked |= {"template": "red {}", "vocabulary": str(few_words)}
 
     def twice(**more: Any) -> list[int]:
-        prompts = [r.prompt.split() for r in pez.invert(pictures, **(asked | more))]
+        found: Any = pez.invert(pictures, **(asked | more))
+        prompts = [r.prompt.split() for r in found]
         return [len(words) - len(set(words)) for words in prompts]
 
     assert not any(twice())

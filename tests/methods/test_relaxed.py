@@ -1,4 +1,4 @@
-"""Methods on relaxed, noisy or continuous prompts: what they reach and what they are exactly."""
+"""Methods on relaxed, noisy or continuous prompts: what they reach, and exact special cases."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -41,7 +41,7 @@ def run(
 
 @dataclass(eq=False)
 class Watched:
-    """An objective that remembers the prompts judged (b, l, w), with a gradient and without."""
+    """An objective that records the prompts scored (b, l, w), with a gradient and without."""
 
     inner: Any
     with_gradient: list[Tensor] = field(default_factory=list)

@@ -1,5 +1,5 @@
 """All methods of the registry: better than chance, within the vocabulary, row by row, at the
-cost that they tell.
+cost that they report.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A family of models is one file and one line; all that goes by a model's name asks families."""
+"""A family of models is one file and one line; whatever takes a model's name asks the families."""
 
 from __future__ import annotations
 

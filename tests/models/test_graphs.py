@@ -110,7 +110,7 @@ def test_float16_keeps_small_gradients_and_rows_apart(
 def test_without_room_no_more_is_recorded(
     read: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a GPU answers is imitated here: to fill a real one would disturb who shares it."""
+    """The GPU's answers are imitated: filling a real one would disturb others who share it."""
     graphs, x = Graphs(read), torch.zeros(1, 5, 32)
     reserved = iter((0, 600, 600, 1300))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: next(reserved))

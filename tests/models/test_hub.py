@@ -105,7 +105,7 @@ def nobody() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
-def told(command: str, capsys: CAPTURE) -> str:
+def error_of(command: str, capsys: CAPTURE) -> str:
     """The one sentence that a command ends with, and that it is one."""
     assert main(command.split()) == 2
     out, err = capsys.readouterr()
@@ -197,7 +197,7 @@ def test_failures_are_told_apart(
     for command, (repo, file) in LOADS.items():
         whole = fault in ("gated", "disabled", "503", "429")
         hub.faults = {repo if whole else f"{repo}/{file}": fault}
-        said = told(command, capsys)
+        said = error_of(command, capsys)
         pattern = re.compile(FAULTS[fault])
         assert pattern.search(said), said
         assert repo in said or command.split()[-1] in said
@@ -209,7 +209,7 @@ def test_a_file_in_the_way_of_the_cache_is_named(
     (tmp_path / "file").write_text("in the way")
     point(hub.address, tmp_path / "file")
     for command in [*LOADS, SCORE + f"hf-hub:{CLIP}@{OLDER}"]:
-        said = told(command, capsys)
+        said = error_of(command, capsys)
         assert "cannot be written" in said and "HF_HOME" in said and str(tmp_path) in said
 
 
@@ -236,7 +236,7 @@ WRONG = {
 def test_wrong_names_are_told_apart(hub: LocalHub, point: Point, capsys: CAPTURE) -> None:
     point(hub.address)
     for command, pattern in WRONG.items():
-        said = told(command, capsys)
+        said = error_of(command, capsys)
         assert re.search(pattern, said), said
 
 
@@ -248,7 +248,7 @@ def test_an_empty_cache_without_a_network_is_said_at_once(
         point(nobody())
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", forbidden)
         for command in LOADS:
-            assert "not cached and cannot be downloaded" in told(command, capsys)
+            assert "not cached and cannot be downloaded" in error_of(command, capsys)
     assert time.monotonic() - start < 20, "one retry of the hub takes half a minute"
 
 
@@ -257,7 +257,7 @@ def test_a_hub_forbidden_by_the_user_is_not_blamed(
 ) -> None:
     point(hub.address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE" in told(SCORE + f"hf-hub:{CLIP}", capsys)
+    assert "HF_HUB_OFFLINE" in error_of(SCORE + f"hf-hub:{CLIP}", capsys)
 
 
 @pytest.mark.parametrize("silent", ["everywhere", "models"])
@@ -271,7 +271,7 @@ def test_a_silent_hub_is_not_waited_for(
     point(hub.address)
     for command in LOADS:
         start = time.monotonic()
-        said = told(command, capsys)
+        said = error_of(command, capsys)
         assert time.monotonic() - start < 12
         assert hub.address in said and "cached" in said
 
@@ -282,7 +282,7 @@ def test_a_token_is_used_and_a_wrong_one_named(
     point(hub.address)
     hub.faults = {CLIP: "gated"}
     monkeypatch.setenv("HF_TOKEN", "hf_unknown")
-    assert "token" in told(SCORE + f"hf-hub:{CLIP}", capsys)
+    assert "token" in error_of(SCORE + f"hf-hub:{CLIP}", capsys)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main((SCORE + f"hf-hub:{CLIP}").split()) == 0
 

@@ -1,4 +1,4 @@
-"""Models by name, tag and folder, and what is said when one cannot be had."""
+"""Models by name, tag and folder, and the errors when one cannot be loaded."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_texts_and_pictures_have_open_clips_own_features(kind: str, tmp_path: Pa
         _, embeddings = embedded(ours, same)
         found = read(same)
         near(ours.features(embeddings), found)
-        whole = ours.front.exchange(embeddings) if ours.front else embeddings
+        whole = ours.front.as_typed(embeddings) if ours.front else embeddings
         near(F.normalize(full_features(ours.model, ours.tokens, whole), dim=-1), found)
         assert (found[0] - found[1]).abs().max() > 1e-3, "a test on equal features shows nothing"
 

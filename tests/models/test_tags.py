@@ -49,7 +49,7 @@ def activations(model: nn.Module) -> set[type]:
 
 
 def test_the_default_model_and_another_trained_otherwise(hub: TinyHub) -> None:
-    """What the table of all pairs comes to, in a line each."""
+    """The table of all pairs, one line each."""
     quick = hub.publish(*DEFAULT.split("/")), hub.publish("ViT-L-14", "laion2b_s32b_b82k")
     assert activations(load(*DEFAULT.split("/")).model) == {QuickGELU}
     plain = load("ViT-L-14", "laion2b_s32b_b82k")

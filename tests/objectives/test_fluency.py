@@ -86,7 +86,7 @@ def test_the_gradient_of_fluency_agrees_with_differences(
 def test_the_last_words_gradient_ranks_exchanges_as_the_losses_do(
     fluent: Problem, objective: Fluent
 ) -> None:
-    """The last word is a target alone: its loss is linear, so the ranking is exact."""
+    """The last word is only a target: its loss is linear, so the ranking is exact."""
     vocabulary, ids = fluent.vocabulary, drawn(fluent, 1)
     point = vocabulary.embed(ids).requires_grad_(True)
     (gradient,) = torch.autograd.grad(objective.nll(point).sum(), point)
@@ -189,7 +189,7 @@ def test_the_command_tells_the_perplexity(capsys: pytest.CaptureFixture[str]) ->
     assert f"perplexity {row['perplexity']:.3g}" in err
 
 
-# ---- what cannot be
+# ---- what is refused
 
 
 def test_fluency_refuses_what_has_no_words_and_prompts_beyond_the_model(

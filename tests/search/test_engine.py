@@ -113,8 +113,9 @@ def test_patience_0_never_ends_a_row(problem: Problem) -> None:
 def test_seconds_end_a_search(problem: Problem) -> None:
     start = time.monotonic()
     found = run(problem, jobs_for(3), Budget(10**9, seconds=0.2))
-    assert 0.2 <= time.monotonic() - start < 30
-    assert all(f.seconds >= 0.2 and f.steps > 0 and len(f.history) == f.steps for f in found)
+    whole = time.monotonic() - start
+    assert 0.2 <= sum(f.seconds for f in found) <= whole < 30
+    assert all(f.steps > 0 and len(f.history) == f.steps for f in found)
     assert all(f.score == max(scores_of(f)) for f in found)
 
 

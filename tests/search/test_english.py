@@ -1,4 +1,4 @@
-"""The default vocabulary: whole English words and names, and what is done where there are none."""
+"""The default vocabulary: whole English words and names, and what replaces it without them."""
 
 from __future__ import annotations
 

@@ -175,13 +175,13 @@ def test_only_rows_of_words_are_exchanged(reader: Callable[[str], OpenClip]) -> 
     assert len(ids) >= len(WORDS)
     rows = model.table[torch.tensor(ids)][:, None]
     torch.testing.assert_close(
-        front.exchange(rows)[:, 0], model.table[torch.tensor(typed)], atol=0, rtol=0
+        front.as_typed(rows)[:, 0], model.table[torch.tensor(typed)], atol=0, rtol=0
     )
     points = torch.randn(5, 3, model.table.shape[1])
-    assert torch.equal(front.exchange(points), points)
+    assert torch.equal(front.as_typed(points), points)
     pair = torch.cat([rows, rows], 1).requires_grad_(True)
-    assert torch.equal(front.exchange(pair)[:, 1], rows[:, 0])  # only in front
-    (gradient,) = torch.autograd.grad(front.exchange(pair).sum(), pair)
+    assert torch.equal(front.as_typed(pair)[:, 1], rows[:, 0])  # only in front
+    (gradient,) = torch.autograd.grad(front.as_typed(pair).sum(), pair)
     assert torch.equal(gradient, torch.ones_like(pair))
     assert reader("clip").front is None
     assert reader("worldwide").front is None

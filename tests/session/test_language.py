@@ -1,4 +1,4 @@
-"""Language models of a search: next words, surprise, and the beam that is weighed by the match."""
+"""Language models in a search: next words, surprise, and the beam weighted by the match."""
 
 from __future__ import annotations
 

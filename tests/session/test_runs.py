@@ -35,8 +35,13 @@ def test_the_length_found_is_where_more_brings_nothing(
             if len(tried) > 1 and tried[-1].score <= tried[-2].score + MORE:
                 break
         assert (result.prompt, len(tried)) == (tried[-2].prompt, len(tried))
-        for kind in ("forward", "backward"):  # of all lengths that were tried
-            assert result.passes[kind] == sum(one.passes[kind] for one in tried)
+        # of all lengths that were tried; the words were rated once
+        assert result.passes["backward"] == sum(one.passes["backward"] for one in tried)
+        words = len(mini.own_words or ())
+        assert result.passes["cached"] == words * (len(tried) - 1)
+        assert result.passes["forward"] + result.passes["cached"] == sum(
+            one.passes["forward"] for one in tried
+        )
         assert result.options["length"] == 0
 
 
@@ -87,7 +92,9 @@ def test_a_negative_prompt_leads_from_the_picture_to_the_prompt(
         found, wrong = mini.encode_text([two.prompt, two.negative])
         excess = found - looks[n]
         assert wrong @ excess > found @ excess and wrong @ looks[n] < found @ looks[n]
-        assert two.passes["forward"] == 2 * one.passes["forward"]
+        words = len(mini.own_words or ())  # rated once, for both
+        assert two.passes["forward"] == 2 * one.passes["forward"] - words
+        assert two.passes["cached"] == words
         assert Result.from_json(two.to_json()).negative == two.negative
 
 

@@ -33,13 +33,13 @@ Spy = Callable[[str, Any, str], None]
 
 @pytest.fixture
 def counts() -> Counter[str]:
-    """How often what was done."""
+    """How often each thing was done."""
     return Counter()
 
 
 @pytest.fixture
 def spy(counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> Spy:
-    """``spy(name, module, symbol)`` counts calls, which are made as ever."""
+    """``spy(name, module, symbol)`` counts calls and passes them on."""
 
     def watch(name: str, where: Any, symbol: str) -> None:
         real = getattr(where, symbol)
@@ -113,7 +113,8 @@ def test_a_session_serves_searches_as_one_of_their_own_does(
     for picture in pictures[:2]:
         (held,) = search_pictures(session, [[picture]])
         alone: Any = pez.invert(picture, reader=mini, options=options)
-        assert held and (held.prompt, held.passes) == (alone.prompt, alone.passes)
+        assert held and held.prompt == alone.prompt
+        assert held.passes["forward"] + held.passes.get("cached", 0) == alone.passes["forward"]
         assert held.score == pytest.approx(alone.score, abs=1e-6)
 
 

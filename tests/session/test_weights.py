@@ -1,4 +1,4 @@
-"""Prompts found with other weights are never given for those of today's."""
+"""Prompts found with other weights are never reported as those of the current weights."""
 
 from __future__ import annotations
 

@@ -74,3 +74,13 @@ def test_a_search_is_the_same_with_the_file_and_without(
     assert len(list(tmp_path.glob("features-*.safetensors"))) == 1
     two: Any = pez.invert(pictures[0], **settings)
     assert one.history == two.history
+
+
+def test_a_damaged_word_is_rated_again_though_no_probe_meets_it(tmp_path: Path) -> None:
+    ids, table = torch.arange(100), torch.randn(100, 4, generator=torch.manual_seed(0))
+    path = tmp_path / "features.safetensors"
+    whole = kept_features(path, ids, lambda some: table[some])
+    data = bytearray(path.read_bytes())
+    data[-12] ^= 0x40  # in the last but one word
+    path.write_bytes(data)
+    assert torch.equal(kept_features(path, ids, lambda some: table[some]), whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from pez.cli import main
 from pez.cli.journal import Journal
 from pez.cli.spread import search_spread
+from pez.errors import PezError
 from pez.options import InvertOptions
 from pez.session.session import Watch
 from pez.workers.choose import Workers
@@ -45,7 +47,7 @@ def photos(tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.Monk
 
 
 def at_first_result(monkeypatch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
-    """``strike`` right after the first result was kept."""
+    """``strike`` right after the first result was stored."""
     real, left = Journal.add, [strike]
 
     def add(journal: Journal, result: Any) -> None:
@@ -57,8 +59,10 @@ def at_first_result(monkeypatch: pytest.MonkeyPatch, strike: Callable[[], None])
 
 
 def found(path: str) -> dict[str, tuple[str, list[int], int, dict[str, int]]]:
-    """What must not depend on workers, of each target; none may be there twice."""
+    """For each target, what must not depend on workers; no target may occur twice."""
     rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    for row in rows:  # a worker may have rated the words for an earlier picture
+        row["passes"]["forward"] += row["passes"].pop("cached", 0)
     out = {r["targets"][0]: (r["prompt"], r["ids"], r["steps"], r["passes"]) for r in rows}
     assert len(out) == len(rows)
     return out
@@ -162,6 +166,29 @@ def test_ray_actors_get_the_files_of_pictures(
     assert list(bad) == [1] and "does not exist" in bad[1]
 
 
+class Deadly:
+    """Work that ends each process in which it arrives."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_ray_actors_that_cannot_start_are_reported_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray (the extra pez-prompts[ray]) is not installed")
+    from pez.workers import cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setattr(cluster, "STARTS", 2)
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        pool = cluster.Cluster(Deadly())  # type: ignore[arg-type]
+        with pytest.raises(PezError, match=r"no worker could start .* after 2 tries"):
+            pool.run(iter(["a chunk"]), print)
+        pool.close()
+    finally:
+        ray.shutdown()
+
+
 @pytest.mark.parametrize("verb", ["invert", "distill", "generate"])
 def test_bad_workers_get_one_sentence(verb: str, photos: Path, capsys: CAPTURE) -> None:
     given = "photos" if verb == "invert" else "a cat"
@@ -180,7 +207,7 @@ def test_workers_for_one_prompt_are_told_to_be_idle(
 
 
 class Broken:
-    """A pool that tells what a worker may tell: a thing twice, a remark from each."""
+    """A pool that reports what workers may report: one result twice, a remark from each."""
 
     size = 2
 

@@ -12,11 +12,11 @@ from importlib import import_module, util
 from typing import TYPE_CHECKING
 
 from pez.errors import PezError
-from pez.models.names import JUDGE
 
 if TYPE_CHECKING:
     from pez.evaluation.judges.judge import Judge
 
+JUDGE = "ViT-g-14/laion2b_s12b_b42k"  # the paper's
 CLIP = ""  # takes the names that are no other judge's
 
 JUDGES: dict[str, tuple[str, str, str]] = {
@@ -58,7 +58,10 @@ def open_judge(name: str, device: str = "auto", dtype: str = "float32") -> Judge
     found = check_judge(name)
     if missing := [package for package in found.needs if util.find_spec(package) is None]:
         raise PezError(f"{name} needs {missing[0]}; pip install {found.installed_by}.")
-    return found.open(_weights(name), device, dtype)
+    from pez.models.ambient import random_state_kept
+
+    with random_state_kept():
+        return found.open(_weights(name), device, dtype)
 
 
 def judge_identity(name: str, identity: Callable[[str], str]) -> str:

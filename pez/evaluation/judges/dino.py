@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from pez.evaluation.judges.judge import Judge, cosines
-from pez.models.hub import open_pretrained
 from pez.models.identity import is_on_disk
+from pez.models.pretrained import open_pretrained
 
 DINO = "facebook/dinov2-small"
 

@@ -46,8 +46,9 @@ class Lpips(Judge):
 
         net, where = weights or NETS[0], pick_device(device)
         try:
+            _fetch(net)
             made = LearnedPerceptualImagePatchSimilarity(net_type=net)  # type: ignore[arg-type]
-        except Exception as error:  # torchvision fetches the features' weights
+        except Exception as error:  # torch fetches the features' weights
             raise loading_error(f"lpips:{net}", error) from error
         return cls(made.net.eval().requires_grad_(False).to(where), where)
 
@@ -69,3 +70,17 @@ class Lpips(Judge):
 
         sized = [p.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for p in pictures]
         return torch.stack([pil_to_tensor(p) for p in sized]).to(self.device) / 127.5 - 1
+
+
+def _fetch(net: str) -> None:
+    """Fetch the weights of the features once, and read them as weights alone: torchvision,
+    which reads them next, would unpickle whatever is in its cache.
+    """
+    from torchvision import models
+
+    known = {
+        "alex": models.AlexNet_Weights.IMAGENET1K_V1,
+        "vgg": models.VGG16_Weights.IMAGENET1K_V1,
+        "squeeze": models.SqueezeNet1_1_Weights.IMAGENET1K_V1,
+    }
+    known[net].get_state_dict(progress=False, check_hash=True, weights_only=True)

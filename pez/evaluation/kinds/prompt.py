@@ -108,14 +108,15 @@ def _search(batch: Batch, bench: Bench, report: Report, look: Look) -> None:
             "prompt": result.prompt,
             "search_score": round(result.score, 6),
             "steps": result.steps,
-            "forwards": result.passes["forward"] + result.passes.get("draft", 0),
+            # as if nothing had been cached: a run that goes on must end like one in one piece
+            "forwards": sum(result.passes.get(k, 0) for k in ("forward", "cached", "draft")),
             "backwards": result.passes.get("backward"),
         }
         if result.history:
             out["history"] = [round(step["score"], 4) for step in result.history]
         files: dict[str, bytes] = {}
         soft = result.embeddings
-        if soft is not None:  # a prompt that is no text; its text is only the words nearest to it
+        if soft is not None:  # a soft prompt; its text is only the words nearest to it
             out |= {"soft": True, "search_score": round(result.soft_score, 6)}
             out |= {"tokens": len(soft[0]), "real_words": None}
             files[".npy"] = as_bytes(soft[0])

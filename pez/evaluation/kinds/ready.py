@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from pez.evaluation.packing import LOST
 from pez.evaluation.plan import Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Asked, Drawn, Node, Unit
@@ -74,7 +75,7 @@ class Ready:
         return record.out["prompt"]
 
     def soft_prompt_of(self, node: Node) -> bytes:
-        """The embeddings of a prompt that is no text, as a .npy file; nothing for others."""
+        """The embeddings of a soft prompt, as a .npy file; nothing for others."""
         record = self.store.get("prompt", node.unit.key)
         file = self.store.path("prompt", node.unit.key, ".npy")
         soft = record is not None and record.out.get("soft") and file.is_file()
@@ -82,11 +83,19 @@ class Ready:
 
     def drawn(self, picture: Unit) -> bytes:
         """The file of a finished picture."""
-        return self.store.path("picture", picture.key, ".png").read_bytes()
+        return _read(self.store.path("picture", picture.key, ".png"))
 
     def files(self, names: Sequence[str]) -> tuple[bytes, ...]:
         """The contents of files of the run's folder."""
-        return tuple(_bytes(str(self.store.folder / name)) for name in names)
+        return tuple(_read(self.store.folder / name, _bytes) for name in names)
+
+
+def _read(path: Path, read: Callable[[str], bytes] | None = None) -> bytes:
+    """A file's content; ``LOST`` if it cannot be read, which then is the reason why units fail."""
+    try:
+        return read(str(path)) if read else path.read_bytes()
+    except OSError:
+        return LOST
 
 
 def _good(record: Record | None) -> bool:

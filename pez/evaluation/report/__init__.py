@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pez.errors import PezError
-from pez.files import write_whole
+from pez.files import Own, check_own, head, marked, output_path, write_whole
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def report(
     """Write the report of a folder that ``pez evaluate`` wrote; the page's path is ``page``.
 
     ``output`` is the page's file, report.html in ``folder`` by default; .csv, .parquet and .tex
-    go beside it. PezError for a folder without a run, an unknown ``baseline`` and files that
-    cannot be written.
+    go beside it. PezError for a folder without a run, an unknown ``baseline``, and files that
+    cannot be written or are there and are not of a report.
     """
     from pez.evaluation.report.files import as_csv, as_parquet, records
     from pez.evaluation.report.gallery import make_gallery
@@ -64,6 +64,8 @@ def report(
     if not material.rows:
         raise PezError(f"{folder} holds no rows; run pez evaluate first.")
     page = _page_path(material.folder, options.output)
+    for path, own in _own_files(page).items():  # before any of them is written
+        check_own(path, own, "choose another --output")
     summaries = summarise(material.rows, options.baseline)
     tables = sections(summaries)
     gallery = make_gallery(material.rows, material.folder, options.items)
@@ -82,14 +84,49 @@ def report(
         name = page.with_suffix(".parquet").name
         notes.append(f"no {name}: that takes pyarrow (pip install 'pez-prompts[eval]')")
     for path, content in files.items():
-        write_whole(path, content, remedy="choose another --output")
+        own = _own_files(page)[path]
+        write_whole(path, content, remedy="choose another --output", own=own)
     return Written(page, tuple(files), tuple(notes))
 
 
 def _page_path(folder: Path, output: str) -> Path:
-    path = Path(output).expanduser() if output else folder / "report.html"
+    path = output_path(output) if output else folder / "report.html"
     if path.is_dir():
         raise PezError(f"--output {output} is a folder; name a file, such as report.html.")
     if path.suffix.lower() not in (".html", ".htm"):
         raise PezError(f"--output {output} is not the name of a page; end it in .html.")
     return path
+
+
+def _own_files(page: Path) -> dict[Path, Own]:
+    """The files of a report, and what they are if they are there already."""
+    from pez.evaluation.report.files import COLUMNS
+    from pez.evaluation.report.latex import NEEDS
+
+    names = ",".join(COLUMNS[:8])
+    return {
+        page: marked(
+            "a page of pez report",
+            b'<meta name="generator" content="pez report">',
+            b": pez report</title>",  # of earlier versions
+        ),
+        page.with_suffix(".csv"): Own(
+            "a table of pez report", lambda path: head(path).startswith(names.encode())
+        ),
+        page.with_suffix(".tex"): Own(
+            "tables of pez report", lambda path: head(path).startswith(NEEDS.encode())
+        ),
+        page.with_suffix(".parquet"): Own("a table of pez report", _is_table),
+    }
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a parquet file has a report's columns."""
+    from pez.evaluation.report.files import COLUMNS
+
+    try:
+        from pyarrow import parquet
+
+        return tuple(parquet.read_schema(path).names[:8]) == COLUMNS[:8]
+    except Exception:  # no pyarrow, or whatever other files make it raise
+        return False

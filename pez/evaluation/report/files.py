@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pez.evaluation.report.summary import METRICS, Summary, all_metrics
 from pez.evaluation.stats import Interval
+from pez.formats.tables import write_table
 
 COLUMNS = (
     *("dataset", "method", "length", "search_model", "generator", "judge"),
@@ -53,11 +53,7 @@ def _ends(name: str, figure: Interval | None) -> dict[str, float | None]:
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """The records as CSV with a head line."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, columns(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
+    return write_table(columns(), rows)
 
 
 def as_parquet(rows: Sequence[dict[str, Any]]) -> bytes | None:

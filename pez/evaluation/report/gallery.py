@@ -135,12 +135,12 @@ def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
                 word += f" with the {against}" if against else ""
                 figures.append(f"{word} {mean} ({judge})")
                 break
-    told = next((row for row in mine if has_prompt(row)), {})
+    found = next((row for row in mine if has_prompt(row)), {})
     error = next((str(row["error"]) for row in mine if row.get("error")), "")
     return Card(
         name,
-        str(told.get("prompt") or ""),
-        bool(told.get("soft")),
+        str(found.get("prompt") or ""),
+        bool(found.get("soft")),
         tuple(figures),
         pictures,
         len(paths[shots:]),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pez.evaluation.report.tables import Cell, Line, Table
 
 SMALL = "Made with the small shipped models: it shows that the machinery works, not quality."
+NEEDS = "% \\usepackage{booktabs}\n% \\usepackage{amssymb}\n% \\usepackage[T1]{fontenc}\n"
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -34,8 +35,7 @@ def escape(text: str) -> str:
 
 def latex(tables: Iterable[Table]) -> str:
     """All tables, one after the other; each can be used in a paper by itself."""
-    needs = "% \\usepackage{booktabs}\n% \\usepackage{amssymb}\n% \\usepackage[T1]{fontenc}\n"
-    return needs + "".join("\n" + _table(table) for table in tables)
+    return NEEDS + "".join("\n" + _table(table) for table in tables)
 
 
 def _table(table: Table) -> str:

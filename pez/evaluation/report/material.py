@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pez.evaluation.index import read_index
+from pez.evaluation.report.places import PLACED, hide_folders, short_names
 from pez.evaluation.report.rows import Row
 from pez.evaluation.report.summary import has_prompt
-from pez.evaluation.store import INDEX, Store
+from pez.evaluation.store import Store
 from pez.evaluation.table import read_rows
+from pez.formats.documents import as_json
 
 _OF_PROMPT = ("dataset", "split", "item", "method", "length", "ratio", "search_model", "seed")
 
@@ -36,7 +38,7 @@ def read_material(folder: str | Path) -> Material:
     store = Store(folder)
     rows = read_rows(store)
     traces, soft = [], set()
-    for line in store.lines(INDEX):
+    for line in read_index(store):
         found = store.get("prompt", line["prompt"])
         own = {name: line.get(name) for name in _OF_PROMPT}
         if found and found.out.get("history"):
@@ -47,11 +49,26 @@ def read_material(folder: str | Path) -> Material:
         row["soft"] = tuple(row[name] for name in _OF_PROMPT) in soft
     record = _read(store.folder / "plan.json")
     try:
-        known = json.loads(record or "{}")
+        known = as_json(record or "{}")
     except ValueError:
         known = {}
     known = known if isinstance(known, dict) else {"plan": known}
-    return Material(store.folder, rows, traces, _read(store.folder / "plan.toml"), known)
+    rows, traces = _placeless(rows), _placeless(traces)
+    plan = hide_folders(_read(store.folder / "plan.toml"))
+    return Material(store.folder, rows, traces, plan, hide_folders(known))
+
+
+def _placeless(rows: list[Row]) -> list[Row]:
+    """Rows in which no name or error tells where on this machine something is."""
+    short = {
+        name: short_names(text for row in rows if isinstance(text := row.get(name), str))
+        for name in PLACED
+    }
+    out = []
+    for row in rows:
+        own = {name: short[name].get(row[name], row[name]) for name in PLACED if name in row}
+        out.append(row | own | {"error": hide_folders(row.get("error"))})
+    return out
 
 
 def unfinished(rows: Iterable[Row]) -> int:
