@@ -29,7 +29,10 @@ MOST_SIZE = 10**7  # of any number that open_clip builds a model by
 MOST_WORDS = 1 << 30  # bytes of a tokenizer's file
 _WORDS = (".json", ".txt", ".model")
 # of ``tokenizer_kwargs``, what open_clip's tokenizers take; the rest would reach transformers
-_TOKENIZER = {"clean", "strip_sep_token", "language", "use_fast", "add_bos_token", "add_eos_token"}
+_TOKENIZER = {
+    *("clean", "strip_sep_token", "language", "use_fast", "add_bos_token", "add_eos_token"),
+    "additional_special_tokens",
+}
 _ATTENTION = (None, "eager", "sdpa")  # others may be fetched as compiled code
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _OWN = "pez.models.patches"  # the shipped generator's autoencoder

@@ -57,9 +57,9 @@ def test_templates_and_kept_words_hold_with_any_tokenizer(
     for kind in ("siglip2", "clipa", "worldwide", "roberta"):
         model = reader(kind)
         options = SearchOptions(
-            template="the photo {} the red {}", length=2, keep=("sun",), vocabulary="words"
+            template="the photo {} the red {}", length=3, keep=("sun",), vocabulary="words"
         )
-        template, _ = starting_point(model, options, 2)
+        template, _ = starting_point(model, options, 3)
         cat, dog = model.tokens.encode("cat dog")
         ids = template.fill(torch.tensor([[cat, dog]]))[0].tolist()
         assert model.tokens.decode(ids) == "sun the photo cat the red dog"

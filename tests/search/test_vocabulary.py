@@ -119,7 +119,7 @@ def test_an_unknown_kind_or_file_is_a_users_error(name: str, tokens: Tokens) -> 
 
 def test_a_file_that_is_no_text_is_a_users_error(tokens: Tokens, tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(PezError, match="readable text"):
+    with pytest.raises(PezError, match="save it as UTF-8"):
         allowed_ids(tokens, str(tmp_path / "x.bin"))
 
 

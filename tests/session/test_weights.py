@@ -127,10 +127,13 @@ def test_weights_that_cannot_be_known_are_taken_for_the_same(tmp_path: Path) -> 
     path = tmp_path / "out.jsonl"
     path.write_text(result.to_json() + "\n")
     for now, same in (({"a": "1", "b": "2"}, True), ({}, True), ({"b": "2"}, True)):
-        assert bool(Journal(path, options, lambda now=now: now).done()) is same
+        journal = Journal(path, options, lambda now=now: now)
+        assert bool(journal.done()) is same
+        journal.close(complete=False)
     for now in ({"a": "1", "b": "3"}, {"a": "1", "b": "2", "c": "3"}):
         journal = Journal(path, options, lambda now=now: now)
         assert not journal.done() and list(journal.older) == ["x"]
+        journal.close(complete=False)
 
 
 def test_kept_word_features_are_of_the_very_weights(
