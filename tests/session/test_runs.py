@@ -14,6 +14,7 @@ from pez.models import Reader
 from pez.result import Result
 from pez.session.runs import LENGTHS, MORE
 from pez.session.session import Watch
+from pez.session.styles import FUNCTION_WORDS
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "scenes" / "scenes-02.png"
 FAST: dict[str, Any] = {"steps": 4}
@@ -37,12 +38,17 @@ def test_the_length_found_is_where_more_brings_nothing(
         assert (result.prompt, len(tried)) == (tried[-2].prompt, len(tried))
         # of all lengths that were tried; the words were rated once
         assert result.passes["backward"] == sum(one.passes["backward"] for one in tried)
-        words = len(mini.own_words or ())
+        words = content_words(mini)
         assert result.passes["cached"] == words * (len(tried) - 1)
         assert result.passes["forward"] + result.passes["cached"] == sum(
             one.passes["forward"] for one in tried
         )
         assert result.options["length"] == 0
+
+
+def content_words(reader: Reader) -> int:
+    """How many words are searched between commas."""
+    return sum(word not in FUNCTION_WORDS for word in reader.own_words or ())
 
 
 def test_words_of_a_template_leave_less_to_search(
@@ -92,7 +98,7 @@ def test_a_negative_prompt_leads_from_the_picture_to_the_prompt(
         found, wrong = mini.encode_text([two.prompt, two.negative])
         excess = found - looks[n]
         assert wrong @ excess > found @ excess and wrong @ looks[n] < found @ looks[n]
-        words = len(mini.own_words or ())  # rated once, for both
+        words = content_words(mini)  # rated once, for both
         assert two.passes["forward"] == 2 * one.passes["forward"] - words
         assert two.passes["cached"] == words
         assert Result.from_json(two.to_json()).negative == two.negative
