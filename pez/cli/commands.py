@@ -18,6 +18,7 @@ from pez.cli.inputs import read_options, read_texts
 from pez.cli.pictures import Pictures
 from pez.cli.resume import note, resume
 from pez.cli.spread import search_spread
+from pez.cli.streams import answer
 from pez.errors import PezError
 from pez.images import expand_sources
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
@@ -49,7 +50,7 @@ def invert(args: argparse.Namespace) -> int:
             session = Session.open(options)
         search_pictures(session, chosen, watch, read=pictures.read, free=True)
 
-    return resume(args, options, names, same, work)
+    return resume(args, options, names, same, work, pictures=True)
 
 
 def distill(args: argparse.Namespace) -> int:
@@ -112,9 +113,9 @@ def score(args: argparse.Namespace) -> int:
     for prompt, value in zip(prompts, values, strict=True):
         if args.json:
             row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}
-            print(json.dumps(row, ensure_ascii=False))
+            answer(json.dumps(row, ensure_ascii=False))
         else:
-            print(f"{value:.4f}  {prompt}")
+            answer(f"{value:.4f}  {prompt}")
     return 0
 
 
@@ -139,10 +140,10 @@ def tokens(args: argparse.Namespace) -> int:
     if args.json:
         row = {"text": args.text, "ids": ids, "tokens": pieces, "count": len(ids)}
         row |= {"limit": known.limit, "read": known.decode(ids[: known.limit]), "round_trip": back}
-        print(json.dumps(row, ensure_ascii=False))
+        answer(json.dumps(row, ensure_ascii=False))
         return 0
     for n, (i, piece) in enumerate(zip(ids, pieces, strict=True)):
-        print(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
+        answer(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
     note(f"{len(ids)} tokens; the model reads at most {known.limit}.")
     if len(ids) > known.limit:
         note(f"falls off: {known.decode(ids[known.limit :])}")
@@ -157,9 +158,9 @@ def neighbours(args: argparse.Namespace) -> int:
         args.word, args.top, reader=reader, warn=note, vocabulary=args.vocabulary
     ):
         if args.json:
-            print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
+            answer(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
         else:
-            print(f"{i:6d}  {cosine:.4f}  {text}")
+            answer(f"{i:6d}  {cosine:.4f}  {text}")
     return 0
 
 
@@ -170,9 +171,9 @@ def models(args: argparse.Namespace) -> int:
 
     for row in [*catalogue(), *judge_rows()]:
         if args.json:
-            print(json.dumps(row))
+            answer(json.dumps(row))
         else:
-            print(f"{row['name']:<44} {row['note']}")
+            answer(f"{row['name']:<44} {row['note']}")
     return 0
 
 
@@ -187,12 +188,12 @@ def methods(args: argparse.Namespace) -> int:
         if args.json:
             notes = (sys.modules[method.__module__].__doc__ or "").strip()
             row = {"name": name, "about": text, "options": options, "notes": notes}
-            print(json.dumps(row, ensure_ascii=False))
+            answer(json.dumps(row, ensure_ascii=False))
             continue
-        print(f"{name:<12} {text}")
+        answer(f"{name:<12} {text}")
         listed = [f"{k}={_listed(v)}" for k, v in options.items()]
         for line in textwrap.wrap("  ".join(listed), 86, break_on_hyphens=False):
-            print(f"{'':<12} {line}")
+            answer(f"{'':<12} {line}")
     return 0
 
 
@@ -201,7 +202,7 @@ def datasets(args: argparse.Namespace) -> int:
     from pez.datasets import DATASETS
 
     for name, (_, text) in DATASETS.items():
-        print(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
+        answer(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
     return 0
 
 
@@ -236,7 +237,7 @@ def report(args: argparse.Namespace) -> int:
     from pez.evaluation.report import report as write_report
 
     done = write_report(args.folder, output=args.output, baseline=args.baseline, items=args.items)
-    print(done.page)
+    answer(done.page)
     note(f"beside it {', '.join(path.name for path in done.files[1:])}")
     for line in done.notes:
         note(line)

@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
     _add_options(invert, InvertOptions)
     add_workers(invert)
-    _add_output(invert)
+    _add_files(_add_output(invert))
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
     distill.add_argument(
         "text",
@@ -160,7 +160,7 @@ def length(text: str) -> int:
     return 0 if text == "auto" else int(text)
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--json", action="store_true", help="one JSON object a line instead of the prompt"
@@ -176,9 +176,28 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FILE",
         help="also write the embeddings of --method soft, as a textual-inversion file "
-        "(safetensors); for several inputs a folder of one file each",
+        "(safetensors); for several inputs a folder of one file each, named after its picture",
     )
     group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    return group
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    """What is written of pictures."""
+    group.add_argument(
+        "--csv",
+        default="",
+        metavar="FILE",
+        help="also write image, prompt and score to this table; a row for each prompt of --top",
+    )
+    group.add_argument(
+        "--txt",
+        action="store_true",
+        help="also write each prompt as NAME.txt beside its picture, as captions for training",
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="--txt replaces what another run or you wrote"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
