@@ -85,9 +85,7 @@ def is_handed(name: str) -> bool:
     It can be read once. Pipes elsewhere are not read, as nobody may ever write to them.
     """
     try:
-        return bool(_HANDED.fullmatch(name)) and not (
-            stat.S_ISREG(os.stat(name).st_mode) or stat.S_ISDIR(os.stat(name).st_mode)
-        )
+        return bool(_HANDED.fullmatch(name)) and stat.S_ISFIFO(os.stat(name).st_mode)
     except OSError:
         return False
 

@@ -15,16 +15,15 @@ from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
 from pez.api import search_mixes, search_pictures, search_texts
 from pez.cli.inputs import read_options, read_texts
-from pez.cli.pictures import Pictures
+from pez.cli.pictures import STDIN, Pictures, Pipes
 from pez.cli.resume import note, resume
 from pez.cli.spread import search_spread
 from pez.cli.streams import answer
 from pez.errors import PezError
-from pez.images import expand_sources
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.session.items import Failed
 from pez.session.session import Session, Watch, open_reader
-from pez.sources import Source, mix_key, mix_parts, text_key
+from pez.sources import Source, mix_key, mix_parts, source_name, text_key
 from pez.workers.choose import Workers, read_workers
 
 
@@ -32,9 +31,11 @@ def invert(args: argparse.Namespace) -> int:
     """``pez invert``."""
     options = read_options(InvertOptions, args)
     workers = read_workers(args.workers)
-    sources = expand_sources(args.sources)
-    names = ["\n".join(sources)] if options.together else sources
-    groups: list[list[Source]] = [[*sources]] if options.together else [[s] for s in sources]
+    pipes = Pipes()
+    sources = pipes.sources(args.sources)
+    each = [source_name(source, n + 1) for n, source in enumerate(sources)]
+    names = ["\n".join(each)] if options.together else each
+    groups: list[list[Source]] = [sources] if options.together else [[s] for s in sources]
     pictures = Pictures()
 
     def same(n: int, key: str) -> bool:
@@ -42,13 +43,14 @@ def invert(args: argparse.Namespace) -> int:
 
     def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         if _spread(workers, todo, watch, options.together):
-            search_spread(workers, options, [sources[n] for n in todo], watch, _by_text(failed))
+            chosen = [each[n] for n in todo]
+            search_spread(workers, options, chosen, watch, _by_text(failed), pipes.data)
             return
-        chosen = [groups[n] for n in todo]
+        some = [groups[n] for n in todo]
         watch = replace(watch, failed=failed if len(names) > 1 else None)
         with watch.stop.at_once():
             session = Session.open(options)
-        search_pictures(session, chosen, watch, read=pictures.read, free=True)
+        search_pictures(session, some, watch, read=pictures.read, free=True)
 
     return resume(args, options, names, same, work, pictures=True)
 
@@ -93,7 +95,7 @@ def _by_text(failed: Failed) -> Callable[[int, str], None]:
 def mix(args: argparse.Namespace) -> int:
     """``pez mix``."""
     options = read_options(MixOptions, args)
-    parts = mix_parts(options.image, options.text, options.negative)
+    parts = mix_parts(options.image, options.text, options.negative, Pipes().read)
 
     def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
         with watch.stop.at_once():
@@ -107,9 +109,12 @@ def mix(args: argparse.Namespace) -> int:
 def score(args: argparse.Namespace) -> int:
     """``pez score``: a line for each prompt, the cosine and the prompt."""
     options = _model_options(args)
+    if args.image == STDIN and STDIN in args.prompts:
+        raise PezError("standard input holds the picture or the prompts; give a file for one.")
+    picture = Pipes().source(args.image)
     prompts = [prompt for source in args.prompts for prompt in read_texts(source)]
     reader = open_reader(options)
-    values = score_prompts(args.image, prompts, reader=reader, warn=note)
+    values = score_prompts(picture, prompts, reader=reader, warn=note)
     for prompt, value in zip(prompts, values, strict=True):
         if args.json:
             row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from pez.cli.pictures import Pipes
 from pez.cli.show import Bar
 from pez.cli.streams import answer
 from pez.cli.visible import raw_stderr, visible
@@ -134,7 +135,8 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
 
 def run_similarity(args: argparse.Namespace) -> int:
     """``pez similarity``."""
-    value = similarity(*args.images, judge=args.judge, device=args.device)
+    pipes = Pipes()
+    value = similarity(*map(pipes.read, args.images), judge=args.judge, device=args.device)
     if args.json:
         row = {"images": args.images, "judge": args.judge or JUDGE, "similarity": value}
         answer(json.dumps(row, ensure_ascii=False))

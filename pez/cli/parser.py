@@ -50,7 +50,12 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     invert = verb("invert", "a readable prompt for a picture, a folder or a style", "invert")
-    invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
+    invert.add_argument(
+        "sources",
+        nargs="+",
+        metavar="IMAGE|FOLDER|URL|-",
+        help="pictures (- is stdin), folders of them and addresses",
+    )
     _add_options(invert, InvertOptions)
     add_workers(invert)
     _add_files(_add_output(invert))
@@ -67,8 +72,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_options(mix, MixOptions)
     _add_output(mix)
     score = verb("score", "the cosine of each prompt with a picture", "score")
-    score.add_argument("image", metavar="IMAGE")
-    score.add_argument("prompts", nargs="+", metavar="PROMPT|FILE|-")
+    score.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
+    score.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT|FILE|-",
+        help="a text, or a file or stdin: one a line, or JSON lines or CSV with a prompt",
+    )
     _add_model(score)
     tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
     tokens.add_argument("text", metavar="TEXT")
