@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import subprocess
@@ -62,3 +63,15 @@ def test_the_callers_streams_and_logs_are_as_before(capsys: CAPTURE) -> None:
     assert main(["tokens", "a cat"]) == 0
     assert before == (sys.stdout, sys.stderr, logging.root.manager.disable)
     assert len(lines(capsys.readouterr().out)) == 2
+
+
+def test_every_print_says_where_and_answers_are_given_by_answer() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "pez").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "print"
+        and "file" not in {keyword.arg for keyword in node.keywords}
+    ]
+    assert bare == []
