@@ -71,7 +71,8 @@ class SearchOptions:
     style: str = _option(
         "",
         "form of the prompt: words (in a row), phrases (words between commas) or caption; commas "
-        "and articles count for --length (phrases for pursuit from 7 tokens on, else words)",
+        "and articles count for --length; with --template the form within its slots (phrases for "
+        "pursuit from 7 tokens on, else words; none with --template)",
         metavar="NAME",
     )
     steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
