@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os.path import realpath
 
 from pez.cli.interrupt import on_interrupt
 from pez.cli.journal import Journal, journal_for
@@ -45,6 +46,9 @@ def resume(
     for n, name in enumerate(names):
         places.setdefault(name, []).append(n)
     many = len(places) > 1
+    table = getattr(args, "csv", "")
+    if table and args.output and realpath(args.output) == realpath(table):
+        raise PezError(f"--csv and --output both name {table}; give each its own file.")
     journal = None
     outputs: list[Output] = []
     try:
@@ -57,8 +61,8 @@ def resume(
         if many or args.output:
             journal = journal_for(args.output, names, options, partial(weights_now, options))
         known = journal.done() if journal else {}
-        if getattr(args, "csv", ""):
-            outputs.append(Table(args.csv, list(places), note))
+        if table:
+            outputs.append(Table(table, list(places), note))
         if getattr(args, "txt", False):
             found = journal.prompts if journal else {}
             outputs.append(Captions(list(places), found, args.overwrite))
@@ -166,7 +170,7 @@ def _resume(
     if order.failed:
         raise _unprinted(order, journal)
     if fewer and not args.quiet:
-        some = f" for {fewer} inputs" if many else ""
+        some = f" for {fewer} of {len(places)} inputs" if many else ""
         note(f"{options.restarts} restarts found fewer than {options.top} different prompts{some}.")
     if many and not args.quiet:
         note(totals(list(scores.values()), len(bad), time.monotonic() - begin))
