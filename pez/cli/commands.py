@@ -242,7 +242,7 @@ def report(args: argparse.Namespace) -> int:
     from pez.evaluation.report import report as write_report
 
     done = write_report(args.folder, output=args.output, baseline=args.baseline, items=args.items)
-    answer(done.page)
+    answer(str(done.page))
     note(f"beside it {', '.join(path.name for path in done.files[1:])}")
     for line in done.notes:
         note(line)

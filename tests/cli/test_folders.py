@@ -203,6 +203,7 @@ def test_without_alternatives_nothing_changes(mini: Reader, folder: Path) -> Non
     plain = InvertOptions(model=("mini",))
     assert "top" not in plain.record() and InvertOptions(top=4).restarts == 4
     found = pez.invert("photos/p0.png", reader=mini, length=4, steps=5)
+    assert isinstance(found, Result)
     assert found.alternatives == [] and "alternatives" not in json.loads(found.to_json())
     for wrong in ([{"prompt": 1, "score": 0.5}], [{"prompt": "a"}], ["a"]):
         line = json.dumps(json.loads(found.to_json()) | {"alternatives": wrong})
