@@ -39,6 +39,7 @@ TIMEOUT = 30.0  # seconds without an answer
 SLOWEST = 10_000  # bytes a second beyond these
 PART = 1 << 16
 ORIENTATION = 0x0112  # EXIF tag
+_HANDED = re.compile(r"/dev/stdin|/dev/fd/[0-9]+|/proc/(self|[0-9]+)/fd/[0-9]+")
 _is_web = re.compile("https?://", re.IGNORECASE).match
 _GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 _GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
@@ -59,6 +60,8 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
         data = io.BytesIO(_download(name))
         with _explained(name, _GIVE_LINK), Image.open(data, "r", formats_of(name)) as image:
             return _decode(image)
+    if is_handed(name):
+        return decode_image(read_bytes(name), name)
     with _explained(name):
         _check_file(source)
         with open(source, "rb") as file, Image.open(file, "r", formats_of(name)) as image:
@@ -70,8 +73,30 @@ def read_bytes(source: str | Path) -> bytes:
     if _is_web(str(source)):
         return _download(str(source))
     with _explained(str(source)):
+        if is_handed(str(source)):
+            with open(source, "rb") as pipe:
+                return check_size(pipe.read(MAX_DOWNLOAD + 1), str(source))
         _check_file(source)
         return read_plain(source, MAX_FILE)
+
+
+def is_handed(name: str) -> bool:
+    """Whether a path is a pipe that the shell hands over, as ``/dev/stdin`` or ``<(cat a.png)``.
+    It can be read once. Pipes elsewhere are not read, as nobody may ever write to them.
+    """
+    try:
+        return bool(_HANDED.fullmatch(name)) and stat.S_ISFIFO(os.stat(name).st_mode)
+    except OSError:
+        return False
+
+
+def check_size(data: bytes, name: str) -> bytes:
+    """The bytes of a stream. PezError if there are none, or more than a picture may have."""
+    if not data:
+        raise PezError(f"{name} is empty (0 bytes); check what writes to it.")
+    if len(data) > MAX_DOWNLOAD:
+        raise PezError(f"{name} is over {MAX_DOWNLOAD // 10**6} MB; give a smaller picture.")
+    return data
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:

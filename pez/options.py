@@ -17,7 +17,7 @@ from pez.files import MOST_TEXT, open_plain
 
 MOST = 10**8  # of steps, and of any other count without a bound of its own here
 # what fills memory: each restart is a row to come, each row of a batch a prompt in memory
-_MOST = {"length": 10**6, "restarts": 10**4, "rows": 10**5, "batch_size": 10**6}
+_MOST = {"length": 10**6, "restarts": 10**4, "top": 10**4, "rows": 10**5, "batch_size": 10**6}
 # method settings with a flag of their own; None (not given) means the method's own value
 SETTINGS = ("lr", "weight_decay", "schedule", "batch_size")
 _KINDS = {
@@ -71,7 +71,8 @@ class SearchOptions:
     style: str = _option(
         "",
         "form of the prompt: words (in a row), phrases (words between commas) or caption; commas "
-        "and articles count for --length (phrases for pursuit from 7 tokens on, else words)",
+        "and articles count for --length; with --template the form within its slots (phrases for "
+        "pursuit from 7 tokens on, else words; none with --template)",
         metavar="NAME",
     )
     steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
@@ -80,6 +81,11 @@ class SearchOptions:
     )
     restarts: int = _option(
         1, "searches of one target from different starts; the best is kept", metavar="N"
+    )
+    top: int = _option(
+        1,
+        "prompts to give for each target, best first: those of as many restarts, without repeats",
+        metavar="N",
     )
     lr: float | None = _option(
         None, "learning rate, of methods that have one (see pez methods)", "", "X", float
@@ -158,12 +164,13 @@ class SearchOptions:
             if value is not None or option.default is not None:
                 plain = as_kind(option.name, value, option.metadata["kind"])
                 object.__setattr__(self, option.name, plain)
-        least = {"restarts": 1}
-        for name in ("length", "steps", "restarts", "patience", "rows", "seed"):
+        least = {"restarts": 1, "top": 1}
+        for name in ("length", "steps", "restarts", "top", "patience", "rows", "seed"):
             value, low, most = getattr(self, name), least.get(name, 0), _MOST.get(name, MOST)
             if value < low or (value > most and name != "seed"):
                 bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        object.__setattr__(self, "restarts", max(self.restarts, self.top))
         check_numbers({"fluency": self.fluency, "seconds": self.seconds} | self.given)
 
     @property
@@ -175,11 +182,13 @@ class SearchOptions:
     def record(self) -> dict[str, Any]:
         """Those options that decide the outcome, as plain JSON values, and what is in the
         word lists that they name. Those of :data:`SETTINGS` that were not given are omitted;
-        :func:`pez.methods.record_of` reports what a method uses instead.
+        :func:`pez.methods.record_of` reports what a method uses instead. So is a ``top`` of 1.
         """
         skip = {"rows", "device", "history", *SETTINGS}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         out |= self.given
+        if self.top == 1:  # as results of versions without it
+            del out["top"]
         named = [text.partition("=")[2].strip() for text in self.set]  # a bank, phrases
         listed = (self.vocabulary, *self.ban, *self.keep, *named)
         digests = {path: _digest(path, MOST_TEXT) for path in listed}

@@ -28,6 +28,10 @@ class Result:
     the method's effective settings under ``settings``. ``notes`` say what of the target the model
     did not read.
 
+    ``alternatives`` are the best prompts of different restarts, best first, this one included, each
+    as ``{"prompt": ..., "score": ...}`` and scored as it is: as many as ``top`` asks for, fewer if
+    restarts found the same; none if it asks for one.
+
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for
     the free places. They are in memory only; :func:`pez.session.embeddings.save_embeddings` writes
@@ -54,6 +58,7 @@ class Result:
     negative: str | None = None  # the negative prompt, with --also-negative
     perplexity: float | None = None  # of the prompt, by a language model if one was named
     notes: list[str] = field(default_factory=list)
+    alternatives: list[dict[str, Any]] = field(default_factory=list)  # prompt and score
     embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
@@ -63,8 +68,9 @@ class Result:
         for name in ("weights", "history", "soft_score", "negative", "perplexity"):
             if fields[name] is None:
                 del fields[name]
-        if not self.notes:
-            del fields["notes"]
+        for name in ("notes", "alternatives"):
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -84,12 +90,23 @@ class Result:
                 raise ValueError(f"its {name} is of another type")
         if not all(isinstance(target, str) for target in result.targets):
             raise ValueError("its targets are no texts")
+        if not all(map(_is_alternative, result.alternatives)):
+            raise ValueError("its alternatives are no prompts with scores")
         return result
+
+
+def _is_alternative(found: Any) -> bool:
+    """Whether it is a prompt with its score."""
+    if not isinstance(found, dict) or found.keys() != {"prompt", "score"}:
+        return False
+    score = found["score"]
+    is_number = isinstance(score, int | float) and not isinstance(score, bool)
+    return isinstance(found["prompt"], str) and is_number
 
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("prompt", "model", "method", "key"), str),
-    **dict.fromkeys(("ids", "targets"), list),
+    **dict.fromkeys(("ids", "targets", "alternatives"), list),
     **dict.fromkeys(("score", "seconds", "finished"), float),
     **dict.fromkeys(("steps", "seed"), int),
     **{"passes": dict, "options": dict, "interrupted": bool},

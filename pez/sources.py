@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os.path import isfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -188,8 +188,13 @@ def as_strings(texts: Any, what: str) -> list[str]:
     return listed
 
 
-def mix_parts(image: Any, text: Any, negative: Any) -> list[Part]:
-    """The parts of a mix, read and checked: pictures, then texts, then negatives."""
+def mix_parts(
+    image: Any,
+    text: Any,
+    negative: Any,
+    read: Callable[[Source], Image.Image] = read_source,
+) -> list[Part]:
+    """The parts of a mix, read and checked: pictures (by ``read``), then texts, then negatives."""
     parts: list[Part] = []
     for kind, sign, entries in (
         ("image", 1, image),
@@ -211,7 +216,7 @@ def mix_parts(image: Any, text: Any, negative: Any) -> list[Part]:
                 raise PezError(
                     f"{kind} holds {shown(source)}, which is not a picture; give {PICTURES}."
                 )
-            what = source if as_text else read_source(source)
+            what = source if as_text else read(source)
             name = source if plain else source_name(source, len(parts) + 1)
             parts.append((what, sign * weight, f"{name}={sign * weight:g}"))
     if not any(weight > 0 for _, weight, _ in parts):

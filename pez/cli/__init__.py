@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from pez.cli.parser import make_parser
-from pez.cli.streams import guarded
+from pez.cli.streams import guarded, only_answers
 from pez.cli.visible import harmless_output, visible
 from pez.errors import PezError, PezWarning
 
@@ -45,12 +46,17 @@ def _run(argv: Sequence[str] | None) -> int:
     if not hasattr(args, "run"):
         parser.print_help()
         return 0
-    with warnings.catch_warnings():
+    logged = logging.root.manager.disable
+    with warnings.catch_warnings(), only_answers():
         if not sys.warnoptions:  # warnings of libraries are for developers: python -W default
             warnings.simplefilter("ignore")
+            logging.disable(logging.CRITICAL)
         warnings.filterwarnings("always", category=PezWarning)
         warnings.showwarning = _show_warning
-        return args.run(args)
+        try:
+            return args.run(args)
+        finally:
+            logging.disable(logged)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:

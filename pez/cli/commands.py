@@ -15,15 +15,15 @@ from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
 from pez.api import search_mixes, search_pictures, search_texts
 from pez.cli.inputs import read_options, read_texts
-from pez.cli.pictures import Pictures
+from pez.cli.pictures import STDIN, Pictures, Pipes
 from pez.cli.resume import note, resume
 from pez.cli.spread import search_spread
+from pez.cli.streams import answer
 from pez.errors import PezError
-from pez.images import expand_sources
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.session.items import Failed
 from pez.session.session import Session, Watch, open_reader
-from pez.sources import Source, mix_key, mix_parts, text_key
+from pez.sources import Source, mix_key, mix_parts, source_name, text_key
 from pez.workers.choose import Workers, read_workers
 
 
@@ -31,9 +31,11 @@ def invert(args: argparse.Namespace) -> int:
     """``pez invert``."""
     options = read_options(InvertOptions, args)
     workers = read_workers(args.workers)
-    sources = expand_sources(args.sources)
-    names = ["\n".join(sources)] if options.together else sources
-    groups: list[list[Source]] = [[*sources]] if options.together else [[s] for s in sources]
+    pipes = Pipes()
+    sources = pipes.sources(args.sources)
+    each = [source_name(source, n + 1) for n, source in enumerate(sources)]
+    names = ["\n".join(each)] if options.together else each
+    groups: list[list[Source]] = [sources] if options.together else [[s] for s in sources]
     pictures = Pictures()
 
     def same(n: int, key: str) -> bool:
@@ -41,15 +43,16 @@ def invert(args: argparse.Namespace) -> int:
 
     def work(todo: list[int], watch: Watch, failed: Failed) -> None:
         if _spread(workers, todo, watch, options.together):
-            search_spread(workers, options, [sources[n] for n in todo], watch, _by_text(failed))
+            chosen = [each[n] for n in todo]
+            search_spread(workers, options, chosen, watch, _by_text(failed), pipes.data)
             return
-        chosen = [groups[n] for n in todo]
+        some = [groups[n] for n in todo]
         watch = replace(watch, failed=failed if len(names) > 1 else None)
         with watch.stop.at_once():
             session = Session.open(options)
-        search_pictures(session, chosen, watch, read=pictures.read, free=True)
+        search_pictures(session, some, watch, read=pictures.read, free=True)
 
-    return resume(args, options, names, same, work)
+    return resume(args, options, names, same, work, pictures=True)
 
 
 def distill(args: argparse.Namespace) -> int:
@@ -92,7 +95,7 @@ def _by_text(failed: Failed) -> Callable[[int, str], None]:
 def mix(args: argparse.Namespace) -> int:
     """``pez mix``."""
     options = read_options(MixOptions, args)
-    parts = mix_parts(options.image, options.text, options.negative)
+    parts = mix_parts(options.image, options.text, options.negative, Pipes().read)
 
     def work(_todo: list[int], watch: Watch, _failed: Failed) -> None:
         with watch.stop.at_once():
@@ -106,15 +109,18 @@ def mix(args: argparse.Namespace) -> int:
 def score(args: argparse.Namespace) -> int:
     """``pez score``: a line for each prompt, the cosine and the prompt."""
     options = _model_options(args)
+    if args.image == STDIN and STDIN in args.prompts:
+        raise PezError("standard input holds the picture or the prompts; give a file for one.")
+    picture = Pipes().source(args.image)
     prompts = [prompt for source in args.prompts for prompt in read_texts(source)]
     reader = open_reader(options)
-    values = score_prompts(args.image, prompts, reader=reader, warn=note)
+    values = score_prompts(picture, prompts, reader=reader, warn=note)
     for prompt, value in zip(prompts, values, strict=True):
         if args.json:
             row = {"prompt": prompt, "score": value, "model": reader.name, "image": args.image}
-            print(json.dumps(row, ensure_ascii=False))
+            answer(json.dumps(row, ensure_ascii=False))
         else:
-            print(f"{value:.4f}  {prompt}")
+            answer(f"{value:.4f}  {prompt}")
     return 0
 
 
@@ -139,10 +145,10 @@ def tokens(args: argparse.Namespace) -> int:
     if args.json:
         row = {"text": args.text, "ids": ids, "tokens": pieces, "count": len(ids)}
         row |= {"limit": known.limit, "read": known.decode(ids[: known.limit]), "round_trip": back}
-        print(json.dumps(row, ensure_ascii=False))
+        answer(json.dumps(row, ensure_ascii=False))
         return 0
     for n, (i, piece) in enumerate(zip(ids, pieces, strict=True)):
-        print(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
+        answer(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
     note(f"{len(ids)} tokens; the model reads at most {known.limit}.")
     if len(ids) > known.limit:
         note(f"falls off: {known.decode(ids[known.limit :])}")
@@ -157,9 +163,9 @@ def neighbours(args: argparse.Namespace) -> int:
         args.word, args.top, reader=reader, warn=note, vocabulary=args.vocabulary
     ):
         if args.json:
-            print(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
+            answer(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
         else:
-            print(f"{i:6d}  {cosine:.4f}  {text}")
+            answer(f"{i:6d}  {cosine:.4f}  {text}")
     return 0
 
 
@@ -170,9 +176,9 @@ def models(args: argparse.Namespace) -> int:
 
     for row in [*catalogue(), *judge_rows()]:
         if args.json:
-            print(json.dumps(row))
+            answer(json.dumps(row))
         else:
-            print(f"{row['name']:<44} {row['note']}")
+            answer(f"{row['name']:<44} {row['note']}")
     return 0
 
 
@@ -187,12 +193,12 @@ def methods(args: argparse.Namespace) -> int:
         if args.json:
             notes = (sys.modules[method.__module__].__doc__ or "").strip()
             row = {"name": name, "about": text, "options": options, "notes": notes}
-            print(json.dumps(row, ensure_ascii=False))
+            answer(json.dumps(row, ensure_ascii=False))
             continue
-        print(f"{name:<12} {text}")
+        answer(f"{name:<12} {text}")
         listed = [f"{k}={_listed(v)}" for k, v in options.items()]
         for line in textwrap.wrap("  ".join(listed), 86, break_on_hyphens=False):
-            print(f"{'':<12} {line}")
+            answer(f"{'':<12} {line}")
     return 0
 
 
@@ -201,7 +207,7 @@ def datasets(args: argparse.Namespace) -> int:
     from pez.datasets import DATASETS
 
     for name, (_, text) in DATASETS.items():
-        print(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
+        answer(json.dumps({"name": name, "about": text}) if args.json else f"{name:<12} {text}")
     return 0
 
 
@@ -236,7 +242,7 @@ def report(args: argparse.Namespace) -> int:
     from pez.evaluation.report import report as write_report
 
     done = write_report(args.folder, output=args.output, baseline=args.baseline, items=args.items)
-    print(done.page)
+    answer(str(done.page))
     note(f"beside it {', '.join(path.name for path in done.files[1:])}")
     for line in done.notes:
         note(line)

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from pez.api import invert, score
 from pez.cli.interrupt import on_interrupt
 from pez.cli.show import Bar
+from pez.cli.streams import answer
 from pez.datasets.samples import Sample, samples
 from pez.files import Lock, check_own, marked, output_path, write_whole
 from pez.images import read_image
@@ -71,7 +72,7 @@ def _run(page: Path, pair: Path, seed: int) -> int:
 
     write_whole(pair, save, remedy=another, own=PAIR)
     write_whole(page, demo_page(sample, result, rows, drawn).encode(), remedy=another, own=PAGE)
-    print(result.prompt)
+    answer(result.prompt)
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
         "mini, mini-b and mini-sd are small models of a synthetic world: they show that the "

@@ -7,7 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from pez.cli.pictures import Pipes
 from pez.cli.show import Bar
+from pez.cli.streams import answer
 from pez.cli.visible import raw_stderr, visible
 from pez.evaluation.judges import JUDGE, is_offline, similarity
 from pez.evaluation.plan import Plan
@@ -70,7 +72,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     plan = read_plan(args.plan)
     folder = args.output or str(Path("pez-evaluate") / Path(args.plan).stem)
     if args.dry_run:
-        print(_count(plan, folder, args.prompts))
+        answer(_count(plan, folder, args.prompts))
         return 0
     from pez.evaluation.run import evaluate
 
@@ -89,9 +91,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
         return 130
     if args.json:
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+            answer(json.dumps(row, ensure_ascii=False))
     elif not args.quiet:
-        print(summary(rows))
+        answer(summary(rows))
     failed = [row["error"] for row in rows if row["error"]]
     if failed:
         reasons = sorted(set(failed), key=failed.count, reverse=True)
@@ -133,10 +135,11 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
 
 def run_similarity(args: argparse.Namespace) -> int:
     """``pez similarity``."""
-    value = similarity(*args.images, judge=args.judge, device=args.device)
+    pipes = Pipes()
+    value = similarity(*map(pipes.read, args.images), judge=args.judge, device=args.device)
     if args.json:
         row = {"images": args.images, "judge": args.judge or JUDGE, "similarity": value}
-        print(json.dumps(row, ensure_ascii=False))
+        answer(json.dumps(row, ensure_ascii=False))
     else:
-        print(f"{value:.4f}")
+        answer(f"{value:.4f}")
     return 0

@@ -15,7 +15,7 @@ from torch import Tensor
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
-from pez.cli.streams import Unprinted
+from pez.cli.streams import Unprinted, answer
 from pez.errors import PezError
 from pez.files import Lock, output_path
 from pez.formats.prompts import file_or_text
@@ -93,7 +93,7 @@ def _run(
                 return
             try:
                 if (line or not args.json) and not unprinted:
-                    print(line, flush=True)
+                    answer(line)
             except (Unprinted, BrokenPipeError) as error:
                 unprinted.append(error)  # told when everything is drawn
             shown += 1

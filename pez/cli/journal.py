@@ -39,6 +39,7 @@ class Journal:
     ) -> None:
         self.path, self.temporary = path, temporary
         self.older: dict[str, Result] = {}  # by their targets: results that may be of other weights
+        self.prompts: dict[str, set[str]] = {}  # by their targets: of all results, whatever options
         self._weights = cache(weights)
         self._history, self._options = options.history, record_of(options)
         self._new = not os.path.lexists(path)
@@ -50,11 +51,14 @@ class Journal:
     def done(self) -> dict[str, Result]:
         """Finished results of these options and weights, by their targets. ``older`` has those
         that differ only in the weights, and those of an earlier version of pez that did not
-        record its settings, where this is unknown.
+        record its settings, where this is unknown. ``prompts`` has all that the file holds.
         """
         found: dict[str, Result] = {}
         for line in self._lines():
             result = _parsed(line)
+            if result:
+                prompts = self.prompts.setdefault("\n".join(result.targets), set())
+                prompts.add(" ".join(result.prompt.split()))
             if result is None or result.interrupted or (self._history and not result.history):
                 continue
             ours = result.options == self._options

@@ -50,10 +50,15 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     invert = verb("invert", "a readable prompt for a picture, a folder or a style", "invert")
-    invert.add_argument("sources", nargs="+", metavar="IMAGE|FOLDER|URL")
+    invert.add_argument(
+        "sources",
+        nargs="+",
+        metavar="IMAGE|FOLDER|URL|-",
+        help="pictures (- is stdin), folders of them and addresses",
+    )
     _add_options(invert, InvertOptions)
     add_workers(invert)
-    _add_output(invert)
+    _add_files(_add_output(invert))
     distill = verb("distill", "a shorter prompt that means the same to the model", "distill")
     distill.add_argument(
         "text",
@@ -67,8 +72,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_options(mix, MixOptions)
     _add_output(mix)
     score = verb("score", "the cosine of each prompt with a picture", "score")
-    score.add_argument("image", metavar="IMAGE")
-    score.add_argument("prompts", nargs="+", metavar="PROMPT|FILE|-")
+    score.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
+    score.add_argument(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT|FILE|-",
+        help="a text, or a file or stdin: one a line, or JSON lines or CSV with a prompt",
+    )
     _add_model(score)
     tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
     tokens.add_argument("text", metavar="TEXT")
@@ -160,7 +170,7 @@ def length(text: str) -> int:
     return 0 if text == "auto" else int(text)
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--json", action="store_true", help="one JSON object a line instead of the prompt"
@@ -176,9 +186,28 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FILE",
         help="also write the embeddings of --method soft, as a textual-inversion file "
-        "(safetensors); for several inputs a folder of one file each",
+        "(safetensors); for several inputs a folder of one file each, named after its picture",
     )
     group.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    return group
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    """What is written of pictures."""
+    group.add_argument(
+        "--csv",
+        default="",
+        metavar="FILE",
+        help="also write image, prompt and score to this table; a row for each prompt of --top",
+    )
+    group.add_argument(
+        "--txt",
+        action="store_true",
+        help="also write each prompt as NAME.txt beside its picture, as captions for training",
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="--txt replaces what another run or you wrote"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

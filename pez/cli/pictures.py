@@ -1,15 +1,79 @@
-"""Pictures of a run: checking whether one has changed must not decode it twice."""
+"""Pictures of a run: those from pipes, which can be read once, and those of files, where checking
+whether one has changed must not decode it twice.
+"""
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 
 from PIL import Image
 
-from pez.images import pixels_key
+from pez.errors import PezError
+from pez.images import (
+    MAX_DOWNLOAD,
+    check_picture,
+    check_size,
+    expand_sources,
+    is_handed,
+    pixels_key,
+    read_bytes,
+)
 from pez.sources import Source, is_web, joined_key, read_source
 
 HELD = 40_000_000  # decoded pixels held for their search: 120 MB
+
+
+STDIN = "-"
+
+
+class Piped(io.BytesIO):
+    """A picture from a pipe, called by the ``name`` that the user gave."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+class Pipes:
+    """Reads pictures from standard input (``-``) and from pipes that the shell hands over, such as
+    ``<(cat a.png)``: each once, and held.
+    """
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}  # by the names that the user gave
+
+    def source(self, name: str) -> Source:
+        """The picture of that name, or the name itself if it is no pipe's. PezError for an empty
+        pipe, and for what does not begin like a picture.
+        """
+        if name not in self.data:
+            if name != STDIN and not is_handed(name):
+                return name
+            where = "standard input" if name == STDIN else name
+            data = check_size(_stdin(), where) if name == STDIN else read_bytes(name)
+            self.data[name] = check_picture(data, where)
+        return Piped(self.data[name], name)
+
+    def sources(self, names: Sequence[str]) -> list[Source]:
+        """Pictures from pipes, and files and addresses by name, with folders as their pictures."""
+        found: list[Source] = []
+        for name in names:
+            source = self.source(name)
+            found += [source] if isinstance(source, Piped) else expand_sources([name])
+        return found
+
+    def read(self, source: Source) -> Image.Image:
+        """The picture, as :func:`pez.sources.read_source` gives it."""
+        return read_source(self.source(source) if isinstance(source, str) else source)
+
+
+def _stdin() -> bytes:
+    if sys.stdin.isatty():
+        raise PezError("there is no picture on standard input; pipe one: pez invert - < cat.jpg")
+    raw = getattr(sys.stdin, "buffer", None)
+    return raw.read(MAX_DOWNLOAD + 1) if raw else b""
 
 
 class Pictures:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from os.path import realpath
 
 from pez.cli.interrupt import on_interrupt
 from pez.cli.journal import Journal, journal_for
-from pez.cli.show import Bar, InOrder, summary
-from pez.cli.streams import Unprinted
+from pez.cli.outputs import Captions, Embeddings, Output, Table
+from pez.cli.show import Bar, InOrder, short_names, summary, totals
+from pez.cli.streams import Unprinted, answers
 from pez.errors import PezError
-from pez.files import Lock, check_own, output_path
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.session.embeddings import EMBEDDINGS, save_embeddings
 from pez.session.items import Failed
 from pez.session.session import Watch, weights_now
 
@@ -32,8 +32,10 @@ def resume(
     names: Sequence[str],
     same: Callable[[int, str], bool],
     work: Callable[[list[int], Watch, Failed], None],
+    pictures: bool = False,
 ) -> int:
-    """Run ``work`` on those inputs that the journal does not hold yet, printing in order.
+    """Run ``work`` on those inputs that the journal does not hold yet, printing in order. Their
+    ``names`` are those of ``pictures``, or texts.
 
     ``same`` says whether an input's content still has its earlier key; it is called only for
     inputs in the journal. ``work`` gets the places still to do, a Watch, and a function to call
@@ -44,16 +46,32 @@ def resume(
     for n, name in enumerate(names):
         places.setdefault(name, []).append(n)
     many = len(places) > 1
-    soft = Embeddings(args.output_embeddings, many, options.method)
+    table = getattr(args, "csv", "")
+    if table and args.output and realpath(args.output) == realpath(table):
+        raise PezError(f"--csv and --output both name {table}; give each its own file.")
     journal = None
-    if many or args.output:
-        journal = journal_for(args.output, names, options, partial(weights_now, options))
+    outputs: list[Output] = []
     try:
-        return _resume(args, places, names, same, work, journal, soft)
+        if args.output_embeddings:
+            soft = Embeddings(args.output_embeddings, list(places), options.method, pictures)
+            outputs.append(soft)
+            if not args.quiet:
+                for text in soft.renamed:
+                    note(text)
+        if many or args.output:
+            journal = journal_for(args.output, names, options, partial(weights_now, options))
+        known = journal.done() if journal else {}
+        if table:
+            outputs.append(Table(table, list(places), note))
+        if getattr(args, "txt", False):
+            found = journal.prompts if journal else {}
+            outputs.append(Captions(list(places), found, args.overwrite))
+        return _resume(args, places, names, same, work, options, journal, known, outputs, pictures)
     finally:
+        for output in outputs:
+            output.close()
         if journal:
             journal.close(complete=False)  # nothing, if it is closed
-        soft.close()
 
 
 def _resume(
@@ -62,19 +80,33 @@ def _resume(
     names: Sequence[str],
     same: Callable[[int, str], bool],
     work: Callable[[list[int], Watch, Failed], None],
+    options: SearchOptions,
     journal: Journal | None,
-    soft: Embeddings,
+    known: Mapping[str, Result],
+    outputs: Sequence[Output],
+    pictures: bool,
 ) -> int:
-    """:func:`resume` with the files it writes; each distinct name has its ``places``."""
+    """:func:`resume` with what the journal knows and the files it writes; each distinct name has
+    its ``places``.
+    """
+    begin = time.monotonic()
     many = len(places) > 1
     if journal and journal.cut:
         note(f"{journal.cut} lines of {journal.path} were cut short by a killed run; removed.")
-    order = InOrder(args.json)
+    labels = None
+    if many and answers().isatty() and not args.json:
+        labels = short_names(names) if pictures else [""] * len(names)
+    order = InOrder(args.json, labels, options.top if many else 1)
     todo: list[int] = []
-    known = journal.done() if journal else {}
+    scores: dict[int, float] = {}  # of all results, by their first places
+    fewer = 0  # results with fewer alternatives than asked for
     for name, alike in places.items():
-        done = name in known and soft.has(known[name])
+        done = name in known and all(output.has(name, known[name]) for output in outputs)
         if done and _unchanged(known[name], same, alike[0]):
+            scores[alike[0]] = known[name].score
+            fewer += _fewer(known[name], options)
+            for output in outputs:
+                output.add(name, known[name])
             for n in alike:
                 order.add(n, known[name])
         else:
@@ -90,6 +122,7 @@ def _resume(
     bad: set[int] = set()
 
     def on_result(place: int, result: Result) -> None:
+        nonlocal fewer
         first = todo[place]
         (cut if result.interrupted else finished).add(first)
         bar.clear()
@@ -97,8 +130,11 @@ def _resume(
             if journal:
                 for _ in places[names[first]]:
                     journal.add(result)
-            soft.add(result)
+            for output in outputs:
+                output.add(names[first], result)
         finally:
+            scores[first] = result.score
+            fewer += _fewer(result, options)
             for n in places[names[first]]:
                 order.add(n, result)
         if order.failed and not args.output:
@@ -127,10 +163,17 @@ def _resume(
     finally:
         bar.close()
         order.close()
+        for output in outputs:
+            output.close()
         if journal:
             journal.close(complete=len(finished) == len(todo) and not order.failed)
     if order.failed:
         raise _unprinted(order, journal)
+    if fewer and not args.quiet:
+        some = f" for {fewer} of {len(places)} inputs" if many else ""
+        note(f"{options.restarts} restarts found fewer than {options.top} different prompts{some}.")
+    if many and not args.quiet:
+        note(totals(list(scores.values()), len(bad), time.monotonic() - begin))
     if watch.stop.asked:
         if not args.quiet:
             left = len(todo) - len(finished) - len(bad)
@@ -150,6 +193,11 @@ def _unprinted(order: InOrder, journal: Journal | None) -> BaseException:
     if journal.temporary:
         where = "run the same command again to print what was found"
     return PezError(f"cannot write to standard output ({order.failed.why}); {where}.")
+
+
+def _fewer(result: Result, options: SearchOptions) -> bool:
+    """Whether restarts found the same, so that there are fewer prompts than asked for."""
+    return options.top > 1 and len(result.alternatives) < options.top
 
 
 def _unchanged(result: Result, same: Callable[[int, str], bool], n: int) -> bool:
@@ -178,49 +226,3 @@ def _stopped(left: int, cut: int, kept: bool) -> str:
     return f"stopped early; {found}, {left} inputs are left" + (
         "; run the same command to continue." if kept else "."
     )
-
-
-class Embeddings:
-    """Where a run's embeddings go: the file ``output``, for ``many`` inputs a folder of files
-    named by the results' keys; nowhere if it is empty. It is locked until it is closed. PezError
-    if the method has none, or they cannot be written there.
-    """
-
-    def __init__(self, output: str, many: bool, method: str) -> None:
-        self._many, self._lock = many, None
-        self._base = output_path(output) if output else None
-        if not self._base:
-            return
-        from pez.methods import method_class
-
-        if not method_class(method).finds_embeddings:
-            raise PezError(
-                f"--output-embeddings: {method} finds words, not embeddings; add --method soft."
-            )
-        if self._base.exists() and self._base.is_dir() != many:
-            kind = "file" if many else "folder"
-            wanted = "folder for several inputs" if many else "file for one input"
-            raise PezError(f"--output-embeddings {output} is a {kind}; name a {wanted}.")
-        remedy = "choose another --output-embeddings"
-        if not many:
-            check_own(self._base, EMBEDDINGS, remedy)
-        self._lock = Lock(self._base, folder=many, remedy=remedy)
-
-    def path(self, result: Result) -> Path:
-        """The file of one result."""
-        assert self._base is not None
-        return self._base / f"{result.key}.safetensors" if self._many else self._base
-
-    def has(self, result: Result) -> bool:
-        """Whether everything is written for a result of an earlier run."""
-        return not self._base or self.path(result).is_file()
-
-    def add(self, result: Result) -> None:
-        """Write one result's embeddings."""
-        if self._base:
-            save_embeddings(result, self.path(result))
-
-    def close(self) -> None:
-        """Let others write there."""
-        if self._lock:
-            self._lock.release()

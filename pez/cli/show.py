@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TextIO
+from collections.abc import Sequence
+from os.path import basename
+from typing import Any, TextIO
 
-from pez.cli.streams import Unprinted
+from pez.cli.streams import Unprinted, answers
 from pez.cli.visible import raw_stderr, visible
 from pez.result import Result
 from pez.search.engine import Progress
 
 FORM = "{percentage:3.0f}%|{bar:16}| {elapsed}<{remaining} {desc}"
 BESIDE = 44  # columns that the rest of the bar takes
+WIDEST = 40  # columns that names are padded to
 
 
 class Bar:
@@ -81,29 +84,53 @@ class Bar:
 class InOrder:
     """Prints results on stdout in the order of the inputs, as early as that allows. ``failed``
     says why nothing more is printed, if that fails; ``lost`` are the lines that were not.
+
+    ``labels`` name the inputs for a reader: with them, prompts have scores too. Alternatives
+    have a line each; without labels each input then has ``lines`` of them, the last ones empty
+    where restarts found the same, so that a program knows whose they are.
     """
 
-    def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        as_json: bool,
+        labels: Sequence[str] | None = None,
+        lines: int = 1,
+        out: TextIO | None = None,
+    ) -> None:
         self._waiting: dict[int, str] = {}
         self._next = 0
-        self._json, self._out = as_json, out or sys.stdout
+        self._json, self._out = as_json, out or answers()
+        self._labels, self._lines = labels, lines
+        self._width = min(max(map(len, labels or [""])), WIDEST)
         self.failed: Unprinted | BrokenPipeError | None = None
         self.lost: list[str] = []
 
     def add(self, n: int, result: Result | None) -> None:
         """Result of input ``n``; None (it failed) leaves its line empty."""
-        if result is None:
-            self._waiting[n] = ""
-        else:
-            self._waiting[n] = result.to_json() if self._json else " ".join(result.prompt.split())
+        self._waiting[n] = self._line(n, result)
         self._flush()
 
     def close(self) -> None:
         """Print what is ready, with empty lines for earlier inputs without a result."""
         last = max(self._waiting, default=-1)
         for n in range(self._next, last):
-            self._waiting.setdefault(n, "")
+            self._waiting.setdefault(n, self._line(n, None))
         self._flush()
+
+    def _line(self, n: int, result: Result | None) -> str:
+        if self._json:
+            return result.to_json() if result else ""
+        found: list[dict[str, Any]] = []
+        if result:
+            found = result.alternatives or [{"prompt": result.prompt, "score": result.score}]
+        prompts = [" ".join(one["prompt"].split()) for one in found]
+        if self._labels is None:
+            return "\n".join(prompts + [""] * (self._lines - len(prompts)))
+        scored = [
+            f"{one['score']:7.4f}  {prompt}" for one, prompt in zip(found, prompts, strict=True)
+        ]
+        name = f"{self._labels[n]:<{self._width}}  " if self._width else ""
+        return "\n".join(name + text for text in scored or ["      -"])
 
     def _flush(self) -> None:
         while self._next in self._waiting:
@@ -120,6 +147,20 @@ class InOrder:
             self.failed = error
         if self.failed:
             self.lost.append(line)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names of files for a reader: without their folders, if they still differ then."""
+    short = {name: visible(basename(name), lines=False) or name for name in names}
+    unique = len(set(short.values())) == len(short)
+    return [short[name] if unique else visible(name, lines=False) for name in names]
+
+
+def totals(scores: Sequence[float], failed: int, seconds: float) -> str:
+    """A line about all results of a run, for stderr."""
+    mean = f", mean score {sum(scores) / len(scores):.4f}" if scores else ""
+    lost = f", {failed} failed" if failed else ""
+    return f"{len(scores)} done{lost}{mean}, {seconds:.1f} s"
 
 
 def summary(result: Result) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
@@ -109,13 +109,16 @@ def search_spread(
     names: Sequence[str],
     watch: Watch,
     failed: Callable[[int, str], None],
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """A prompt for each of ``names``, which must differ, reported to ``watch`` as in one process;
-    ``failed`` gets the place and the reason where there is none.
+    ``failed`` gets the place and the reason where there is none. ``files`` hold pictures by name
+    that no worker could read.
 
     A prompt does not depend on which worker finds it. At a stop, processes report their best so
     far; work in progress on a Ray cluster is lost. PezError for bad input.
     """
+    known = files or {}
     pool = open_pool(workers, Searching(options), options.device)
 
     def progress(done: float, ended: int, shown: tuple[float, str]) -> None:
@@ -130,7 +133,7 @@ def search_spread(
         note=watch.note or (lambda _text: None),
         progress=progress if watch.progress else None,
     )
-    wanted = [Wanted(n, name) for n, name in enumerate(names)]
+    wanted = [Wanted(n, name, known.get(name, b"")) for n, name in enumerate(names)]
     chunks: Iterator[tuple[Wanted, ...]] = cut(wanted, pool.size)
     if workers.ray and isinstance(options, InvertOptions):
         chunks = filter(None, (_carried(chunk, share) for chunk in chunks))
@@ -145,7 +148,7 @@ def _carried(chunk: Sequence[Wanted], share: Share) -> tuple[Wanted, ...]:
     out = []
     for one in chunk:
         try:
-            data = b"" if is_web(one.name) else read_bytes(one.name)
+            data = one.data or (b"" if is_web(one.name) else read_bytes(one.name))
             out.append(replace(one, data=data))
         except PezError as error:
             share.tell(Outcome(one.place, said=str(error)))

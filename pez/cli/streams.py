@@ -1,4 +1,6 @@
-"""The standard streams: output that fails is an error in one sentence, never a lost line."""
+"""The standard streams: output that fails is an error in one sentence, never a lost line, and
+standard output holds answers alone.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ class Out:
             self._try(self._stream.flush)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether a person reads it."""
         return self._stream is not None and self._stream.isatty()
 
     def _try(self, act: Any) -> Any:
@@ -92,6 +94,76 @@ class Err:
         return getattr(self._stream, name)
 
 
+class Aside:
+    """Standard output as libraries have it: what they print is a remark, and goes to standard
+    error. ``answers`` is standard output itself.
+    """
+
+    def __init__(self, answers: Any, remarks: Any) -> None:
+        self.answers, self._remarks = answers, remarks
+
+    def write(self, text: str) -> int:
+        """Print on standard error."""
+        return self._remarks.write(text)
+
+    def flush(self) -> None:
+        """Print what is buffered on either."""
+        self._remarks.flush()
+        self.answers.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._remarks, name)
+
+
+def answers() -> Any:
+    """The stream for what a verb answers: standard output."""
+    return sys.stdout.answers if isinstance(sys.stdout, Aside) else sys.stdout
+
+
+def answer(text: str) -> None:
+    """Print a line of what a verb answers; what is printed otherwise goes to standard error."""
+    print(text, file=answers(), flush=True)
+
+
+@contextmanager
+def only_answers() -> Iterator[None]:
+    """Within, only :func:`answer` prints on standard output: libraries print there too, such as
+    "Downloading", in the middle of prompts.
+    """
+    before = sys.stdout
+    sys.stdout = Aside(before, sys.stderr)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+@contextmanager
+def _apart(stream: Any) -> Iterator[Any]:
+    """Standard output under another number; its own leads to standard error meanwhile. So nothing
+    gets there from code that is not Python, nor from other processes that this one starts.
+    """
+    try:
+        plain = stream.fileno() == 1
+    except (OSError, ValueError, AttributeError):  # it is closed, or a text in memory
+        plain = False
+    if not plain:
+        yield stream
+        return
+    stream.flush()
+    kept = os.dup(1)
+    mode = {"encoding": stream.encoding, "errors": "backslashreplace"}
+    own = os.fdopen(os.dup(1), "w", 1 if stream.isatty() else -1, **mode)
+    os.dup2(2, 1)
+    try:
+        yield own
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        with suppress(OSError):  # it was told before
+            own.close()
+
+
 @contextmanager
 def guarded() -> Iterator[Out]:
     """Within, the standard streams are :class:`Out`, :class:`Err`, and an empty input if that is
@@ -110,10 +182,11 @@ def guarded() -> Iterator[Out]:
     before = sys.stdin, sys.stdout, sys.stderr
     nothing = None if before[0] else open(os.devnull, encoding="utf-8")  # noqa: SIM115
     sys.stdin = before[0] or nothing
-    out = Out(before[1])
-    sys.stdout, sys.stderr = out, Err(before[2])  # type: ignore[assignment]
     try:
-        yield out
+        with _apart(before[1]) as stream:
+            out = Out(stream)
+            sys.stdout, sys.stderr = out, Err(before[2])  # type: ignore[assignment]
+            yield out
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
         if nothing:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -61,9 +62,21 @@ class Scorer:
             nats = surprises([read[text] for text in own])
             reached = [scores[text, one.place] for text in own]
             totals = [s - self.options.fluency * n for s, n in zip(reached, nats, strict=True)]
-            best = max(range(len(totals)), key=totals.__getitem__)
-            out.append(self._result(one, best, own[best], reached[best], read[own[best]]))
+            order = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)
+            best = order[0]
+            result = self._result(one, best, own[best], reached[best], read[own[best]])
+            if self.options.top > 1:
+                differ = dict.fromkeys(own[n] for n in order)
+                result = replace(result, alternatives=self._alternatives(differ, one.place, scores))
+            out.append(result)
         return out
+
+    def _alternatives(
+        self, texts: Iterable[str], place: int, scores: Mapping[tuple[str, int], float]
+    ) -> list[dict[str, Any]]:
+        """The first of ``texts`` with their scores for the item at ``place``."""
+        first = islice(texts, self.options.top)
+        return [{"prompt": text, "score": scores[text, place]} for text in first]
 
     def _scores(self, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], float]:
         """Scores of texts, each for the item at its place. Equal texts are scored once, so that

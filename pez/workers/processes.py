@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from typing import Any
 
-from pez.errors import PezError
+from pez.errors import PezError, PezWarning
 from pez.workers.pool import Look, Queue, Stopped, Tell, Turn, Work
 
 STOP = b""  # sent to a busy worker: return what is ready
@@ -175,6 +178,7 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
     from tqdm import tqdm
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _quiet_libraries()
     tqdm.set_lock(threading.RLock())  # its own is a semaphore that outlives a killed process
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     held: list[Any] = []
@@ -206,6 +210,14 @@ def _serve(connection: Any, work: Work, device: str, threads: int) -> None:
             send("broken", traceback.format_exc())
         else:
             send("done", None)
+
+
+def _quiet_libraries() -> None:
+    """Warnings and logs of libraries are for developers: they come with ``python -W default``."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+    warnings.filterwarnings("always", category=PezWarning)
 
 
 def _seldom(look: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -235,7 +235,8 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         import sys, types
         from pez import cli
         commands = types.ModuleType("pez.cli.commands")
-        commands.models = lambda args: [print("x" * 100) for _ in range(10_000)] and 0
+        from pez.cli.streams import answer
+        commands.models = lambda args: [answer("x" * 100) for _ in range(10_000)] and 0
         sys.modules["pez.cli.commands"] = commands
         import pez
         pez.cli.commands = commands
