@@ -35,6 +35,10 @@ METHODS = {
         "pez.methods.arca:Arca",
         "place by place, with averaged gradients (Jones et al. 2023, Algorithm 1)",
     ),
+    "gaslite": (
+        "pez.methods.gaslite:Gaslite",
+        "averaged gradients, several places flipped a step (Ben-Tov & Sharif 2024)",
+    ),
     "evolve": ("pez.methods.evolve:Evolve", "genetic search, no gradients (Holland 1975)"),
     "gbda": ("pez.methods.gbda:Gbda", "Gumbel-softmax relaxation (Guo et al. 2021)"),
     "pgd": ("pez.methods.pgd:Pgd", "gradients on relaxed one-hot rows (Geisler et al. 2024)"),
