@@ -41,6 +41,10 @@ class Out:
         if self._stream is not None:
             self._try(self._stream.flush)
 
+    def isatty(self) -> bool:
+        """Whether a person looks on; nobody does where it is closed."""
+        return self._stream is not None and self._stream.isatty()
+
     def _try(self, act: Any) -> Any:
         try:
             return act()
