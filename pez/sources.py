@@ -244,7 +244,7 @@ def _weighted(entry: Any, kind: str) -> tuple[Any, float]:
         raise PezError(f"the weight {shown(weight)} of {named} is not a number; write {named}=0.5.")
     if not 0 < value < float("inf"):
         raise PezError(
-            f"the weight {weight} of {named} must be above 0, and finite; use --negative to push away."
+            f"the weight {weight} of {named} must be above 0, and finite; --negative pushes away."
         )
     if isinstance(source, str) and not source.strip():
         raise PezError(f"{entry!r} names nothing; write a file or a text before the weight.")

@@ -38,7 +38,7 @@ def test_an_empty_value_is_refused(command: list[str], folder: Path, capsys: CAP
 def test_options_given_several_times_are_lists_and_nothing_to_avoid_is_a_value() -> None:
     parser = make_parser()
     given = parser.parse_args(["mix", "--text", "a", "--text", "b", "--length", "4"])
-    assert (given.text, given.image, given.length) == (["a", "b"], (), 4)
+    assert (given.text, given.image, given.length) == (["a", "b"], None, 4)
     again = parser.parse_args(["mix", "--text", "c"])
     assert again.text == ["c"]
     assert parser.parse_args(["generate", "a", "--negative", ""]).negative == ""
