@@ -105,7 +105,8 @@ class Lock:
     ) -> None:
         self.path, self._fd = path, -1
         target = Path(os.path.realpath(path))
-        if not folder and os.path.lexists(target) and not target.is_file():
+        # a pipe of the shell's, /dev/stdout or >(command), has a name but no real path
+        if not folder and os.path.exists(path) and not os.path.isfile(path):
             return
         name = f".{target.name}.{LOCK}"
         if len(os.fsencode(name)) > 255:

@@ -218,7 +218,9 @@ class InvertOptions(SearchOptions):
 class DistillOptions(SearchOptions):
     """Options of ``pez distill``; ``length`` 0 means by ``ratio``."""
 
-    length: int = _option(0, "tokens of the shorter prompt; 0 means by --ratio", metavar="N")
+    length: int = _option(
+        0, "tokens of the shorter prompt; auto (0) means by --ratio", metavar="N|auto"
+    )
     ratio: float = _option(
         0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X"
     )
@@ -228,6 +230,8 @@ class DistillOptions(SearchOptions):
         super().__post_init__()
         if not 0 < self.ratio <= 1:
             raise PezError(f"--ratio must be above 0 and at most 1, not {self.ratio}.")
+        if self.length and self.ratio != DistillOptions.ratio:
+            raise PezError("--length and --ratio both say how long; give one of them.")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pez.errors import PezError
 from pez.formats.prompts import file_or_text, refuse_file
+from pez.formats.text import check_text
 from pez.images import MAX_DOWNLOAD, decode_image, pixels_key, read_image
 from pez.options import as_number, shown
 
@@ -178,13 +179,14 @@ def is_picture(source: Any) -> bool:
 def as_strings(texts: Any, what: str) -> list[str]:
     """One text or several as a list. PezError for anything else."""
     if isinstance(texts, str):
-        return [texts]
+        return [check_text(texts, f"{what}:")]
     if not isinstance(texts, Iterable) or isinstance(texts, Mapping | set | frozenset | bytes):
         raise PezError(f"{what} must be a text or a list of texts, not {shown(texts)}.")
     listed = list(texts)
     for one in listed:
         if not isinstance(one, str):
             raise PezError(f"{what} holds {shown(one)}, which is not a text.")
+        check_text(one, f"{what}:")
     return listed
 
 
@@ -207,11 +209,12 @@ def mix_parts(
             is_text = plain and not is_web(source)
             if kind == "negative" and is_text:
                 is_text = file_or_text(source, "--negative") is None
+                source = check_text(source, "--negative") if is_text else source
             as_text = kind == "text" or (kind == "negative" and is_text)
             if as_text and not plain:
                 raise PezError(f"text holds {shown(source)}, which is not a text.")
             if kind == "text":
-                refuse_file(source, "--text")
+                refuse_file(check_text(source, "--text"), "--text")
             if not as_text and not is_picture(source):
                 raise PezError(
                     f"{kind} holds {shown(source)}, which is not a picture; give {PICTURES}."
@@ -246,7 +249,7 @@ def _weighted(entry: Any, kind: str) -> tuple[Any, float]:
         raise PezError(f"the weight {shown(weight)} of {named} is not a number; write {named}=0.5.")
     if not 0 < value < float("inf"):
         raise PezError(
-            f"the weight {weight} of {named} must be above 0; use --negative to push away."
+            f"the weight {weight} of {named} must be above 0, and finite; --negative pushes away."
         )
     if isinstance(source, str) and not source.strip():
         raise PezError(f"{entry!r} names nothing; write a file or a text before the weight.")

@@ -162,6 +162,12 @@ WRONG: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a device": ("device", lambda _: pez.load_model("mini", 3)),  # type: ignore[arg-type]
     "a mix": ("image", lambda _: pez.mix(image=3)),
     "a mixed text": ("text", lambda _: pez.mix(text=[3])),
+    "half a pair": ("texts", lambda _: pez.distill("a \ud800 cat")),
+    "half a pair in a list": ("texts", lambda _: pez.distill(["a cat", "\udcff"])),
+    "half a pair of a mix": ("--text", lambda _: pez.mix(text=("\ud800", 1))),
+    "half a pair to avoid": ("--negative", lambda _: pez.mix(text="a", negative="\ud800")),
+    "half a pair to score": ("prompts", lambda p: pez.score(p, "\ud800")),
+    "length and ratio": ("--ratio", lambda _: pez.distill("a cat", length=2, ratio=0.5)),
 }
 
 

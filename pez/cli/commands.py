@@ -21,6 +21,7 @@ from pez.cli.spread import search_spread
 from pez.cli.streams import answer
 from pez.errors import PezError
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.search.tokens import Tokens
 from pez.session.items import Failed
 from pez.session.session import Session, Watch, open_reader
 from pez.sources import Source, mix_key, mix_parts, source_name, text_key
@@ -138,21 +139,27 @@ def tokens(args: argparse.Namespace) -> int:
     """``pez tokens``: a line for each token; those beyond the limit are marked."""
     from pez.models import model_tokens
 
+    texts = read_texts(args.text)
     known = model_tokens(args.model)
-    ids = known.encode(args.text)
+    for text in texts:
+        _show_tokens(text, known, args.json)
+    return 0
+
+
+def _show_tokens(text: str, known: Tokens, as_json: bool) -> None:
+    ids = known.encode(text)
     pieces = [known.decode([i]) for i in ids]
-    back = known.encode(known.decode(ids)) == ids if ids else True
-    if args.json:
-        row = {"text": args.text, "ids": ids, "tokens": pieces, "count": len(ids)}
+    if as_json:
+        back = known.encode(known.decode(ids)) == ids if ids else True
+        row = {"text": text, "ids": ids, "tokens": pieces, "count": len(ids)}
         row |= {"limit": known.limit, "read": known.decode(ids[: known.limit]), "round_trip": back}
         answer(json.dumps(row, ensure_ascii=False))
-        return 0
+        return
     for n, (i, piece) in enumerate(zip(ids, pieces, strict=True)):
         answer(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
     note(f"{len(ids)} tokens; the model reads at most {known.limit}.")
     if len(ids) > known.limit:
         note(f"falls off: {known.decode(ids[known.limit :])}")
-    return 0
 
 
 def neighbours(args: argparse.Namespace) -> int:

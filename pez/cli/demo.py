@@ -21,6 +21,7 @@ from pez.cli.interrupt import on_interrupt
 from pez.cli.show import Bar
 from pez.cli.streams import answer
 from pez.datasets.samples import Sample, samples
+from pez.errors import PezError
 from pez.files import Lock, check_own, marked, output_path, write_whole
 from pez.images import read_image
 from pez.models import Reader, load_model
@@ -35,7 +36,11 @@ PAIR = marked("a picture of pez demo", b"Software\0pez demo")
 
 
 def run_demo(folder: Path, seed: int = 0) -> int:
-    """Invert the ``seed``-th sample, draw its prompt and write ``folder``/index.html."""
+    """Invert the ``seed``-th sample, draw its prompt and write ``folder``/index.html. PezError for
+    a seed below 0.
+    """
+    if seed < 0:
+        raise PezError(f"--seed must be 0 or more, not {seed}.")
     folder = output_path(folder)
     page, pair, another = folder / "index.html", folder / "pictures.png", "choose another --output"
     check_own(page, PAGE, another)

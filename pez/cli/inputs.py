@@ -34,5 +34,7 @@ def read_texts(source: str) -> list[str]:
         return stdin_prompts(raw.read(MOST) if raw else sys.stdin.read(MOST).encode())
     if isdir(source):
         raise PezError(f"{source} is a folder; give a text, a file of texts, or -.")
+    if not source.strip():
+        raise PezError("the given text is empty; give at least one word.")
     file = file_or_text(source, "")
     return read_prompts(file) if file else [check_text(source, "the text")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
@@ -26,8 +26,45 @@ EXAMPLES = """examples:
 """
 
 
+class _Given(argparse.Action):
+    """The value of an option. PezError for an empty one, as of a shell's variable that is not set:
+    ``--output "$FILE"`` would keep nothing. A text to avoid may be none.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Set it."""
+        if option_string and self.dest != "negative" and not str(values).strip():
+            raise PezError(
+                f"{option_string} has an empty value; give one, or omit {option_string}."
+            )
+        setattr(namespace, self.dest, self.joined(getattr(namespace, self.dest, None), values))
+
+    def joined(self, before: Any, value: Any) -> Any:
+        """The value of an option that is given once."""
+        return value
+
+
+class _Added(_Given):
+    """An option that may be given several times: the list of its values."""
+
+    def joined(self, before: Any, value: Any) -> Any:
+        """The list with one more."""
+        return [*(before or ()), value]
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a usage error like any bad input: in one sentence, without a page of options."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.register("action", None, _Given)
+        self.register("action", "append", _Added)
 
     def error(self, message: str) -> NoReturn:
         raise PezError(f"{message}; see {self.prog} --help.")
@@ -81,7 +118,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_model(score)
     tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
-    tokens.add_argument("text", metavar="TEXT")
+    tokens.add_argument(
+        "text", metavar="TEXT|FILE|-", help="a text, or the texts of a file or of stdin"
+    )
     tokens.add_argument("--model", default="", metavar="NAME", help="whose tokenizer")
     tokens.add_argument("--json", action="store_true", help="one JSON object")
     near = verb("neighbours", "the tokens nearest to a word in the embedding space", "neighbours")

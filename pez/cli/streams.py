@@ -44,7 +44,7 @@ class Out:
             self._try(self._stream.flush)
 
     def isatty(self) -> bool:
-        """Whether a person reads it."""
+        """Whether a person looks on; nobody does where it is closed."""
         return self._stream is not None and self._stream.isatty()
 
     def _try(self, act: Any) -> Any:

@@ -41,6 +41,11 @@ def names_file(text: str) -> bool:
     return bool(_ENDS.search(plain)) and "," not in plain
 
 
+def names_weights(name: str) -> bool:
+    """Whether a name ends as files of weights do."""
+    return name.lower().endswith(tuple(f".{end}" for end in _WEIGHTS))
+
+
 def file_or_text(text: str, option: str) -> Path | None:
     """The file that ``text`` names, or None if it is a text. PezError if it looks like a file's
     name, but there is none: nothing that was meant as a file is taken literally.

@@ -7,6 +7,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.files import user_path
+from pez.formats.prompts import names_weights
 from pez.generation.options import split_weight
 from pez.models.hub import split_revision
 from pez.models.loading import explained
@@ -73,6 +74,7 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
         path = user_path(source)
+        _refuse_missing(source, "--lora")
         name = f"lora{n}"
         with explained(source):
             if path.exists() and not path.is_dir():
@@ -89,6 +91,13 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
         names.append(name)
         weights.append(weight)
     pipe.set_adapters(names, weights)
+
+
+def _refuse_missing(source: str, option: str) -> None:
+    """PezError for a file that is not there, which the hub would be asked for."""
+    on_hub = source.count("/") == 1 and source[0] not in "./~"
+    if not user_path(source).exists() and (not on_hub or names_weights(source)):
+        raise PezError(f"{option} {source} does not exist; check its name.")
 
 
 def _hub_lora(pipe: Any, source: str, name: str) -> None:
@@ -115,6 +124,7 @@ def add_embedding(pipe: Any, source: str) -> list[str]:
         raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
     before = set(pipe.tokenizer.get_vocab())
     path = user_path(source)
+    _refuse_missing(source, "--embedding")
     if path.exists() and not path.is_dir():
         check_file(path)
     if path.is_file() and path.suffix == ".safetensors":

@@ -105,6 +105,12 @@ class GenerateOptions:
             raise PezError("--mask says what to redraw in a picture; give the picture as --image.")
         if self.strength and not self.image:
             raise PezError("--strength says how far to depart from a picture; give it as --image.")
+        plain = GenerateOptions
+        for name in ("control_kind", "control_model", "control_scale", "depth_model"):
+            if not self.control and getattr(self, name) != getattr(plain, name):
+                raise PezError(f"{_flag(name)} needs a picture to follow; give it as --control.")
+        if self.depth_model != plain.depth_model and self.control_kind != "depth":
+            raise PezError("--depth-model sees the depth only for --control-kind depth; add that.")
 
     @property
     def seeds(self) -> list[int]:

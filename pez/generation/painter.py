@@ -141,6 +141,8 @@ class Painter:
         wide, high = own.width, own.height
         if self.pictures:
             wide, high = next(iter(self.pictures.values())).size
+        elif wide or high:  # diffusers drops one without the other
+            wide, high = wide or self._side, high or self._side
         numbers: dict[str, Any] = {
             "num_inference_steps": own.steps or None,
             "width": wide or None,
@@ -150,6 +152,15 @@ class Painter:
             "controlnet_conditioning_scale": own.control_scale if own.control else None,
         }
         return {k: v for k, v in numbers.items() if v is not None and k in self._takes}
+
+    @property
+    def _side(self) -> int:
+        """Pixels of the side of what the pipeline draws by itself."""
+        net = getattr(self.pipe, "unet", None) or self.pipe.transformer
+        side = getattr(net.config, "sample_size", None)
+        if not isinstance(side, int):
+            side = getattr(self.pipe, "default_sample_size", 128)
+        return side * self.pipe.vae_scale_factor
 
     @cached_property
     def _given(self) -> dict[str, Image.Image]:
@@ -173,12 +184,7 @@ class Painter:
         device = self.pipe._execution_device
         cuda = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if cuda else available_memory()
-        net = getattr(self.pipe, "unet", None) or self.pipe.transformer
-        side = getattr(net.config, "sample_size", None)  # what it draws by itself
-        if not isinstance(side, int):
-            side = getattr(self.pipe, "default_sample_size", 128)
-        side *= self.pipe.vae_scale_factor
-        area = self._fixed.get("width", side) * self._fixed.get("height", side)
+        area = self._fixed.get("width", self._side) * self._fixed.get("height", self._side)
         bytes_a_pixel = 12_000 if self.pipe.dtype == torch.float32 else 6_000
         most = MOST_ROWS if cuda else 8
         return int(max(1, min(most, free // 2 // (area * bytes_a_pixel))))

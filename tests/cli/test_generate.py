@@ -143,6 +143,10 @@ def test_prompts_come_from_files_and_soft_ones_too(
         (["x", "--mask", "m.png"], "give the picture as --image"),
         (["x", "--strength", "2"], "between 0 and 1"),
         (["x", "--generator", "mini-ds"], "mini-sd"),
+        (["x", "--control-model", "a/b"], "give it as --control"),
+        (["x", "--control-kind", "sketch"], "give it as --control"),
+        (["x", "--depth-model", "a/b"], "give it as --control"),
+        (["x", "--depth-model", "a/b", "--control", "m.png"], "--control-kind depth"),
     ],
 )
 def test_bad_input_gets_one_sentence(args: list[str], told: str, capsys: CAPTURE) -> None:

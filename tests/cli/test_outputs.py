@@ -174,6 +174,14 @@ def test_a_full_stdout_loses_no_prompt(folder: Path) -> None:
     assert f"the prompt is: {first['prompt']}" in one.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="needs names of pipes")
+def test_results_go_into_pipes_too(folder: Path) -> None:
+    command = f"$PEZ invert photos {' '.join(QUICK)} --quiet --output"
+    done = shell(f"{command} /dev/stdout | cat", folder)
+    rows = [line for line in lines(done.stdout) if line.startswith("{")]
+    assert done.stderr == "" and len(rows) == len(os.listdir("photos"))
+
+
 def test_closed_streams_mix_nothing_into_the_output(folder: Path) -> None:
     command = f"$PEZ invert photos {' '.join(QUICK)} --output out.jsonl <&- 2>&-"
     done = shell(command, folder)

@@ -20,7 +20,7 @@ from tiny_pipelines import MINI, TEXT, options, save_sdxl
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation import Painter, open_painter
+from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.control import condition, control_model
 
 diffusers: Any = importlib.import_module("diffusers")
@@ -200,6 +200,23 @@ def test_loras_count_by_their_weights(plain: Painter, tmp_path: Path) -> None:
     assert far(seen[1.0, 1.0], seen[1.0, 0.0]) > 0.1
     alone = open_painter(options(lora=(str(one),))).paint([TEXT], [0])[0]
     assert far(alone, seen[1.0, 0.0]) < 0.1
+
+
+@pytest.mark.parametrize("name", ["no.safetensors", "style.pt", "./style", "loras/art/style", "a"])
+@pytest.mark.parametrize("option", ["lora", "embedding"])
+def test_a_missing_file_is_not_asked_of_the_hub(option: str, name: str) -> None:
+    given: dict[str, Any] = {option: (name,)}
+    with pytest.raises(PezError, match=f"--{option} {name} does not exist"):
+        open_painter(GenerateOptions(generator="mini-sd", device="cpu", **given))
+
+
+@pytest.mark.parametrize("asked", [{"width": 96}, {"height": 32}])
+def test_one_side_that_is_asked_for_is_drawn(asked: dict[str, Any]) -> None:
+    options = GenerateOptions(generator="mini-sd", device="cpu", steps=1, **asked)
+    sizes: list[tuple[int, int]] = []
+    painter = open_painter(options)
+    painter.paint(["a cat"], [0], done=lambda _, picture: sizes.append(picture.size))
+    assert sizes == [(asked.get("width", 64), asked.get("height", 64))]
 
 
 def test_a_lora_that_fits_nothing_is_refused(tmp_path: Path) -> None:
