@@ -132,8 +132,8 @@ def markdown(run: Run) -> str:
         "those of a batch of all scenes on one core, divided by the number of scenes. An empty",
         "cell means that there was no prompt yet or that the run had ended. All models are small",
         "and know only a synthetic world: these figures compare searches, not how good prompts are",
-        'on Stable Diffusion. All methods may repeat words here, and put words such as "of" between',
-        "commas; the default of `pez invert` does neither.",
+        "on Stable Diffusion. All methods may repeat words here, and put words such as `of`",
+        "between commas; the default of `pez invert` does neither.",
         "",
         f"![curves](methods{'' if run.split == 'report' else '-' + run.split}.png)",
     ]
