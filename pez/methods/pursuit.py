@@ -5,10 +5,10 @@ costs no pass of the text tower beyond those that score every word once for all 
 then takes the gradient, tries swaps drawn among the top candidates as GCG does (Zou et al. 2023,
 Algorithm 1), and one more prompt: it combines all swaps that were improvements by
 themselves, the best at each place. I-GCG (Jia et al., "Improved Techniques for Optimization-Based
-Jailbreaking on Large Language Models", 2024) merges single swaps in the same spirit: its best p
-swaps one after the other, each of these p prompts evaluated. The search continues from the best of all. If two consecutive
-steps found nothing better, it continues from the best prompt tried although that is worse, as in
-GCG: so it leaves a local optimum, while the engine keeps the best prompt seen.
+Jailbreaking on Large Language Models", 2024) merges single swaps in the same spirit: the best p of
+them one after the other, each of these p prompts evaluated. The search continues from the best of
+all. If two consecutive steps found nothing better, it continues from the best prompt tried although
+that is worse, as in GCG: so it leaves a local optimum, while the engine keeps the best prompt seen.
 
 Use it with ``--style phrases`` (:mod:`pez.session.styles`): words between commas transfer
 better to models that were not searched than the same number of words in a row.
