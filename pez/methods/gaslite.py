@@ -11,12 +11,12 @@ goes from the prompt x = x_1 ... x_k:
 3. From the first place to the last, all candidates of the place are evaluated in the prompt as
    flipped so far, and the best becomes that prompt, unless it is better unflipped.
 
-So a step never ends at a worse prompt. Facts that come from the authors' code: half of the
-candidates are the best by the gradient and half are drawn among the words that follow; the places
-go from left to right; the places are at most two thirds of the prompt (here the user's choice).
-Two things differ. The code scales each gradient over the vocabulary to unit length before it
-averages; here it is the plain mean. It draws candidates with repetition; here without. Its
-filter of flips that do not survive a tokeniser is the default vocabulary's work here.
+So a step never ends at a worse prompt. Two details come from the authors' code: half of the
+candidates are the best by the gradient and half are drawn from the words that follow, and the
+places go from left to right. It differs in four: the code scales each gradient over the vocabulary
+to unit length before it averages, where this is the plain mean; it draws candidates with
+repetition; of a prompt with fewer places than n_flip it flips two thirds, where this flips all; and
+it omits flips that no tokenizer gives, which the default vocabulary rules out.
 """
 
 from __future__ import annotations

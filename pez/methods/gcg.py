@@ -8,7 +8,8 @@ their number, the step tries them all.
 
 ``momentum`` is that of Zhang & Wei, "Boosting Jailbreak Attack with Momentum" (MAC), 2024,
 Algorithm 1: the words are ranked by g_t = mu g_(t-1) + (1 - mu) grad. As the gradient of a
-one-hot row is linear in that of the embedding, the latter is stored.
+one-hot row is linear in that of the embedding, the latter is stored. g_0 is zero; the authors' code
+starts from the first gradient instead, which weighs that one more in the first few steps.
 
 ``buffer`` holds the best prompts so far. With 1 the search continues only from a better
 prompt, as with nanoGCG's buffer. With more, each step continues from one of them, drawn at

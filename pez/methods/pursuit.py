@@ -4,9 +4,11 @@ Ours. The start is a matching pursuit over the words' own features (:mod:`pez.se
 costs no pass of the text tower beyond those that score every word once for all pictures. Each step
 then takes the gradient, tries swaps drawn among the top candidates as GCG does (Zou et al. 2023,
 Algorithm 1), and one more prompt: it combines all swaps that were improvements by
-themselves, the best at each place. The search continues from the best of all. If two consecutive
-steps found nothing better, it continues from the best prompt tried although that is worse, as in
-GCG: so it leaves a local optimum, while the engine keeps the best prompt seen.
+themselves, the best at each place. I-GCG (Jia et al., "Improved Techniques for Optimization-Based
+Jailbreaking on Large Language Models", 2024) merges single swaps in the same spirit: the best p of
+them one after the other, each of these p prompts evaluated. The search continues from the best of
+all. If two consecutive steps found nothing better, it continues from the best prompt tried although
+that is worse, as in GCG: so it leaves a local optimum, while the engine keeps the best prompt seen.
 
 Use it with ``--style phrases`` (:mod:`pez.session.styles`): words between commas transfer
 better to models that were not searched than the same number of words in a row.
@@ -106,6 +108,7 @@ def together(
     """Prompts (b, k): ids (b, k) with the ``word`` (b, c) at its ``place`` (b, c) of each
     swap that lowers the loss by itself, its ``change`` (b, c) being below 0; at one place
     the one that lowers it most. Unless ``twice``, a word new at two places goes to the first.
+    The idea of merging single swaps is I-GCG's (Jia et al. 2024), see above.
     """
     order = change.sort(dim=1, stable=True).indices
     rank = order.argsort(1).masked_fill(change >= 0, change.shape[1])  # no two alike

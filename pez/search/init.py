@@ -67,6 +67,11 @@ def pursued_words(
     with the highest score(s + w) / |s + w|, none twice. As the score is linear in the features,
     each word takes one matrix product. Other seeds and restarts draw each word from the best
     three.
+
+    That a picture's CLIP feature is nearly a sparse, non-negative sum of words' features is shown
+    by SpLiCE (Bhalla et al., "Interpreting CLIP with Sparse Linear Concept Embeddings", NeurIPS
+    2024), which finds weights for the words by least squares with an l1 penalty. Here each word
+    counts once.
     """
     ids, new = _not_yet(ids, begun.fixed if begun else None)
     scores, table = _scores(scores_of, rows.jobs), table[new]

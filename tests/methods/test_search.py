@@ -16,6 +16,7 @@ import pez
 from pez.methods import METHODS, make_method
 from pez.methods.arca import Arca
 from pez.methods.evolve import Evolve
+from pez.methods.gaslite import Gaslite
 from pez.methods.gcg import Gcg
 from pez.models import Reader
 from pez.objectives.match import Match
@@ -156,7 +157,7 @@ def test_no_more_prompts_are_judged_at_once_than_memory_is_for(problem: Problem)
     assert isinstance(problem.objective, Match)
     objective = Counting(problem.objective.reader, problem.objective.items)
     narrow = replace(problem, objective=objective, word_batch=10)
-    for method in (Gcg(candidates=16), Arca(), Evolve()):
+    for method in (Gcg(candidates=16), Arca(), Gaslite(), Evolve()):
         whole = run(problem, method, jobs_for(3), Budget(3))
         parts = run(narrow, method, jobs_for(3), Budget(3))
         assert [f.ids for f in whole] == [f.ids for f in parts]
