@@ -336,4 +336,4 @@ def test_a_score_with_something_to_avoid_is_not_called_a_cosine(
     assert main(words) == 0
     assert "pez: score " in capsys.readouterr().err
     assert main([*words, "--negative", "a dog"]) == 0
-    assert "pez: cosines to match less those to avoid " in capsys.readouterr().err
+    assert ", less what is to be avoided)" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pez.cli.streams import named_answers
 from pez.errors import PezError
 from pez.files import InUse, Lock, Own, cache_folder, check_own, output_path, write_whole
 from pez.methods import record_of
@@ -108,6 +109,8 @@ class Journal:
     def _open(self) -> Any:
         remedy = "wait for it, or give each run its own --output"
         try:
+            if not self.temporary and (out := named_answers(self.path)):
+                return out
             if not self.temporary:
                 check_own(self.path, RESULTS, "choose another --output")
             self._lock = Lock(self.path, remedy=remedy)

@@ -169,10 +169,9 @@ def summary(result: Result) -> str:
     soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
     read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
     # with something to avoid it is no cosine, and may be above 1
-    avoids = bool(result.options.get("negative"))
-    measure = "cosines to match less those to avoid" if avoids else "score"
+    avoids = ", less what is to be avoided" if result.options.get("negative") else ""
     return (
-        f"{measure} {result.score:.4f} ({result.model}){soft}{read}, {result.steps} steps, "
+        f"score {result.score:.4f} ({result.model}{avoids}){soft}{read}, {result.steps} steps, "
         f"{result.seconds:.1f} s{cut}"
         + (f"\npez: negative: {result.negative}" if result.negative else "")
     )

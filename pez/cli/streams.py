@@ -12,6 +12,8 @@ from typing import Any
 
 from pez.errors import PezError
 
+STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 
 class Unprinted(PezError):
     """Standard output cannot be written; ``why`` is the system's reason."""
@@ -118,6 +120,15 @@ class Aside:
 def answers() -> Any:
     """The stream for what a verb answers: standard output."""
     return sys.stdout.answers if isinstance(sys.stdout, Aside) else sys.stdout
+
+
+def named_answers(path: str | os.PathLike[str]) -> Any:
+    """Another file of the stream for answers if ``path`` is a name of standard output, whose number
+    leads elsewhere meanwhile; None for other names.
+    """
+    if os.fspath(path) not in STDOUT:
+        return None
+    return os.fdopen(os.dup(answers().fileno()), "ab", buffering=0)
 
 
 def answer(text: str) -> None:
