@@ -32,7 +32,7 @@ from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
 from pez.workers.choose import Workers, read_workers
 
-_SOFT = (".safetensors", ".pt")
+_SOFT = (".safetensors", ".pt", ".bin")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -170,7 +170,7 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
     from safetensors.torch import load_file
 
     try:
-        if path.suffix == ".pt":
+        if path.suffix != ".safetensors":
             held = torch.load(path, map_location="cpu", weights_only=True)
         else:
             held = load_file(path)
@@ -180,5 +180,7 @@ def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
     found = list(held.values()) if isinstance(held, dict) else [held]
     if len(found) != 1 or not isinstance(found[0], Tensor):
         raise PezError(f"{source} is not a soft prompt: it must hold one tensor (tokens, width).")
-    digest = hashlib.sha256(found[0].float().numpy().tobytes()).hexdigest()[:12]
-    return [(f"{path.stem} (soft {digest})", found[0])]
+    soft = found[0].detach()
+    soft = soft[None] if soft.ndim == 1 else soft  # one token, as training scripts may save it
+    digest = hashlib.sha256(soft.float().numpy().tobytes()).hexdigest()[:12]
+    return [(f"{path.stem} (soft {digest})", soft)]

@@ -145,7 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="PROMPT|FILE|-",
         help="a text, a file or stdin (one a line, or JSON lines or CSV with a prompt), or a soft "
-        "prompt (.safetensors, .pt)",
+        "prompt (.safetensors, .pt, .bin)",
     )
     _add_options(generate, GenerateOptions, "drawing")
     add_workers(generate)

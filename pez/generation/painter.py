@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,6 +104,7 @@ class Painter:
                 progress(before * steps + rows * (step + 1), total * steps)
             return tensors
 
+        self._check_strength()
         call = self._fixed | self._prompts(prompts)
         call |= {name: [picture] * rows for name, picture in self._given.items()}
         call["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -152,6 +154,20 @@ class Painter:
             "controlnet_conditioning_scale": own.control_scale if own.control else None,
         }
         return {k: v for k, v in numbers.items() if v is not None and k in self._takes}
+
+    def _check_strength(self) -> None:
+        """PezError for a strength that leaves no step: some pipelines fail, some draw noise."""
+        strength = self._fixed.get("strength")
+        if strength is None:
+            return
+        usual = inspect.signature(self.pipe.__call__).parameters["num_inference_steps"].default
+        steps = self._fixed.get("num_inference_steps", usual)
+        if isinstance(steps, int) and int(steps * strength) < 1:
+            least = math.ceil(100 / steps) / 100
+            raise PezError(
+                f"--strength {strength:g} leaves none of {steps} steps; give {least} or more, or "
+                "more --steps."
+            )
 
     @property
     def _side(self) -> int:

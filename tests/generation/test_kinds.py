@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from tiny_pipelines import MINI, TEXT, options, save_sdxl
 from torch import Tensor
 
+from pez.cli.generate import read_prompts
 from pez.errors import PezError
 from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.control import condition, control_model
@@ -43,6 +44,14 @@ def far(a: Image.Image, b: Image.Image) -> float:
     """The mean difference of two pictures, 0 to 255."""
     assert a.size == b.size
     return float(np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int)).mean())
+
+
+def test_a_strength_that_leaves_no_step_is_refused(picture: Path) -> None:
+    painter = open_painter(options(image=str(picture), strength=0.03, steps=20))
+    with pytest.raises(PezError, match=r"leaves none of 20 steps; give 0\.05 or more"):
+        painter.paint([TEXT], [0])
+    enough = open_painter(options(image=str(picture), strength=0.34, steps=3))
+    assert len(enough.paint([TEXT], [0])) == 1
 
 
 def test_little_strength_stays_near_the_picture(picture: Path) -> None:
@@ -256,3 +265,20 @@ def test_a_broken_learned_word_is_explained(
         open_painter(options(embedding=(str(tmp_path / "xl.safetensors"),)))
     with pytest.raises(PezError, match="not cached and cannot be downloaded"):
         open_painter(options(embedding=("nobody/nothing-at-all",)))
+
+
+@pytest.mark.parametrize("name", ["x.pt", "learned_embeds.bin", "x.safetensors"])
+@pytest.mark.parametrize("shape", [(192,), (2, 192)])
+def test_soft_prompts_are_read_as_training_scripts_save_them(
+    name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    held = torch.nn.Parameter(torch.zeros(shape))
+    file = tmp_path / name
+    if name.endswith("safetensors"):
+        save_file({"<x>": held.detach()}, file)
+    else:
+        torch.save({"<x>": held}, file)
+    ((label, soft),) = read_prompts(str(file))
+    assert "soft" in label and isinstance(soft, torch.Tensor)
+    assert soft.shape == (1, 192) if len(shape) == 1 else soft.shape == shape
+    assert not soft.requires_grad
