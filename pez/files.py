@@ -30,7 +30,6 @@ else:
     import fcntl
 
 MOST_TEXT = 64 << 20  # bytes of a list of words, a plan and the like, which are read whole
-MOST_TABLE = 1 << 30  # bytes of metadata and of caption files of a whole data set
 FULL = (errno.ENOSPC, errno.EDQUOT)
 HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)  # another has the lock
 LOCK = "pez-lock"
@@ -72,7 +71,10 @@ def check_own(path: Path, own: Own, remedy: str = "choose another place") -> Non
 
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path with ``~`` as the home folder; unchanged where that user has none."""
-    return Path(os.path.expanduser(path))
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # a zero byte, which no user's name has
+        return Path(path)
 
 
 def output_path(path: str | os.PathLike[str]) -> Path:

@@ -40,7 +40,6 @@ SLOWEST = 10_000  # bytes a second beyond these
 PART = 1 << 16
 ORIENTATION = 0x0112  # EXIF tag
 _HANDED = re.compile(r"/dev/stdin|/dev/fd/[0-9]+|/proc/(self|[0-9]+)/fd/[0-9]+")
-_is_web = re.compile("https?://", re.IGNORECASE).match
 _GIVE_FILE = "give a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 _GIVE_LINK = "give the address of the picture file itself, not of a page that shows it"
 
@@ -56,7 +55,7 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
         with _explained(name):
             return _decode(source)
     name = str(source)
-    if _is_web(name):
+    if is_web(name):
         data = io.BytesIO(_download(name))
         with _explained(name, _GIVE_LINK), Image.open(data, "r", formats_of(name)) as image:
             return _decode(image)
@@ -70,7 +69,7 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
 
 def read_bytes(source: str | Path) -> bytes:
     """The raw bytes at a path or http(s) address; PezError if they cannot be read."""
-    if _is_web(str(source)):
+    if is_web(str(source)):
         return _download(str(source))
     with _explained(str(source)):
         if is_handed(str(source)):
@@ -78,6 +77,11 @@ def read_bytes(source: str | Path) -> bytes:
                 return check_size(pipe.read(MAX_DOWNLOAD + 1), str(source))
         _check_file(source)
         return read_plain(source, MAX_FILE)
+
+
+def is_web(source: str) -> bool:
+    """Whether a source is an address."""
+    return source.lower().startswith(("http://", "https://"))
 
 
 def is_handed(name: str) -> bool:
@@ -101,7 +105,7 @@ def check_size(data: bytes, name: str) -> bytes:
 
 def decode_image(data: bytes, name: str) -> Image.Image:
     """The picture in the bytes of a file called ``name``, as :func:`read_image` gives it."""
-    mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
+    mend = _GIVE_LINK if is_web(name) else _GIVE_FILE
     with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)) as image:
         return _decode(image)
 
@@ -110,7 +114,7 @@ def check_picture(data: bytes, name: str) -> bytes:
     """The bytes if they begin like a picture (the rest is not decoded), else PezError."""
     if not data:
         raise PezError(f"{name} is empty (0 bytes); copy or download it again.")
-    mend = _GIVE_LINK if _is_web(name) else _GIVE_FILE
+    mend = _GIVE_LINK if is_web(name) else _GIVE_FILE
     with _explained(name, mend), Image.open(io.BytesIO(data), "r", formats_of(name)):
         return data
 
@@ -162,7 +166,7 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for source in sources:
         with _explained(source):
-            folder = not _is_web(source) and stat.S_ISDIR(os.stat(source).st_mode)
+            folder = not is_web(source) and stat.S_ISDIR(os.stat(source).st_mode)
         expanded += map(str, find_images(Path(source))) if folder else [source]
     return expanded
 
@@ -286,7 +290,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 class _OnlyHttp(HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if not _is_web(newurl):  # urllib alone would follow it to ftp
+        if not is_web(newurl):  # urllib alone would follow it to ftp
             raise HTTPError(newurl, code, "it redirects to a non-http address", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

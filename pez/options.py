@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral, Real
-from os.path import expanduser, isfile
+from os.path import isfile
 from typing import Any, ClassVar
 
 from pez.errors import PezError
-from pez.files import MOST_TEXT, open_plain
+from pez.files import MOST_TEXT, open_plain, user_path
 
 MOST = 10**8  # of steps, and of any other count without a bound of its own here
 # what fills memory: each restart is a row to come, each row of a batch a prompt in memory
@@ -271,7 +271,7 @@ def _digest(path: str, most: int = 1 << 40) -> str:
     over ``most`` bytes.
     """
     try:
-        place = expanduser(path)
+        place = user_path(path)
         if not isfile(place):
             return ""
         with open_plain(place, most) as file:

@@ -16,7 +16,7 @@ from PIL import Image
 from pez.errors import PezError
 from pez.formats.prompts import file_or_text, refuse_file
 from pez.formats.text import check_text
-from pez.images import MAX_DOWNLOAD, decode_image, pixels_key, read_image
+from pez.images import MAX_DOWNLOAD, decode_image, is_web, pixels_key, read_image
 from pez.options import as_number, shown
 
 # a picture: a path, an address, the picture itself, its values (tensors too, which are not
@@ -131,11 +131,6 @@ def _from_array(values: np.ndarray, what: str) -> Image.Image:
         values = np.rint(values.astype(np.float64) * 255).astype(np.uint8)
     flat = values[..., 0] if values.ndim == 3 and shape[2] == 1 else values
     return Image.fromarray(np.ascontiguousarray(flat))
-
-
-def is_web(source: str) -> bool:
-    """Whether a source is an address."""
-    return source.lower().startswith(("http://", "https://"))
 
 
 def joined_key(keys: Sequence[str]) -> str:

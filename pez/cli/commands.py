@@ -68,7 +68,6 @@ def distill(args: argparse.Namespace) -> int:
         if _spread(workers, todo, watch):
             search_spread(workers, options, chosen, watch, _by_text(failed))
             return
-        watch = replace(watch, failed=failed if len(texts) > 1 else None)
         with watch.stop.at_once():
             session = Session.open(options)
         session.reader.free_vision()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pez.search.engine import Stop
+from pez.search.stop import Stop
 
 
 @contextmanager

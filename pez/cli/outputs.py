@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pez.errors import PezError
 from pez.files import Lock, Own, check_own, head, output_path, write_whole
 from pez.formats.tables import read_table, write_table
+from pez.images import is_web
 from pez.result import Result
 from pez.session.embeddings import (
     EMBEDDINGS,
@@ -23,7 +24,6 @@ from pez.session.embeddings import (
     target_mark,
     target_of,
 )
-from pez.sources import is_web
 
 COLUMNS = ("image", "prompt", "score")
 TABLE = Own(

@@ -17,10 +17,11 @@ from pez.images import (
     check_size,
     expand_sources,
     is_handed,
+    is_web,
     pixels_key,
     read_bytes,
 )
-from pez.sources import Source, is_web, joined_key, read_source
+from pez.sources import Source, joined_key, read_source
 
 HELD = 40_000_000  # decoded pixels held for their search: 120 MB
 

@@ -9,11 +9,12 @@ from PIL import Image
 
 from pez.api import search_pictures, search_texts
 from pez.errors import PezError
-from pez.images import decode_image, read_bytes
+from pez.images import decode_image, is_web, read_bytes
 from pez.options import DistillOptions, InvertOptions
-from pez.search.engine import Progress, Stop
+from pez.search.engine import Progress
+from pez.search.stop import Stop
 from pez.session.session import Session, Watch
-from pez.sources import Source, is_web, read_source
+from pez.sources import Source, read_source
 from pez.workers.choose import Workers, open_pool
 from pez.workers.pool import Stopped, Tell
 from pez.workers.share import LOST, Far, Outcome, Share, cut

@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from os.path import expanduser, isdir, lexists
+from os.path import isdir, lexists
 from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.formats.documents import as_json, json_object
 from pez.formats.tables import read_table
 from pez.formats.text import as_text, check_text, read_text
@@ -31,7 +32,7 @@ def names_file(text: str) -> bool:
     word with a slash. A text with a comma is a prompt, however it ends.
     """
     plain = text.strip()
-    if plain and "\0" not in plain and (lexists(text) or lexists(_home(text))):
+    if plain and "\0" not in plain and (lexists(text) or lexists(user_path(text))):
         return True
     if not plain or "://" in plain or "\n" in plain:
         return False
@@ -52,7 +53,7 @@ def file_or_text(text: str, option: str) -> Path | None:
     """
     if not names_file(text):
         return None
-    place = Path(_home(text))
+    place = user_path(text)
     where = f"{option} {text}".strip()
     if isdir(place):
         if "/" in text or os.sep in text:
@@ -175,10 +176,3 @@ def _filled(texts: list[str], where: str) -> list[str]:
     if not texts:
         raise PezError(f"{where} holds no text; give one prompt a line.")
     return texts
-
-
-def _home(text: str) -> str:
-    try:
-        return expanduser(text)
-    except (RuntimeError, ValueError):
-        return text

@@ -102,7 +102,7 @@ def opened(path: str | Path, give: str, pipe: bool = False, most: int = LARGEST)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise PezError(f"{path} cannot be read ({why}); {give}.") from None
-    except (ValueError, RuntimeError):  # a zero byte in the name; ~nobody has no home
+    except ValueError:  # a zero byte in the name
         raise PezError(f"{str(path)!r} is not the name of a file; {give}.") from None
     except MemoryError:
         raise PezError(f"{path} is too large for the memory; {give}.") from None

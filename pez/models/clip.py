@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,8 +18,7 @@ from torch import Tensor, nn
 
 from pez.files import kept_ids
 from pez.models.family import Family, Row, Weights
-from pez.models.graphs import Graphs
-from pez.models.halves import in_half
+from pez.models.features import TextFeatures
 from pez.models.pretrained import (
     known_place,
     no_pictures,
@@ -59,7 +57,7 @@ class Text:
 
 
 @dataclass(eq=False)
-class Clip:
+class Clip(TextFeatures):
     """A CLIP of transformers as a :class:`pez.models.Reader`."""
 
     name: str
@@ -88,13 +86,6 @@ class Clip:
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""
         return self._read(embeddings) if self.tower is None else self._graphs(embeddings)
-
-    @cached_property
-    def _graphs(self) -> Graphs:
-        return Graphs(self._read)
-
-    def _read(self, embeddings: Tensor) -> Tensor:
-        return F.normalize(in_half(self._features, embeddings, self.table.dtype), dim=-1)
 
     def _features(self, embeddings: Tensor) -> Tensor:
         if self.tower is not None:

@@ -19,9 +19,8 @@ from pez.errors import PezError, PezWarning
 from pez.files import kept_ids, user_path
 from pez.models.build import QUICK, build_model, doubt, open_tokenizer, tag_config
 from pez.models.family import Family, Row, Weights
+from pez.models.features import TextFeatures
 from pez.models.generators import DEFAULT, GENERATORS
-from pez.models.graphs import Graphs
-from pez.models.halves import in_half
 from pez.models.hub import fetch_one, prepare_hub, split_revision
 from pez.models.published import CONFIG, HUB, failed, fetch, pinned
 from pez.models.text_tower import (
@@ -43,7 +42,7 @@ LOCAL = "local-dir:"
 
 
 @dataclass(eq=False)
-class OpenClip:
+class OpenClip(TextFeatures):
     """One open_clip model as a :class:`pez.models.Reader`."""
 
     name: str
@@ -79,14 +78,6 @@ class OpenClip:
         if self.tower is not None and self.front is None:
             return self._graphs(embeddings)
         return self._read(embeddings)
-
-    @cached_property
-    def _graphs(self) -> Graphs:
-        return Graphs(self._read)
-
-    def _read(self, embeddings: Tensor) -> Tensor:
-        """:meth:`features`, kernel by kernel."""
-        return F.normalize(in_half(self._features, embeddings, self.table.dtype), dim=-1)
 
     def _features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e), not normalised, in the model's own number format."""

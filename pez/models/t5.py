@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pez.files import kept_ids
 from pez.models.family import Family, Row, Weights
-from pez.models.halves import in_half
+from pez.models.features import TextFeatures
 from pez.models.pretrained import (
     known_place,
     no_pictures,
@@ -40,7 +40,7 @@ TEXT_BATCH = 64
 
 
 @dataclass(eq=False)
-class T5:
+class T5(TextFeatures):
     """A T5 encoder as a :class:`pez.models.Reader` of texts."""
 
     name: str
@@ -68,7 +68,7 @@ class T5:
 
     def features(self, embeddings: Tensor) -> Tensor:
         """Features (b, e) of prompts given as token embeddings (b, l, w); differentiable."""
-        return F.normalize(in_half(self._features, embeddings, self.table.dtype), dim=-1)
+        return self._read(embeddings)
 
     def _features(self, embeddings: Tensor) -> Tensor:
         if self.front is not None:

@@ -16,7 +16,7 @@ from pez.errors import PezError
 from pez.images import pixels_key
 from pez.models import Reader
 from pez.objectives.match import Targets
-from pez.search.engine import Stop
+from pez.search.stop import Stop
 from pez.session.drafts import Drafted, read_by_both
 from pez.sources import (
     Part,

@@ -21,12 +21,13 @@ from pez.models.language import LanguageModel
 from pez.objectives import objective_class
 from pez.options import SearchOptions
 from pez.result import Result
-from pez.search.engine import Budget, Found, Progress, Stop, search
+from pez.search.engine import Budget, Found, Progress, search
 from pez.search.english import Note
 from pez.search.init import RATED
 from pez.search.method import Method
 from pez.search.problem import Problem, Rate
 from pez.search.rows import Job
+from pez.search.stop import Stop
 from pez.search.vocabulary import Vocabulary, make_vocabulary
 from pez.session.drafts import Drafted, draft_name, draft_problem, draft_words, with_draft
 from pez.session.items import Failed, Item

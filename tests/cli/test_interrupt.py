@@ -8,8 +8,9 @@ from common import jobs_for
 from engine_runs import run
 
 from pez.cli.interrupt import on_interrupt
-from pez.search.engine import Budget, Progress, Stop
+from pez.search.engine import Budget, Progress
 from pez.search.problem import Problem
+from pez.search.stop import Stop
 
 
 def test_one_interrupt_stops_and_a_second_leaves(problem: Problem) -> None:

@@ -16,8 +16,9 @@ import pez
 from pez.methods.pez import Pez
 from pez.methods.random import Random
 from pez.models import Reader
-from pez.search.engine import Budget, Found, Progress, Stop, search
+from pez.search.engine import Budget, Found, Progress, search
 from pez.search.problem import Problem
+from pez.search.stop import Stop
 from pez.session.session import Watch
 
 
