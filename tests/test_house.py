@@ -26,12 +26,12 @@ LAYERS = (
 )
 LAYER = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 MOST_TOP_LEVEL = 10
-WRITER = "files.py"
+WRITER = "files/__init__.py"
 BARS = {
     "cli/show.py",
     "workers/processes.py",  # sets the lock that libraries' bars take
 }
-DISK = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "pez.files"}
+DISK = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "pez.files", "pez.files.lock"}
 REGISTERED = re.compile(r"pez(\.\w+)+(:\w+)?")  # "pez.methods.pez:Pez": loaded by its name
 
 

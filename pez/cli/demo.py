@@ -22,7 +22,8 @@ from pez.cli.show import Bar
 from pez.cli.streams import answer
 from pez.datasets.samples import Sample, samples
 from pez.errors import PezError
-from pez.files import Lock, check_own, marked, output_path, write_whole
+from pez.files import check_own, marked, output_path, write_whole
+from pez.files.lock import Lock
 from pez.images import read_image
 from pez.models import Reader, load_model
 from pez.options import InvertOptions

@@ -17,7 +17,8 @@ from pez.cli.resume import note
 from pez.cli.show import Bar
 from pez.cli.streams import Unprinted, answer
 from pez.errors import PezError
-from pez.files import Lock, output_path
+from pez.files import output_path
+from pez.files.lock import Lock
 from pez.formats.prompts import file_or_text
 from pez.generation.files import (
     check_picture,

@@ -14,7 +14,8 @@ from typing import Any
 
 from pez.cli.streams import named_answers
 from pez.errors import PezError
-from pez.files import InUse, Lock, Own, cache_folder, check_own, output_path, write_whole
+from pez.files import Own, cache_folder, check_own, output_path, write_whole
+from pez.files.lock import InUse, Lock
 from pez.methods import record_of
 from pez.options import SearchOptions
 from pez.result import Result

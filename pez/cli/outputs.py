@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pez.errors import PezError
-from pez.files import Lock, Own, check_own, head, output_path, write_whole
+from pez.files import Own, check_own, head, output_path, write_whole
+from pez.files.lock import Lock
 from pez.formats.tables import read_table, write_table
 from pez.images import is_web
 from pez.result import Result

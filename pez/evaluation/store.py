@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
-from pez.files import Lock, output_path, write_whole
+from pez.files import output_path, write_whole
+from pez.files.lock import Lock
 from pez.formats.documents import as_json, read_json_lines
 
 INDEX, PLAN = "index.jsonl", "plan.toml"

@@ -16,7 +16,7 @@ import pez
 from pez.cli import main
 from pez.cli.outputs import stem_of
 from pez.errors import PezError
-from pez.files import Lock
+from pez.files.lock import Lock
 from pez.formats.tables import read_table
 from pez.images import read_image
 from pez.models import Reader

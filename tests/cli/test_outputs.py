@@ -15,7 +15,8 @@ from PIL import Image
 
 from pez.cli import main
 from pez.errors import PezError
-from pez.files import InUse, Lock, cache_folder, output_path
+from pez.files import cache_folder, output_path
+from pez.files.lock import InUse, Lock
 from pez.generation.files import save_picture
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_a_killed_owners_lock_is_taken_over(tmp_path: Path) -> None:
     script = """if True:
         import os, signal, sys
         from pathlib import Path
-        from pez.files import Lock
+        from pez.files.lock import Lock
         lock = Lock(Path(sys.argv[1]))
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -66,11 +67,11 @@ def test_a_killed_owners_lock_is_taken_over(tmp_path: Path) -> None:
 def test_without_locks_of_the_disk_the_owner_counts_while_it_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pez.files._lock", lambda _fd: None)
+    monkeypatch.setattr("pez.files.lock._lock", lambda _fd: None)
     lock = Lock(tmp_path / "out")
     with pytest.raises(InUse):
         Lock(tmp_path / "out")
-    monkeypatch.setattr("pez.files._started", lambda _process: "another time")
+    monkeypatch.setattr("pez.files.lock._started", lambda _process: "another time")
     Lock(tmp_path / "out").release()
     lock.release()
 

@@ -13,7 +13,8 @@ from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.report import report
 from pez.evaluation.run import evaluate
 from pez.evaluation.store import MARK, OWN, Store
-from pez.files import InUse, Lock, data_folder
+from pez.files import data_folder
+from pez.files.lock import InUse, Lock
 
 PLAN = SMALL_PLAN.replace("count = 3", "count = 1")
 PAINT = '[[generators]]\nname = "mini-sd"\npictures = 1\noptions = { steps = 2 }\n'
