@@ -33,6 +33,27 @@ def photo_names() -> list[str]:
     return [name for name in _clips() if (shipped_folder(name) / BACKBONE).is_file()]
 
 
+def bare_name(name: str) -> str:
+    """``name``, or the last part of a path to a folder of the shipped ``data``, wherever that lies:
+    ``photo`` for ``local-dir:pez/data/models/photo``.
+    """
+    *above, kind, last = ["", "", *name.replace("\\", "/").rstrip("/").split("/")]
+    below = above[-1].rpartition(":")[2] == "data" and kind in ("models", "generators")
+    return last if below else name
+
+
+def is_shipped(name: str) -> bool:
+    """Whether ``name`` is that of a shipped CLIP or generator, or a path to its folder."""
+    return bare_name(name) in {*_clips(), *shipped_generators()}
+
+
+def reads_photographs(name: str) -> bool:
+    """Whether ``name`` is that of a shipped CLIP of real photographs, or a path to its folder; all
+    else that is shipped knows only a synthetic world.
+    """
+    return bare_name(name) in photo_names()
+
+
 def _clips() -> list[str]:
     folder = data_folder() / "models"
     return sorted(p.parent.name for p in folder.glob("*/open_clip_config.json"))

@@ -43,8 +43,12 @@ class Backbone:
 
     @classmethod
     def of(cls, folder: Path) -> Backbone:
-        """What ``backbone.toml`` of a model's folder says."""
-        return cls(**tomllib.loads((folder / BACKBONE).read_text(encoding="utf-8")))
+        """What ``backbone.toml`` of a model's folder says. PezError if that is not all of it."""
+        file = folder / BACKBONE
+        try:
+            return cls(**tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise PezError(f"{file} is damaged ({error}); install the package again.") from None
 
     @classmethod
     def installed(cls, package: str) -> Backbone:
