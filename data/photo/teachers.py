@@ -145,9 +145,9 @@ def _information(said: list[list[str]], places: dict[str, int]) -> Tensor:
     contexts /= contexts.sum()
     value = np.log(pairs.data / (rows[pairs.row] * contexts[pairs.col]))
     more = value > 0
-    where = np.stack([pairs.row[more], pairs.col[more]])
+    where = torch.from_numpy(np.stack([pairs.row[more], pairs.col[more]])).long()
     data = torch.tensor(value[more], dtype=torch.float32)
-    return torch.sparse_coo_tensor(torch.from_numpy(where).long(), data, size).coalesce()
+    return torch.sparse_coo_tensor(where, data, size, check_invariants=True).coalesce()
 
 
 def _archive() -> Path:
