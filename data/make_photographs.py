@@ -70,8 +70,8 @@ SHOWN = (
         "flower",
         "flower.jpg",
         "a round orange flower in front of dark green leaves",
-        "[vultilion](https://www.flickr.com/photos/vultilion/6056698931/) (danielbuechele according "
-        "to the package)",
+        "[vultilion](https://www.flickr.com/photos/vultilion/6056698931/) (the package "
+        "names danielbuechele)",
         CC_BY,
         LEARN,
     ),
@@ -103,9 +103,9 @@ SHOWN = (
 
 CARD = """# Photographs
 
-Seven real photographs, for `pez demo` and the first examples. `photo` and its kin were not trained on
-them. They come from Python packages; the terms are those that the package or the photograph's source
-states. Each was changed: resized to {side} pixels on its shortest side and stored as JPEG.
+Seven real photographs, for `pez demo` and the first examples. `photo` and its kin were not trained
+on them. They come from Python packages; the terms are those that the package or the photograph's
+source states. Each was changed: resized to {side} pixels on its shortest side and stored as JPEG.
 
 | photograph | by | terms | taken from |
 |---|---|---|---|
