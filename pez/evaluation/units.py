@@ -39,6 +39,7 @@ class Unit:
 class Original:
     """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
     ``error`` says why if it could not be read. ``group`` is what the plan groups items by.
+    ``captions`` are all that people wrote about it, ``caption`` is the first.
     """
 
     dataset: str
@@ -51,6 +52,7 @@ class Original:
     seed: int
     error: str = ""
     group: str = ""
+    captions: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -151,7 +153,7 @@ class Drawn:
 @dataclass(frozen=True)
 class Node:
     """A prompt and all its measurements, by kind. A ``hidden`` one is only drawn, for others to
-    be compared with, and is in no table.
+    be compared with, and is in no table. ``gallery`` are the files among which its own is ranked.
     """
 
     subject: Subject
@@ -160,6 +162,7 @@ class Node:
     pictures: tuple[Drawn, ...]
     asked: dict[str, Asked]
     hidden: bool = False
+    gallery: tuple[str, ...] = ()
 
     @property
     def readings(self) -> Asked:

@@ -21,6 +21,8 @@ KINDS = {
     "score": "pez.evaluation.kinds.score:ScoreKind",
     "reading": "pez.evaluation.kinds.reading:ReadingKind",
     "language": "pez.evaluation.kinds.language:LanguageKind",
+    "content-words": "pez.evaluation.kinds.content_words:ContentWords",
+    "rank": "pez.evaluation.kinds.rank:Rank",
 }
 
 

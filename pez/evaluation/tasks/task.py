@@ -113,9 +113,9 @@ def joined(items: Sequence[Original], name: str, caption: str) -> Original:
     """Several items as one; an error of one is an error of all."""
     error = next((f"{o.item}: {o.error}" for o in items if o.error), "")
     sha256 = "" if error else hash_of([o.sha256 for o in items])
-    return replace(
-        items[0], item=name, caption=caption, prompt="", sha256=sha256, file="", error=error
-    )
+    captions = tuple(dict.fromkeys(text for o in items for text in o.captions))
+    whole = replace(items[0], item=name, caption=caption, captions=captions, prompt="", file="")
+    return replace(whole, sha256=sha256, error=error)
 
 
 def hash_of(parts: Sequence[str]) -> str:
