@@ -129,7 +129,7 @@ class _Expanding:
         """The long prompt's own pictures, if others are compared with these: from other
         noise, so that the comparison measures the meaning, not the noise.
         """
-        if not any(r.drawn for r in subject.references) or not self.draws:
+        if not any(r.drawn and not r.edit for r in subject.references) or not self.draws:
             return None
         unit = Unit("prompt", subject.original.identity | {"text": subject.texts[0]})
         pictures = tuple(
@@ -153,7 +153,20 @@ class _Expanding:
                 asked = self._asked(PICTURE, about)
                 pictures.append(Drawn(picture, generator, seed, asked, thing, frame, rival))
         asked = self._asked(PROMPT, question)
+        pictures += self._edited(question, tuple(pictures), asked.get("edit", {}))
         return Node(subject, way, unit, tuple(pictures), asked, gallery=gallery)
+
+    def _edited(
+        self, question: Question, pictures: Sequence[Drawn], edits: Asked
+    ) -> Iterator[Drawn]:
+        """Each picture again, of the edited prompt and from the same noise."""
+        for (_, name), edited in edits.items():
+            for drawn in pictures:
+                unit = Unit("picture", drawn.unit.spec | {"edit": edited.key})
+                about = replace(question, picture=unit, beside=drawn.unit, edit=name)
+                asked = self._asked(PICTURE, about)
+                own = replace(drawn, unit=unit, asked=asked, beside=drawn.unit)
+                yield replace(own, edit=name, edited=edited)
 
     def _asked(self, of: str, question: Question) -> dict[str, Asked]:
         """The units of each kind that applies to prompts, or to pictures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -150,8 +151,10 @@ def _of_manifest(data: Data) -> list[tuple[str, str]]:
 def _unit(data: Data) -> Unit:
     """What decides a draw: a manifest by its content."""
     spec = asdict(data) | {"split": data.split[0]}
-    if not data.group:
-        del spec["group"]  # plans without one keep the name of their draw
+    del spec["training"]
+    for name in ("group", "last"):
+        if not spec[name]:
+            del spec[name]  # plans without one keep the name of their draw
     if data.manifest:
         content = read_plain(user_path(data.manifest), MOST_TEXT)
         spec |= {"manifest": hashlib.sha256(content).hexdigest()}
@@ -172,7 +175,8 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
         listed, seeds = _manifest_copy(data, store)
         items = from_manifest(listed, path_to_data=data.path)
     else:
-        stream = open_dataset(data.dataset, split=split, path=data.path)
+        stream: Iterable[Example] = open_dataset(data.dataset, split=split, path=data.path)
+        stream = deque(stream, data.last) if data.last else stream
         items = _of_groups(stream, data) if data.group else draw(stream, data.count, data.seed)
     out = []
     for n, item in enumerate(items):

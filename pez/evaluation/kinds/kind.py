@@ -28,8 +28,9 @@ from pez.evaluation.units import Asked, Batch, Subject, Task, Unit, Way
 @dataclass(frozen=True)
 class Question:
     """What units are asked about: a prompt, or with ``picture`` a picture of it that should show
-    ``thing`` and is compared with the picture ``beside``. ``identity`` names models by content,
-    ``gallery`` are the files of all pictures of the subject's data set and split.
+    ``thing`` and is compared with the picture ``beside``, or that was drawn after the ``edit`` of
+    this name. ``identity`` names models by content, ``gallery`` are the files of all pictures of
+    the subject's data set and split.
     """
 
     plan: Plan
@@ -41,6 +42,7 @@ class Question:
     thing: str = ""
     beside: Unit | None = None
     gallery: tuple[str, ...] = ()
+    edit: str = ""
 
 
 @dataclass(frozen=True)

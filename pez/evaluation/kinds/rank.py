@@ -21,7 +21,7 @@ from pez.evaluation.kinds.ready import Place, Ready
 from pez.evaluation.metric import Metric
 from pez.evaluation.packing import LOST, decode
 from pez.evaluation.plan import Plan
-from pez.evaluation.units import Asked, Batch, Task, Unit
+from pez.evaluation.units import Asked, Batch, Node, Task, Unit
 
 VERSION = 1  # of how ranks are counted
 
@@ -62,7 +62,7 @@ class Rank(Kind):
         if len(files) != 1 or len(question.gallery) < 2:
             return {}
         spec = {"prompt": question.prompt.key, "picture": files[0], "version": VERSION}
-        spec |= {"among": hashlib.sha256("\0".join(question.gallery).encode()).hexdigest()}
+        spec |= {"among": gallery_hash(question.gallery)}
         return {
             (judge, ""): Unit(self.name, spec | {"judge": judge_identity(judge, question.identity)})
             for judge in (*plan.judges, *plan.readers)
@@ -85,14 +85,16 @@ class Rank(Kind):
     def task(self, ready: Ready, unit: Unit, place: Place) -> Task:
         """The prompt, its picture and all pictures of the data set."""
         text, (own,) = ready.prompt_of(place.node), ready.files(place.node.subject.files)
-        return Task(unit.key, unit.spec, _read(ready, place.node.gallery), text=text, picture=own)
+        return Task(unit.key, unit.spec, gallery_of(ready, place.node), text=text, picture=own)
 
     def work(self, batch: Batch, bench: Bench, report: Report, look: Look) -> None:
         """Rank."""
         name, dtype = batch.options
         judge = bench.get(("judge", name, dtype), lambda: open_judge(name, bench.device, dtype))
         report.start_clock()
-        for task, found in zip(batch.tasks, _scores(judge, batch.tasks), strict=True):
+        pictures, prompts = batch.tasks[0].pictures, [task.text for task in batch.tasks]
+        scores = scores_among(judge, pictures, prompts)
+        for task, found in zip(batch.tasks, scores, strict=True):
             if task.picture in found:
                 report.done(task, ranked(found[task.picture], list(found.values())))
             else:
@@ -110,27 +112,33 @@ def ranked(own: float, scores: Sequence[float]) -> dict[str, int]:
     }
 
 
-def _scores(judge: Judge, tasks: Sequence[Task]) -> Iterator[dict[bytes, float]]:
-    """For each task the score of its prompt with each picture that can be decoded. All tasks have
-    the same pictures.
-    """
+def scores_among(
+    judge: Judge, pictures: Sequence[bytes], prompts: Sequence[str]
+) -> Iterator[dict[bytes, float]]:
+    """For each prompt its score with each picture that can be decoded."""
     whole: list[bytes] = []
 
     def decoded() -> Iterator[Image.Image]:
-        for data in tasks[0].pictures:
+        for data in pictures:
             with suppress(PezError):
                 yield decode(data)
                 whole.append(data)
 
-    for row in judge.grid(decoded(), [task.text for task in tasks]):
+    for row in judge.grid(decoded(), prompts):
         yield dict(zip(whole, row, strict=True))
 
 
-def _read(ready: Ready, files: tuple[str, ...]) -> tuple[bytes, ...]:
-    return _read_once(ready.store.folder, files)
+def gallery_hash(gallery: Sequence[str]) -> str:
+    """What names the pictures of a data set in the units that rank them."""
+    return hashlib.sha256("\0".join(gallery).encode()).hexdigest()
+
+
+def gallery_of(ready: Ready, node: Node) -> tuple[bytes, ...]:
+    """The pictures among which a node's own is ranked."""
+    return _read(ready.store.folder, node.gallery)
 
 
 @lru_cache(maxsize=2)  # a batch's tasks share their pictures
-def _read_once(folder: Path, files: tuple[str, ...]) -> tuple[bytes, ...]:
+def _read(folder: Path, files: tuple[str, ...]) -> tuple[bytes, ...]:
     found = (folder / name for name in files)
     return tuple(path.read_bytes() if path.is_file() else LOST for path in found)

@@ -37,7 +37,7 @@ class SearchTask:
     pictures and prompts are compared with. With ``by_ratio`` lengths are ratios to a long
     prompt's, with ``grouped`` items are taken by the group of [data], and with ``single`` subjects
     are single pictures, to which others may be added. ``things`` are drawn with each prompt, put
-    into ``frame``.
+    into ``frame``; ``edits`` are names of changes to each prompt (:mod:`pez.evaluation.edits`).
     """
 
     name: str = "invert"
@@ -51,6 +51,7 @@ class SearchTask:
     single: ClassVar[bool] = False
     things = ()
     frame = "{}"
+    edits = ()
 
     @property
     def takes(self) -> int:
@@ -80,6 +81,8 @@ class SearchTask:
         original = subject.original
         if label in ("caption", "original"):
             return (original.caption if label == "caption" else original.prompt) or None
+        if label == "frequent":
+            return subject.frequent or None
         return ""
 
     @classmethod
