@@ -1,8 +1,7 @@
 """One word of a prompt changed, and what the others say before and after it.
 
-The share of words whose part keeps its sign or order is a measure of how far words speak for
-themselves. Readable prompts are expected to be easier to edit than those of a search that reads
-them as a whole; nobody is known to have measured it so.
+A word that speaks for itself says the same whatever stands beside it: its part in the cosine with
+the picture keeps its sign, and its order among the others, when another word is changed.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import pez
 from pez.datasets.samples import samples
 from pez.evaluation.judges import open_judge
+from pez.evaluation.judges.judge import Judge
 from pez.evaluation.kinds.rank import ranked
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
@@ -80,7 +81,7 @@ def test_a_judge_without_a_grid_of_its_own_compares_pairs() -> None:
     judge: Any = open_judge("mini-judge", "cpu")
     pictures = [read_image(sample.path) for sample in samples("web")[:3]]
     prompts = ["a castle", "a red fish on blue"]
-    pairs = super(type(judge), judge).grid(pictures, prompts)
+    pairs = Judge.grid(judge, pictures, prompts)
     found = judge.grid(iter(pictures), prompts)
     assert [[round(x, 4) for x in row] for row in found] == [
         [pytest.approx(x, abs=1e-3) for x in row] for row in pairs

@@ -62,5 +62,10 @@ def about() -> dict[str, tuple[str, str]]:
     return found
 
 
+def all_edits() -> tuple[str, ...]:
+    """The references that are edits of the prompt, of all tasks."""
+    return tuple(edit for name in TASKS for edit in task_class(name).edits)
+
+
 def _entries(name: str) -> list[str]:
     return [field.name for field in fields(task_class(name)) if "read" in field.metadata]

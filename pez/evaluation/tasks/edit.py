@@ -28,8 +28,8 @@ class Edit(Invert):
 
     baselines = ("caption", "random-words", "frequent", "original", "captioner")
     about: ClassVar = {
-        SWAP: ("the one before a word was swapped", "the original picture, after the swap"),
-        APPEND: ("the one before a word was added", "the original picture, after the addition"),
+        SWAP: ("the picture before a word was swapped", "the original, after a word was swapped"),
+        APPEND: ("the picture before a word was added", "the original, after a word was added"),
     }
     single = False
 
