@@ -121,7 +121,8 @@ def pursued_words(
     counts once.
     """
     ids, new = _not_yet(ids, begun.fixed if begun else None)
-    scores, table = _scores(scores_of, rows.jobs), table[new]
+    scores = _scores(scores_of, rows.jobs)
+    table = table if len(new) == len(table) else table[new]  # a large one is not copied
     own = torch.stack([scores[job.item][new] for job in rows.jobs])  # (b, n)
     square = table.square().sum(-1)
     total = table.new_zeros(len(rows), table.shape[1])

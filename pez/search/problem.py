@@ -21,6 +21,7 @@ from pez.search.init import (
     pursued_words,
     random_words,
 )
+from pez.search.rating import rated
 from pez.search.rows import Rows
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary
@@ -278,17 +279,9 @@ class Problem:
         rate = partial(self._rated, around=around)
         return self.kept(ids, rate, around) if self.kept else rate(ids)
 
-    @torch.no_grad()
     def _rated(self, ids: Tensor, around: tuple[int, ...] = ()) -> Tensor:
         template = self.template.first(1) if around else None
-        fixed = self.vocabulary.embed(template.fixed) if template else None
-        parts: list[Tensor] = []
-        for chunk in ids.split(self.word_batch):
-            if parts and self.halt and self.halt():
-                break
-            prompts = self.vocabulary.embed(chunk)[:, None]
-            if template and fixed is not None:
-                prompts = template.fill_embeddings(fixed, prompts)
-            parts.append(self.objective.features(prompts))
-            self.memo[RATED] = self.memo.get(RATED, 0) + len(chunk)
-        return torch.cat(parts)
+        features, words = self.objective.features, self.vocabulary
+        out = rated(features, words, ids, template, self.word_batch, self.halt)
+        self.memo[RATED] = self.memo.get(RATED, 0) + len(out)
+        return out
