@@ -12,6 +12,7 @@ from pez.evaluation.kinds.kind import Kind
 from pez.evaluation.plan import Plan, method_options, painter_options
 from pez.evaluation.plan_entries import MethodPlan
 from pez.evaluation.tasks import TASKS, all_baselines, task_class
+from pez.models.names import OFFLINE_CLIP
 
 
 def check(plan: Plan) -> None:
@@ -25,7 +26,7 @@ def check(plan: Plan) -> None:
     for name in plan.baselines:
         known_name(name, all_baselines(), "baselines")
     if plan.methods and not plan.models:
-        raise PezError('the plan has methods but no models; write models = ["mini"].')
+        raise PezError(f'the plan has methods but no models; write models = ["{OFFLINE_CLIP}"].')
     needs = sorted({"random-words", "soft", "beginning"} & set(plan.baselines))
     if needs and not (plan.models and plan.methods):
         raise PezError(
