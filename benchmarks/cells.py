@@ -22,9 +22,9 @@ NO_STEP = "no step"  # the start alone, as one step of the method random reads i
 
 @dataclass(frozen=True)
 class Cell:
-    """One place of the table. ``budgets`` are the passes at which it is read; the seconds are read
-    too where ``timed``. A ``caption`` is what the prompt begins with: the best of a list for each
-    picture.
+    """One place of the table. ``budgets`` are the passes at which it is read, or where it is
+    ``timed`` the seconds for which it runs. A ``caption`` is what the prompt begins with: the best
+    of a list for each picture.
     """
 
     block: str
@@ -88,19 +88,32 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-Chosen = Mapping[tuple[str, str], tuple[str, ...]]  # method and start -> settings
+Chosen = Mapping[tuple[str, str, float], tuple[str, ...]]  # method, start, passes -> settings
 
 
 def read_chosen(path: Path) -> tuple[Chosen, list[str]]:
-    """Settings by method and start, and the methods in the order in which the choosing split puts
-    them; nothing if there is no such file.
+    """Settings by method, start and passes, and the methods in the order in which the choosing
+    split puts them; nothing if there is no such file.
     """
     if not path.is_file():
         return {}, []
     with path.open("rb") as file:
         found = tomllib.load(file)
-    chosen = {(row["method"], row["start"]): tuple(row["set"]) for row in found["chosen"]}
+    chosen = {(r["method"], r["start"], r["passes"]): tuple(r["set"]) for r in found["chosen"]}
     return chosen, list(found["order"])
+
+
+def chosen_for(
+    plan: Mapping[str, Any], chosen: Chosen, method: str, start: str, budget: float
+) -> tuple[str, ...]:
+    """The settings of a method at a start and budget: those chosen at the largest budget that is
+    no larger, at that start or else at the last one; none of its own where none were chosen.
+    """
+    known = [b for b in plan["splits"]["choose"]["passes"] if b <= budget] or [0]
+    for place in (start, plan["chosen_at"][-1]):
+        if (method, place, max(known)) in chosen:
+            return chosen[method, place, max(known)]
+    return ()
 
 
 def cells_of(plan: Mapping[str, Any], chosen: Chosen, order: Sequence[str]) -> list[Cell]:
@@ -118,10 +131,12 @@ def cells_of(plan: Mapping[str, Any], chosen: Chosen, order: Sequence[str]) -> l
                 if start not in options.get("starts", (start,)):
                     continue
                 style = {k: v for k, v in options.items() if k != "starts"}
-                cells += _cell(plan, chosen, entry, (start, form), style, one, plan["passes"])
+                place = start, form
+                cells += _cell(plan, chosen, entry, place, style, one, plan["passes"])
+                if form == plan["baseline"][2] and start in (OWN, plan["baseline"][1]):
+                    cells += _timed(plan, chosen, entry, place, style)
                 at = entry.name in few and form == plan["baseline"][2]
                 if at and start in (OWN, *plan["long_starts"]):
-                    place = start, form
                     cells += _cell(plan, chosen, entry, place, style, one, plan["more"])
                     both = [*plan["passes"][-1:], *plan["more"]]
                     cells += _cell(plan, chosen, entry, place, style, several, both)
@@ -137,26 +152,59 @@ def _cell(
     models: tuple[str, ...],
     budgets: Sequence[float],
 ) -> list[Cell]:
-    """A cell, or one for each budget if the method plans its steps ahead."""
+    """A cell, or one for each budget if the method plans its steps ahead or has settings of its own
+    for each.
+    """
     start, form = place
-    init = start if start in STARTS else "random"
-    by_start = chosen.get((entry.name, start), chosen.get((entry.name, plan["chosen_at"][-1]), ()))
-    own = InvertOptions(
+    by_settings: dict[tuple[str, ...], list[float]] = {}
+    for budget in budgets:
+        settings = chosen_for(plan, chosen, entry.name, start, budget)
+        by_settings.setdefault(settings, []).append(budget)
+    block = "cells" if models == tuple(plan["models"]) else "several"
+    out = []
+    for settings, mine in by_settings.items():
+        own = _options(plan, entry, start, style, settings)
+        for some in [(b,) for b in mine] if plans_ahead(own) else [tuple(mine)]:
+            steps = steps_within(own, len(models), max(some))
+            way = Way(entry.name, models, replace(own, steps=steps))
+            seeds = plan.get("fewer_seeds", {}).get(start, 0)
+            out.append(Cell(block, entry.name, start, form, way, some, seeds=seeds))
+    return out
+
+
+def _timed(
+    plan: Mapping[str, Any],
+    chosen: Chosen,
+    entry: Entry,
+    place: tuple[str, str],
+    style: Mapping[str, Any],
+) -> list[Cell]:
+    """A cell that runs for some seconds, with the settings of the largest budget that were chosen;
+    one for each budget if the method plans its steps ahead.
+    """
+    start, form = place
+    settings = chosen_for(plan, chosen, entry.name, start, max(plan["passes"]))
+    own = _options(plan, entry, start, style, settings)
+    budgets = plan["seconds"]
+    parts = [(b,) for b in budgets] if plans_ahead(own) else [tuple(budgets)]
+    way = Way(entry.name, tuple(plan["models"]), own)
+    return [Cell("timed", entry.name, start, form, way, some, timed=True) for some in parts]
+
+
+def _options(
+    plan: Mapping[str, Any],
+    entry: Entry,
+    start: str,
+    style: Mapping[str, Any],
+    settings: Sequence[str],
+) -> InvertOptions:
+    return InvertOptions(
         method=entry.name,
-        set=(*entry.settings(start), *by_start),
-        init=init,
+        set=(*entry.settings(start), *settings),
+        init=start if start in STARTS else "random",
         history=True,
         **{"length": plan["length"], **plan.get("options", {}), **style},
     )
-    block = "cells" if models == tuple(plan["models"]) else "several"
-    parts = [(b,) for b in budgets] if plans_ahead(own) else [tuple(budgets)]
-    out = []
-    for some in parts:
-        steps = steps_within(own, len(models), max(some))
-        way = Way(entry.name, models, replace(own, steps=steps))
-        timed = block == "cells" and max(some) == max(plan["passes"])
-        out.append(Cell(block, entry.name, start, form, way, some, timed))
-    return out
 
 
 def plans_ahead(options: InvertOptions) -> bool:
@@ -179,7 +227,8 @@ def _no_step(plan: Mapping[str, Any]) -> list[Cell]:
             settings = {"length": plan["length"], **plan.get("options", {}), **style}
             own = InvertOptions(method="random", init=start, steps=1, history=True, **settings)
             way = Way(NO_STEP, tuple(plan["models"]), own)
-            out.append(Cell("cells", NO_STEP, start, form, way, tuple(plan["passes"])))
+            seeds = plan.get("fewer_seeds", {}).get(start, 0)
+            out.append(Cell("cells", NO_STEP, start, form, way, tuple(plan["passes"]), seeds=seeds))
     return out
 
 

@@ -3,10 +3,11 @@
     python benchmarks/choose.py --data FOLDER      # writes factorial-chosen.toml and -chosen.csv
 
 Each method has the same number of trials at each start: its own defaults, its authors' settings
-where the plan has them, and settings drawn from its grid. All run at the same budget of passes on
-the choosing split. The rule: the highest mean cosine under the choosing judge of the best prompt so
-far; the first of equals. The judge that reports has no part in it. ``order`` in the file is that of
-the methods' best trials at the last start, from which the plan takes the few that run longest.
+where the plan has them, and settings drawn from its grid. All run at the same budgets of passes on
+the choosing split, and each budget has settings of its own. The rule: the highest mean cosine under
+the choosing judge of the best prompt so far; the first of equals. The judge that reports has no
+part in it. ``order`` in the file is that of the methods' best trials at the last start, from which
+the plan takes the few that run longest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
-from benchmarks.cells import OWN, Cell, Entry  # noqa: E402
+from benchmarks.cells import OWN, Cell, Entry, plans_ahead  # noqa: E402
 from benchmarks.factorial import (  # noqa: E402
     Batch,
     World,
@@ -37,6 +38,8 @@ from pez.options import InvertOptions  # noqa: E402
 from pez.search.init import STARTS  # noqa: E402
 
 Trial = tuple[str, str, tuple[str, ...]]  # method, start, settings
+Place = tuple[str, str, float]  # method, start, passes
+Reached = Mapping[tuple[Trial, float], float]  # a trial at so many passes -> the mean cosine
 
 
 def trials_of(plan: Mapping[str, Any]) -> list[tuple[Trial, Cell]]:
@@ -54,47 +57,44 @@ def trials_of(plan: Mapping[str, Any]) -> list[tuple[Trial, Cell]]:
                     history=True,
                     **options,
                 )
-                steps = steps_within(own, len(models), split["passes"])
-                way = Way(entry.name, models, replace(own, steps=steps))
-                budgets = (float(split["passes"]),)
-                cell = Cell("choose", entry.name, start, split["form"], way, budgets)
-                out.append(((entry.name, start, settings), cell))
+                budgets = tuple(split["passes"])
+                for some in [(b,) for b in budgets] if plans_ahead(own) else [budgets]:
+                    steps = steps_within(own, len(models), max(some))
+                    way = Way(entry.name, models, replace(own, steps=steps))
+                    cell = Cell("choose", entry.name, start, split["form"], way, some)
+                    out.append(((entry.name, start, settings), cell))
     return out
 
 
-def best_of(
-    reached: Mapping[Trial, float | None], starts: Sequence[str]
-) -> tuple[dict[tuple[str, str], Trial], list[str]]:
-    """The best trial of each method and start, the first of equals, and the methods by the best
-    of their last start, or of their own. A trial without a prompt is none.
+def best_of(reached: Reached, starts: Sequence[str]) -> tuple[dict[Place, Trial], list[str]]:
+    """The best trial of each method at each start and number of passes, the first of equals, and
+    the methods by the best of the last start, or of their own, at the most passes.
     """
-    found: dict[tuple[str, str], Trial] = {}
-    for trial, value in reached.items():
-        place = trial[:2]
-        if value is not None and (place not in found or value > (reached[found[place]] or 0.0)):
+    found: dict[Place, Trial] = {}
+    for (trial, passes), value in reached.items():
+        place = *trial[:2], passes
+        if place not in found or value > reached[found[place], passes]:
             found[place] = trial
+    most = max((passes for _, passes in reached), default=0)
     last: dict[str, float] = {}
     for start in (OWN, starts[-1]):
-        last |= {m: reached[t] or 0.0 for (m, s), t in found.items() if s == start}
+        for (method, own, passes), trial in found.items():
+            if own == start and passes == most:
+                last[method] = reached[trial, passes]
     return found, sorted(last, key=lambda method: -last[method])
 
 
 def written(
-    chosen: Mapping[tuple[str, str], Trial], order: Sequence[str], reached: Mapping[Trial, Any]
+    chosen: Mapping[Place, Trial], order: Sequence[str], reached: Reached, trials: Sequence[Trial]
 ) -> str:
     """The file of chosen settings."""
     lines = ["# Written by python benchmarks/choose.py", f"order = {json.dumps(order)}"]
-    for (method, start), trial in chosen.items():
-        count = sum(other[:2] == trial[:2] for other in reached)
-        lines += [
-            "",
-            "[[chosen]]",
-            f"method = {json.dumps(method)}",
-            f"start = {json.dumps(start)}",
-        ]
+    for (method, start, passes), trial in chosen.items():
+        lines += ["", "[[chosen]]", f"method = {json.dumps(method)}"]
+        lines += [f"start = {json.dumps(start)}", f"passes = {passes:g}"]
         lines += [f"set = {json.dumps(list(trial[2]))}"]
-        lines += [f"cosine = {reached[trial]:.4f} # under the choosing judge"]
-        lines += [f"trials = {count}"]
+        lines += [f"cosine = {reached[trial, passes]:.4f} # under the choosing judge"]
+        lines += [f"trials = {sum(other[:2] == trial[:2] for other in trials)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -109,25 +109,31 @@ def main() -> None:
     pairs = trials_of(plan)
     if args.method:
         pairs = [pair for pair in pairs if pair[0][0] in args.method]
-    batches = [Batch(world, cell, split["seed"], (), weights) for _, cell in pairs]
+    batches = [Batch(world, cell, split["seed"], weights) for _, cell in pairs]
     found = collect(batches, carry_out, args.rows, args.workers)
-    reached: dict[Trial, float | None] = {}
+    judged: dict[tuple[Trial, float], list[float]] = {}
     for (trial, _), rows in zip(pairs, found, strict=True):
-        judged = [row["judge"] for row in rows if "error" not in row]
-        reached[trial] = statistics.fmean(judged) if judged else None
+        for row in rows:
+            if "error" not in row:
+                judged.setdefault((trial, row["budget"]), []).append(row["judge"])
         for reason in {row["error"] for row in rows if "error" in row}:
             print(f"{', '.join(trial[:2])}: {reason}", file=sys.stderr)
+    reached = {place: statistics.fmean(values) for place, values in judged.items()}
     chosen, order = best_of(reached, plan["chosen_at"])
+    trials = list(dict.fromkeys(trial for trial, _ in pairs))
     place = args.output / chosen_file(args.plan).name
     args.output.mkdir(parents=True, exist_ok=True)
-    place.write_text(written(chosen, order, reached), encoding="utf-8")
+    place.write_text(written(chosen, order, reached, trials), encoding="utf-8")
     with place.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["method", "start", "settings", "cosine", "chosen"])
-        for trial, value in reached.items():
-            mine = "" if value is None else f"{value:.4f}"
-            best = chosen.get(trial[:2]) == trial
-            writer.writerow([*trial[:2], " ".join(trial[2]), mine, "yes" if best else ""])
+        writer.writerow(["method", "start", "settings", "passes", "cosine", "chosen"])
+        for trial in trials:
+            for passes in split["passes"]:
+                value = reached.get((trial, passes))
+                mine = "" if value is None else f"{value:.4f}"
+                best = chosen.get((*trial[:2], passes)) == trial
+                line = [*trial[:2], " ".join(trial[2]), f"{passes:g}", mine]
+                writer.writerow([*line, "yes" if best else ""])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import torch
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import factorial_page as page  # noqa: E402
-from benchmarks.cells import Cell, cells_of, missing_starts, read_chosen  # noqa: E402
+from benchmarks.cells import NO_STEP, Cell, cells_of, missing_starts, read_chosen  # noqa: E402
 from benchmarks.photos import (  # noqa: E402
     Gallery,
     Judge,
@@ -51,7 +51,11 @@ from pez.session.drafts import draft_name, with_draft  # noqa: E402
 from pez.session.items import Item, picture_items  # noqa: E402
 from pez.session.session import Session, Watch, search_items  # noqa: E402
 
-BANK = 10_000  # captions of which one is the best for a picture
+BANK = 5_000  # captions of which one is the best for a picture
+FEW, MARGIN = (
+    4,
+    1.2,
+)  # steps that are timed before a run for some seconds, and how many more it does
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,6 @@ class Batch:
     world: World
     cell: Cell
     seed: int
-    seconds: tuple[float, ...]
     weights: str  # of the models, as their hashes
 
     @property
@@ -82,7 +85,7 @@ class Batch:
         what = [cell.way.models, record_of(cell.way.options), cell.budgets, cell.timed]
         where = [world.data, world.judge, world.models, cell.items or world.items, cell.caption]
         names = [cell.block, cell.method, cell.start, cell.form]
-        return json.dumps([*names, *what, self.seed, self.seconds, *where, self.weights])
+        return json.dumps([*names, *what, self.seed, *where, self.weights])
 
     @property
     def label(self) -> str:
@@ -150,8 +153,13 @@ def searched(batch: Batch) -> Run:
         def at_once(session: Session, watch: Watch) -> list[Any]:
             return search_items(session, items, watch)
 
-        session = Session.of(reader, own)
-        return run(session, len(cell.way.models), len(items), at_once, time.process_time)
+        def ran(some: InvertOptions) -> Run:
+            session = Session.of(reader, some)
+            return run(session, len(cell.way.models), len(items), at_once, time.process_time)
+
+        if cell.timed:
+            own = replace(own, steps=steps_for(ran(replace(own, steps=FEW)), max(cell.budgets)))
+        return ran(own)
     parts = []
     for item, caption in zip(items, best_captions(world, cell.way.models), strict=False):
         form = begun(caption, reader, options.length)
@@ -164,6 +172,13 @@ def searched(batch: Batch) -> Run:
     seconds = [sum(times) / len(parts) for times in zip(*(p.seconds for p in parts), strict=True)]
     results = [result for part in parts for result in part.results]
     return Run(results, parts[0].passes, parts[0].alone, seconds)
+
+
+def steps_for(short: Run, seconds: float) -> int:
+    """About how many steps take so many seconds a picture, and a few more, from a short run."""
+    first, last = short.seconds[0], short.seconds[-1]
+    each = max(1e-6, (last - first) / (len(short.seconds) - 1))
+    return FEW + max(1, int(MARGIN * (seconds - first) / each))
 
 
 def begun(caption: str, reader: Reader, length: int) -> str:
@@ -189,9 +204,7 @@ def carry_out(batch: Batch) -> list[dict[str, Any]]:
         found = searched(batch)
     except PezError as error:
         return [place | {"error": str(error)}]
-    budgets: dict[str, Sequence[float]] = {"passes": cell.budgets}
-    if cell.timed:
-        budgets["seconds"] = batch.seconds
+    axis = "seconds" if cell.timed else "passes"
     options, method = cell.way.options, open_method(cell.way.options)
     fluent, many = options.fluency > 0, len(cell.way.models)
     places = open_gallery(world).searched
@@ -199,21 +212,20 @@ def carry_out(batch: Batch) -> list[dict[str, Any]]:
     for item, result in enumerate(found.results):
         history = result.history or []
         scores = [step["score"] for step in history]
-        for axis, listed in budgets.items():
-            spent = getattr(found, axis)
-            for budget in listed:
-                (n,) = best_steps(scores, spent, [budget])
-                if options.steps == 1 and spent[0] <= budget:
-                    n = 0  # a start alone, whatever else could be paid for
-                if n is None:
-                    continue
-                steps = max(1, sum(cost <= budget for cost in spent))
-                mine = {"axis": axis, "budget": budget, "item": item, "step": n}
-                mine |= {"prompt": reader.tokens.decode(history[n]["ids"])}
-                told = spent_by(method, many, slots_of(options), steps, fluent)
-                told -= steps * (many * (method.forwards + method.backwards) + method.drafts)
-                mine |= {"language": told, "drafts": steps * method.drafts}
-                rows.append(place | mine | {"seconds": round(found.seconds[steps - 1], 5)})
+        spent = getattr(found, axis)
+        for budget, n in zip(cell.budgets, best_steps(scores, spent, cell.budgets), strict=True):
+            if cell.method == NO_STEP:
+                n = 0  # whatever else could be paid for
+            if n is None:
+                continue
+            steps = max(1, sum(cost <= budget for cost in spent))
+            mine = {"axis": axis, "budget": budget, "item": item, "step": n}
+            mine |= {"prompt": reader.tokens.decode(history[n]["ids"])}
+            told = spent_by(method, many, slots_of(options), steps, fluent)
+            told -= steps * (many * (method.forwards + method.backwards) + method.drafts)
+            mine |= {"language": told, "drafts": steps * method.drafts}
+            mine |= {"searched": round(scores[n], 5), "passes": found.passes[steps - 1]}
+            rows.append(place | mine | {"seconds": round(found.seconds[steps - 1], 5)})
     for row, read in zip(rows, read_rows(world, rows, places), strict=True):
         row |= read
     return rows
@@ -222,17 +234,16 @@ def carry_out(batch: Batch) -> list[dict[str, Any]]:
 def read_rows(
     world: World, rows: Sequence[Mapping[str, Any]], places: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """What the judge, the searched model and the captions say of rows' prompts."""
+    """What the judge and the captions say of rows' prompts."""
     if not rows:
         return []
-    prompts, where = [row["prompt"] for row in rows], [places[row["item"]] for row in rows]
+    prompts = [row["prompt"] for row in rows]
+    where: list[int] = [places[row["item"]] for row in rows]
     judge = open_judge(world, (world.judge,)).read(prompts, where)
-    own = open_judge(world, world.models).read(prompts, where)
     captions = open_gallery(world).captions
     return [
-        {"judge": round(j, 5), "rank": rank, "searched": round(s, 5)}
-        | {"right": right_words(prompt, captions[place])}
-        for prompt, place, (j, rank), (s, _) in zip(prompts, where, judge, own, strict=True)
+        {"judge": round(cosine, 5), "rank": rank, "right": right_words(prompt, captions[place])}
+        for prompt, place, (cosine, rank) in zip(prompts, where, judge, strict=True)
     ]
 
 
@@ -255,6 +266,7 @@ def marks(world: World, frequent: int) -> list[dict[str, Any]]:
         read = read_rows(world, some, seen.searched)
         place = {"block": "marks", "method": name, "start": "", "form": "", "models": ""}
         place |= {"axis": "passes", "budget": 0, "seed": 0, "language": 0, "drafts": 0}
+        place |= {"passes": 0, "searched": None, "seconds": None}
         rows += [place | one | more for one, more in zip(some, read, strict=True)]
     return rows
 
@@ -320,7 +332,7 @@ def main() -> None:
     if args.method:
         cells = [c for c in cells if c.method in (*args.method, plan["baseline"][0])]
     batches = [
-        Batch(world, cell, seed, tuple(plan["seconds"]), weights_of(cell.way.models, world.judge))
+        Batch(world, cell, seed, weights_of(cell.way.models, world.judge))
         for cell in cells
         for seed in plan["seeds"][: cell.seeds or None][: args.seeds or None]
     ]

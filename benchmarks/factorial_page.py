@@ -31,13 +31,14 @@ def _head(table: Table) -> list[str]:
     method, start, form = plan["baseline"]
     world = plan["data"]["kind"] == "world"
     seen = "scenes of the synthetic world" if world else "photographs that no training saw"
+    most, pictures = max(choose["passes"]), -(-choose["count"] // choose.get("every", 1))
     settings = (
         f"Each method's settings are the best of {choose['trials']} trials (fewer where its grid "
-        f"has fewer), drawn from its grid in the plan, by the mean cosine under "
-        f"`{choose['judge']}` at {choose['passes']} passes between commas, on {choose['count']} "
-        f"other pictures; the starts {', '.join(plan['chosen_at'])} have settings of their own, "
-        f"other starts those of {plan['chosen_at'][-1]}. Settings for several models are those "
-        "chosen in one."
+        "has fewer), drawn from its grid in the plan, by the mean cosine under "
+        f"`{choose['judge']}` between commas, for {_listed(choose['passes'])} passes each (larger "
+        f"budgets and the seconds take those of {most}), on {pictures} other pictures; the starts "
+        f"{_listed(plan['chosen_at'])} have settings of their own, other starts those of "
+        f"{plan['chosen_at'][-1]}. Settings for several models are those chosen in one."
         if table.chosen
         else "**Settings were not chosen: all are the methods' defaults.**"
     )
@@ -63,19 +64,26 @@ def _head(table: Table) -> list[str]:
     return lines
 
 
+def _listed(values: Sequence[object]) -> str:
+    return " and ".join(map(str, values))
+
+
 def _same_start(table: Table) -> list[str]:
     """The first question: is a step rule better, given the same start and form?"""
     _, start, form = table.plan["baseline"]
     lines = ["", "## Step rules with the same start and form", ""]
     lines += [f"Start `{start}` (or the method's own), form `{form}`: difference to the baseline."]
     for axis in ("passes", "seconds"):
-        budgets = table.budgets("cells", axis)
+        block = "cells" if axis == "passes" else "timed"
+        budgets = table.budgets(block, axis)
+        if not budgets:
+            continue
         places = {
-            (m, b): _first(table, m, ((start, form), ("own", form)), axis, b)
+            (m, b): _first(table, m, ((start, form), ("own", form)), axis, b, block)
             for m in table.methods
             for b in budgets
         }
-        bases = {b: table.baseline(axis, b) for b in budgets}
+        bases = {b: table.baseline(axis, b, block) for b in budgets}
         pairs = {k: (place, bases[k[1]]) for k, place in places.items() if place}
         gaps = table.gaps(pairs.values())
         lines += ["", "| method | " + " | ".join(f"{b:g} {axis}" for b in budgets) + " |"]
@@ -182,7 +190,7 @@ def _rivals(table: Table) -> list[str]:
     gaps = table.gaps((p, base) for p in places)
     lines = ["", "## Rivals as their authors run them, and prompts that no search found", ""]
     lines += [f"Differences are to the baseline at {max(budgets):g} passes.", ""]
-    lines += _measures_head("prompts", ("passes", "difference"))
+    lines += _measures_head("prompts", ("budget", "difference"))
     for place in [base, *places] if base in table.groups else places:
         name = place[1] if place != base else f"{place[1]}, the baseline"
         gap = gaps.get((place, base))
@@ -200,6 +208,7 @@ MEASURES = (
     "ranked first",
     "language-model passes",
     "draft passes",
+    "passes in all",
     "seconds",
 )
 
@@ -213,16 +222,22 @@ def _measures(table: Table, place: Place) -> str:
     f = table.figures(place)
     assert f is not None
     right = ["", ""] if f.right is None else [f"{f.right:.2f}", f"{f.one_right:.0%}"]
-    cells = [str(f.judge), f"{f.searched:.3f}", *right, f"{f.rank:g}", f"{f.first:.0%}"]
-    cells += [f"{f.language:.0f}", f"{f.drafts:.0f}"]
+    own = "" if f.searched is None else f"{f.searched:.3f}"
+    cells = [str(f.judge), own, *right, f"{f.rank:g}", f"{f.first:.0%}"]
+    cells += [f"{f.language:.0f}", f"{f.drafts:.0f}", f"{f.passes:.0f}"]
     return " | ".join([*cells, "" if f.seconds is None else f"{f.seconds:.3f}"])
 
 
 def _first(
-    table: Table, method: str, places: Sequence[tuple[str, str]], axis: str, budget: float
+    table: Table,
+    method: str,
+    places: Sequence[tuple[str, str]],
+    axis: str,
+    budget: float,
+    block: str = "cells",
 ) -> Place | None:
     """The first of a method's places that has prompts."""
-    found = (table.at(method, start, form, axis, budget) for start, form in places)
+    found = (table.at(method, start, form, axis, budget, block) for start, form in places)
     return next((place for place in found if place in table.groups), None)
 
 

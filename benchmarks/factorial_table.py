@@ -27,13 +27,14 @@ class Figures:
 
     prompts: int
     judge: Interval
-    searched: float
+    searched: float | None  # by the search's own score
     right: float | None
     one_right: float | None  # share of prompts with one right word or more
     rank: float  # the median
     first: float  # share of prompts that the judge ranks first
     language: float
     drafts: float
+    passes: float  # those and all others
     seconds: float | None
 
 
@@ -96,9 +97,11 @@ class Table:
         order = [entry["name"] for entry in self.plan["methods"]]
         return sorted(known, key=lambda m: order.index(m) if m in order else len(order))
 
-    def at(self, method: str, start: str, form: str, axis: str, budget: float) -> Place:
+    def at(
+        self, method: str, start: str, form: str, axis: str, budget: float, block: str = "cells"
+    ) -> Place:
         """A place of the table in one model."""
-        return ("cells", method, start, form, self.one, axis, budget)
+        return (block, method, start, form, self.one, axis, budget)
 
     def baseline(self, axis: str, budget: float, block: str = "cells") -> Place:
         """What all others are compared with."""
@@ -161,13 +164,14 @@ def figures_of(rows: Sequence[Row]) -> Figures:
     return Figures(
         len(rows),
         bootstrap_mean(*_judged(rows)),
-        mean("searched"),
+        mean("searched") if all(row["searched"] is not None for row in rows) else None,
         mean("right") if counted else None,
         statistics.fmean(item_means(some, items).values()) if counted else None,
         statistics.median(row["rank"] for row in rows),
         statistics.fmean(item_means([float(r["rank"] == 1) for r in rows], items).values()),
         mean("language"),
         mean("drafts"),
+        mean("passes"),
         mean("seconds") if timed else None,
     )
 
@@ -194,7 +198,7 @@ def write_csv(path: Path, table: Table) -> None:
     """
     head = [*PLACE, "prompts", "judge", "judge_low", "judge_high", "searched", "right_words"]
     head += ["one_right", "median_rank", "ranked_first", "language_passes", "draft_passes"]
-    head += ["seconds", "more_than_baseline", "more_low", "more_high"]
+    head += ["passes", "seconds", "more_than_baseline", "more_low", "more_high"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)
@@ -204,7 +208,7 @@ def write_csv(path: Path, table: Table) -> None:
             more = bootstrap_mean(differences(rows, base)) if base and base is not rows else None
             judge = (f.judge.mean, f.judge.low, f.judge.high)
             cells = [*judge, f.searched, f.right, f.one_right, f.rank, f.first]
-            cells += [f.language, f.drafts, f.seconds]
+            cells += [f.language, f.drafts, f.passes, f.seconds]
             cells += [more.mean, more.low, more.high] if more else [None] * 3
             texts = ["" if value is None else f"{value:.4f}" for value in cells]
             writer.writerow([*place[:6], f"{place[6]:g}", f.prompts, *texts])
