@@ -193,7 +193,7 @@ def test_frequent_words_are_counted_by_picture() -> None:
 
 def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     names = ["photo=mini", "photo-b=mini-b", "photo-judge=mini-judge"]
-    plan = renamed(PLAN | {"data": {"kind": "world"}, "passes": [12, 24], "seconds": [0.01]}, names)
+    plan = renamed(PLAN | {"data": {"kind": "world"}, "passes": [12, 24], "seconds": [0.5]}, names)
     split = {"first": 21, "count": 4, "every": 2}
     world = World(json.dumps([plan["data"], split]), "", ("mini",), "mini-judge", 0)
     cells = [c for c in cells_of(plan, CHOSEN, []) if (c.start, c.form) == ("pursuit", "phrases")]
