@@ -30,6 +30,8 @@ def _head(table: Table) -> list[str]:
     seeds = len({row["seed"] for row in table.rows})
     method, start, form = plan["baseline"]
     world = plan["data"]["kind"] == "world"
+    fewer = plan.get("fewer_seeds", {}).items()
+    few = "".join(f" ({n} for the start `{s}`)" for s, n in fewer if n < seeds)
     seen = "scenes of the synthetic world" if world else "photographs that no training saw"
     most, pictures = max(choose["passes"]), -(-choose["count"] // choose.get("every", 1))
     settings = (
@@ -43,7 +45,7 @@ def _head(table: Table) -> list[str]:
         else "**Settings were not chosen: all are the methods' defaults.**"
     )
     what = (
-        f"Written by `python benchmarks/factorial.py`. {count} {seen}, {seeds} seed(s), "
+        f"Written by `python benchmarks/factorial.py`. {count} {seen}, {seeds} seed(s){few}, "
         f"{plan['length']} tokens: as many words in a row (`words`), or words between commas "
         f"(`phrases`). Searched in `{table.one}`; the judge, `{plan['judge']}`, is never searched "
         "and chose nothing."
