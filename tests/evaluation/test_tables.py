@@ -18,7 +18,8 @@ from pez.evaluation.subjects import subjects
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-PLANS = sorted({*BENCHMARKS.rglob("*.toml")} - {BENCHMARKS / "methods.toml"})  # that is no plan
+OTHERS = {BENCHMARKS / f"{name}.toml" for name in ("methods", "factorial", "factorial-chosen")}
+PLANS = sorted({*BENCHMARKS.rglob("*.toml")} - OTHERS)  # those are no plans of pez evaluate
 TABLES = {"table1", "length", "distill", "transfer", "style", "mix"}
 
 sys.path.insert(0, str(BENCHMARKS.parent))
