@@ -26,11 +26,13 @@ from pez.files import check_own, marked, output_path, write_whole
 from pez.files.lock import Lock
 from pez.images import read_image
 from pez.models import Reader, load_model
+from pez.models.families import companions
+from pez.models.names import OFFLINE_CLIP
 from pez.options import InvertOptions
 from pez.result import Result
 from pez.session.session import Watch, open_reader
 
-SEARCHED = ("mini", "mini-b")
+SEARCHED = (OFFLINE_CLIP, f"{OFFLINE_CLIP}-b")
 DRAWN = 4  # pictures of each text
 PAGE = marked("a page of pez demo", b"<title>pez demo</title>")
 PAIR = marked("a picture of pez demo", b"Software\0pez demo")
@@ -62,7 +64,7 @@ def _run(page: Path, pair: Path, seed: int) -> int:
         result = invert(sample.path, reader=reader, options=options, watch=watch)
     bar.close()
     assert isinstance(result, Result)
-    judge = load_model("mini-judge")
+    judge = load_model(companions(OFFLINE_CLIP).judge)
     rows = compare(sample, result, reader, judge)
     for name, text, own, judged in rows:
         print(f"{name:<14} searched {own:+.3f}   judge {judged:+.3f}   {text}", file=sys.stderr)

@@ -11,6 +11,7 @@ import torch
 from pez.errors import PezError
 from pez.models.ambient import plain_torch, random_state_kept
 from pez.models.families import FAMILIES, LANGUAGES, family_of, open_family
+from pez.models.names import OFFLINE_CLIP
 from pez.models.reader import Reader
 from pez.options import as_kind
 from pez.search.tokens import Tokens
@@ -42,7 +43,9 @@ def load_model(
 
     names = as_kind("model", names, tuple)
     if not names:
-        raise PezError("no model is named; give a name, such as mini, or a list of names.")
+        raise PezError(
+            f"no model is named; give a name, such as {OFFLINE_CLIP}, or a list of names."
+        )
     where = pick_device(as_kind("device", device, str))
     kind = pick_dtype(as_kind("dtype", dtype, str), where)
     readers = [family_of(name).load(name, where, kind) for name in names]

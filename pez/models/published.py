@@ -9,6 +9,7 @@ from pez.errors import PezError
 from pez.files import user_path
 from pez.models.failures import FOLDER, loading_error
 from pez.models.hub import fetch_one
+from pez.models.names import OFFLINE_CLIP
 
 HUB = "hf-hub:"
 CONFIG = "open_clip_config.json"
@@ -76,5 +77,5 @@ def failed(name: str, error: Exception) -> PezError:
             f"{file} is a TorchScript program, not weights alone; name a tag, such as openai."
         )
     check = FOLDER if name.startswith("local-dir:") else "that the file fits"
-    instead = "add --model mini for the small offline model"
+    instead = f"add --model {OFFLINE_CLIP} for the small offline model"
     return loading_error(name, error, instead, local=check if local else "")

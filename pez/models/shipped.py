@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,38 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.files import data_folder, kept_ids
+from pez.files import kept_ids
 from pez.models.family import Companions, Family, Row, Weights
-from pez.models.names import shipped_names
+from pez.models.names import shipped_folder, shipped_names
 from pez.models.openclip import OpenClip, wrap
+from pez.models.quantised import unpack
 from pez.search.tokens import Tokens
 
+CONFIG, WEIGHTS = "open_clip_config.json", "model.safetensors"
 ROWS = "token_ids"  # which rows of the token embedding the file holds
+TRUNK = "visual.trunk."  # how the names of an image trunk begin
 
 
 class Shipped(Family):
-    """The shipped CLIPs by their bare names."""
+    """The CLIPs that are shipped whole, by their bare names."""
+
+    note = "shipped, small, offline"
+
+    def mine(self) -> list[str]:
+        """Their names."""
+        return shipped_names()
 
     def claims(self, name: str) -> bool:
-        """Whether ``name`` is shipped."""
-        return name in shipped_names()
+        """Whether ``name`` is one of them."""
+        return name in self.mine()
 
     def names(self) -> list[Row]:
         """All of them."""
-        note = "shipped, small, offline"
-        return [{"name": name, "kind": "shipped", "note": note} for name in shipped_names()]
+        return [{"name": name, "kind": "shipped", "note": self.note} for name in self.mine()]
 
     def weights(self, name: str) -> Weights | None:
         """The folder of a shipped model."""
-        return Weights.of(data_folder() / "models" / name) if self.claims(name) else None
+        return Weights.of(shipped_folder(name)) if self.claims(name) else None
 
     def load(self, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
         """A shipped model by its name."""
@@ -42,42 +51,51 @@ class Shipped(Family):
 
     def tokens(self, name: str) -> Tokens:
         """Its tokenizer, cut to its context."""
-        folder = data_folder() / "models" / name
-        tokenizer = _tokenizer(json.loads((folder / "open_clip_config.json").read_text()))
+        tokenizer = _tokenizer(json.loads((shipped_folder(name) / CONFIG).read_text()))
         return Tokens(tokenizer, tokenizer.context_length, kept_ids)
 
     def companions(self, name: str) -> Companions:
         """What ``companions.toml`` beside its weights says."""
-        file = data_folder() / "models" / name / "companions.toml"
+        file = shipped_folder(name) / "companions.toml"
         return Companions(**tomllib.loads(file.read_text(encoding="utf-8")))
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
     """Load a shipped model by its name."""
-    return load_folder(data_folder() / "models" / name, name, device, dtype)
+    return load_folder(shipped_folder(name), name, device, dtype)
 
 
-def load_folder(folder: Path, name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:
-    """Build the model of ``folder`` and scatter its token rows into a full table. PezError if its
-    weights are incomplete.
+def load_folder(
+    folder: Path,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    trunk: Callable[[Any], dict[str, Tensor]] | None = None,
+) -> OpenClip:
+    """Build the model of ``folder`` and scatter its token rows into a full table. The weights of
+    its image trunk are those that ``trunk`` finds for the module it is given, if the folder lacks
+    them. PezError if its weights are incomplete.
     """
     import open_clip
     from open_clip.model import set_model_preprocess_cfg
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = json.loads((folder / "open_clip_config.json").read_text())
-    model = open_clip.CLIP(**config["model_cfg"])
+    config = json.loads((folder / CONFIG).read_text())
+    model: Any = open_clip.CLIP(**config["model_cfg"])
     try:
-        state = load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        file = folder / "model.safetensors"
+        state = load_file(folder / WEIGHTS)
+        ids = state.pop(ROWS).long()
+        state = unpack(state)
+    except (OSError, SafetensorError, KeyError) as error:
+        file = folder / WEIGHTS
         raise PezError(f"the shipped model {name} is damaged ({error}); replace {file}.") from None
-    ids = state.pop(ROWS).long()
-    state = {k: v.float() for k, v in state.items()}
     state["token_embedding.weight"] = scatter_rows(
         state["token_embedding.weight"], ids, model.vocab_size
     )
+    if trunk:
+        found = trunk(model.visual.trunk)
+        state |= {TRUNK + key: value for key, value in found.items()}
     model.load_state_dict(state)
     set_model_preprocess_cfg(model, config["preprocess_cfg"])
     words = (folder / "words.txt").read_text().split()

@@ -209,8 +209,10 @@ def test_small_models_are_named_wherever_they_had_a_hand(html: str) -> None:
     assert len(figures) == 3
     assert all("machinery, not quality" in caption for caption in figures)
     assert "mini, mini-judge, mini-sd know only" in " ".join(html.split())
-    assert [is_small(name) for name in ("mini-b", "data/mini-sd", "ViT-H-14 + mini")] == [True] * 3
-    assert not any(map(is_small, ("ViT-L-14/openai", "MiniLM", "miniature", "")))
+    assert [
+        is_small(name) for name in ("mini-b", "data/generators/mini-sd", "ViT-H-14 + mini")
+    ] == [True] * 3
+    assert not any(map(is_small, ("ViT-L-14/openai", "MiniLM", "miniature", "mine/mini", "")))
 
 
 def test_gallery_shows_the_first_items_and_counts_the_rest(tmp_path: Path) -> None:

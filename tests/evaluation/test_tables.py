@@ -36,7 +36,7 @@ def test_every_plan_can_be_read_and_expanded_without_a_network(path: Path) -> No
     plan = read_plan(path)
     nodes = expand(plan, subjects(plan, placeholders(plan)), str)
     assert {node.way.how for node in nodes} >= {"search", "text"}
-    assert all(node.pictures for node in nodes) and plan.title
+    assert all(bool(node.pictures) == bool(plan.generators) for node in nodes) and plan.title
     assert all(p.scores for node in nodes if not node.hidden for p in node.pictures)
     if path.parent.name == "real":
         assert plan.judges == (JUDGE,)

@@ -62,7 +62,7 @@ def test_each_name_is_claimed_by_its_family_alone() -> None:
     families: dict[str, Any] = {name: open_family(where) for name, where in FAMILIES.items()}
     for name, family in families.items():
         listed = [row["name"] for row in family.names()]
-        assert listed
+        assert listed or name == "photo", "whose folders come with their training"
         for model in listed:
             assert [n for n, other in families.items() if other.claims(model)] == [name]
             assert family.weights(model) is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pez.evaluation.report.tables import Cell, Line, Table
 
-SMALL = "Made with the small shipped models: it shows that the machinery works, not quality."
+SMALL = "Made with small shipped models: it does not show how good prompts are on large ones."
 NEEDS = "% \\usepackage{booktabs}\n% \\usepackage{amssymb}\n% \\usepackage[T1]{fontenc}\n"
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},

@@ -21,6 +21,7 @@ from pez.evaluation.report.rows import (
     by_dataset,
     failures,
     item_of,
+    photo_models,
     setting_of,
     small_models,
     unique,
@@ -41,13 +42,17 @@ def render(
     """The page as text."""
     script = (HERE / "report.js").read_text(encoding="utf-8")
     failed = failures(material.rows)
+    small = small_models(material.rows)
+    photographs = photo_models(small)
     view = {
         "title": _title(material),
         "style": (HERE / "report.css").read_text(encoding="utf-8"),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "facts": _facts(material.rows),
-        "small": small_models(material.rows),
+        "small": small,
+        "synthetic": [name for name in small if name not in photographs],
+        "photographs": photographs,
         "sections": tables,
         "heats": [(heat, _shades(heat)) for heat in heats(material.rows)],
         "most_heats": MOST_HEATS,

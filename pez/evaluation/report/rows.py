@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pez.evaluation.tasks import all_baselines
+from pez.models.names import is_shipped, reads_photographs
 
 Row = dict[str, Any]
 NOT_SEARCHED = ""  # the search model of baselines that need none
@@ -150,8 +150,8 @@ def failures(rows: Iterable[Row]) -> list[Failure]:
 
 
 def is_small(name: str) -> bool:
-    """Whether a model is, or an ensemble holds, one of the small shipped ones."""
-    return any(re.search(r"(^|[/\\:])mini(-[\w-]+)?$", part.strip()) for part in name.split(JOIN))
+    """Whether a model is, or an ensemble holds, a shipped one: all of these are small."""
+    return any(is_shipped(part.strip()) for part in name.split(JOIN))
 
 
 def small_models(rows: Iterable[Row]) -> list[str]:
@@ -159,6 +159,11 @@ def small_models(rows: Iterable[Row]) -> list[str]:
     columns = ("search_model", "generator", "judge")
     names = unique(str(row.get(column) or "") for row in rows for column in columns)
     return sorted(name for name in names if is_small(name))
+
+
+def photo_models(names: Iterable[str]) -> list[str]:
+    """Those of small models, or ensembles of them, that all know real photographs."""
+    return [name for name in names if all(map(reads_photographs, name.split(JOIN)))]
 
 
 def unique(values: Iterable[Any]) -> list[Any]:
