@@ -58,7 +58,8 @@ def _head(table: Table) -> list[str]:
         "comparisons of its table, and **bold** is p ≤ 0.05. A pass is one prompt through one "
         "model, forwards or backwards; those of drafts and language models count like any other. "
         "The rating of single words, which all pictures share, counts in the seconds only. Seconds "
-        f"are one core's, for a picture. Ranks are among {split['count']} pictures."
+        f"are one core's, for a picture. Ranks are among {split['count']} pictures. A cell is "
+        "empty where a method has no step within the budget, or for the reasons at the end."
     )
     lines = ["# Step rule, start and form"]
     for text in (what, settings, how):
