@@ -219,7 +219,7 @@ class Problem:
     @property
     def _sample(self) -> Tensor:
         ids = self.vocabulary.ids
-        return ids[:: -(-len(ids) // SAMPLE)]
+        return ids[:: -(-len(ids) // SAMPLE)].contiguous()
 
     def _pursued(self, ids: Tensor, added: Added, rows: Rows) -> Tensor:
         """Ids (b, k) of a pursuit that counts words and template as ``added`` has them."""
