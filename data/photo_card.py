@@ -56,6 +56,8 @@ def card(
     split: str,
     figures: Mapping[str, Mapping[str, float | int | str]],
     notes: Sequence[str] = (),
+    *,
+    teacher: str,
 ) -> str:
     """The card as Markdown.
 
@@ -63,7 +65,8 @@ def card(
     ``package`` where the trunk's weights come from. ``split`` says which photographs were trained
     on, which chose settings and which measured (sentences). ``figures`` has a value for each data
     set below each figure's name; numbers below 1 are written with three decimals, texts as they
-    are. ``notes`` are further sentences of the recipe, one a line.
+    are. ``teacher`` says what the text tower learnt from (a sentence), ``notes`` are further
+    sentences of the recipe, one a line.
     """
     vision, text = config["vision_cfg"], config["text_cfg"]
     facts = [
@@ -72,8 +75,7 @@ def card(
         "of ours",
         f"text tower, ours: width {text['width']}, {text['layers']} layers, CLIP's own BPE; "
         f"features of {config['embed_dim']} numbers",
-        "trained on photographs with captions and labels. A sentence model (MiniLM, Apache-2.0) "
-        "was the text tower's teacher and is not needed any more",
+        f"trained on photographs with captions and labels. {teacher}",
         f"vocabulary: {words:,} words that can be seen, in `words.txt`",
         *notes,
     ]

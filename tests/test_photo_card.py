@@ -24,7 +24,9 @@ FIGURES = {
 def test_a_card_has_every_figure_and_source() -> None:
     for name, role in ROLES.items():
         split = "Settings were chosen on 300 photographs; 79 measured it, once."
-        text = card(name, CONFIG, 1712, "a-package", SOURCES, split, FIGURES, ["seed 3"])
+        text = card(
+            name, CONFIG, 1712, "a-package", SOURCES, split, FIGURES, ["seed 3"], teacher="None."
+        )
         assert text.startswith(f"# {name}\n\n{role}")
         for said in ("1,712 words", "`a-package`", "- seed 3", split, "width 192, 3 layers"):
             assert said in text
