@@ -102,11 +102,11 @@ def runners_up(
     most for the better. Tried are the TRIED of ``words`` (v,) that ``fit`` (v,) the picture best
     alone; each is scored in the whole prompt, against the picture's feature ``target`` (e,).
     """
-    own = prompt.split(COMMA)
+    own: list[str] = prompt.split(COMMA)
     order = fit.argsort(descending=True).tolist()
     others = [words[n] for n in order if words[n] not in own][:TRIED]
-    texts = [prompt]
-    texts += [COMMA.join([*own[:n], w, *own[n + 1 :]]) for n in range(len(own)) for w in others]
+    swapped = [[*own[:n], word, *own[n + 1 :]] for n in range(len(own)) for word in others]
+    texts = [prompt, *map(COMMA.join, swapped)]
     scores = features_of(texts, searched) @ target
     change = (scores[1:] - scores[0]).reshape(len(own), len(others))
     best = torch.topk(change, min(SHOWN, len(others)))
