@@ -106,7 +106,9 @@ def runners_up(
     order = fit.argsort(descending=True).tolist()
     others = [words[n] for n in order if words[n] not in own][:TRIED]
     texts = [prompt]
-    texts += [COMMA.join([*own[:n], w, *own[n + 1 :]]) for n in range(len(own)) for w in others]
+    texts += [
+        COMMA.join((*own[:n], str(w), *own[n + 1 :])) for n in range(len(own)) for w in others
+    ]
     scores = searched.encode_text(texts) @ target
     change = (scores[1:] - scores[0]).reshape(len(own), len(others))
     best = torch.topk(change, min(SHOWN, len(others)))

@@ -33,7 +33,9 @@ def in_rows(
     return [ordered[n : n + each] for n in range(0, len(ordered), each)]
 
 
-def _row(row: Sequence[tuple[Image.Image, str]], font: ImageFont.FreeTypeFont) -> Image.Image:
+def _row(
+    row: Sequence[tuple[Image.Image, str]], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> Image.Image:
     shapes = [picture.width / picture.height for picture, _ in row]
     tall = round((WIDE - GAP * (len(row) + 1)) / sum(shapes))
     widths = [round(tall * shape) for shape in shapes]
@@ -50,7 +52,9 @@ def _row(row: Sequence[tuple[Image.Image, str]], font: ImageFont.FreeTypeFont) -
     return part
 
 
-def _wrapped(text: str, width: float, font: ImageFont.FreeTypeFont) -> list[str]:
+def _wrapped(
+    text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> list[str]:
     """Lines no wider than ``width`` pixels, unless one word is."""
     lines = [""]
     for word in text.split():
