@@ -198,6 +198,9 @@ class Session:
             length, steps = form.template.length, steps_of(options)
             init = self.method.usual_start or usual_start(words, length, steps)
             init = init if objective.linear else "random"  # each word costs much per item
+        elif isinstance(init, str) and init in RATED and self.method.own_start:
+            own = f"--method {self.method.name} begins at {self.method.own_start}"
+            self.remark(f"{own}; --init {init} does not apply to it.")
         problem = Problem(vocabulary, form.template, objective, init, objective.batch)
         if isinstance(self.reader, Drafted):
             goals = [item.draft for item in items]
