@@ -18,6 +18,7 @@ from pez.methods.pursuit import Pursuit, together
 from pez.models import Reader
 from pez.options import InvertOptions
 from pez.search.engine import Budget, search
+from pez.search.init import RATED
 from pez.search.problem import Problem
 from pez.search.rows import Job, Rows
 from pez.search.template import parse_template
@@ -34,11 +35,12 @@ ALL = 10**6  # more candidates than there are
 def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem, mini: Reader) -> None:
     """Against a plain loop over words, picture by picture, from what the template says."""
     problem = replace(few, init="pursuit")
-    table, own = problem.word_features, torch.tensor(mini.tokens.encode("a and"))
-    assert own.tolist() == problem.said.tolist()
-    begun = problem.objective.features(problem.vocabulary.embed(own)[None].float())[0]
+    words = [mini.tokens.decode([i]) for i in problem.vocabulary.ids.tolist()]
+    inside = mini.encode_text([f"a {word}" for word in words])  # "and" belongs to the second place
+    begun = inside.mean(0) - mini.encode_text(words).mean(0)
+    table = inside - inside.mean(0)
     for n, found in enumerate(problem.start_ids(Rows(jobs_for(4), CPU)).tolist()):
-        total, said = begun, own.tolist()
+        total, said = begun, []
         for _ in range(problem.template.slots):
             sums = [total + row for row in table]
             likeness = [
@@ -47,7 +49,41 @@ def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem, mini
             ]
             best = max(range(len(sums)), key=likeness.__getitem__)
             total, said = sums[best], [*said, int(problem.vocabulary.ids[best])]
-        assert found == said[len(own) :]
+        assert found == said
+
+
+def test_many_words_are_rated_without_the_template(
+    few: Problem, mini: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = replace(few, init="pursuit")
+    count = len(problem.vocabulary.ids)
+    assert problem.around and problem.start_forwards == 2 * count  # and alone, for their mean
+    monkeypatch.setattr("pez.search.problem.AROUND", count - 1)
+    problem = replace(few, init="pursuit")
+    problem.start_ids(Rows(jobs_for(4), CPU))
+    assert problem.around == () and problem.memo[RATED] == count == problem.start_forwards
+
+
+def test_words_in_a_cone_start_a_search_as_well_as_others(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cone of published CLIPs, put around mini's words: a mean cosine of about .75."""
+    shared = torch.randn(mini.encode_text(["a"]).shape[1], generator=torch.manual_seed(0))
+    shared *= 1.7 / shared.norm()
+
+    def coned(ids: Tensor, rate: Any, around: Any) -> Tensor:
+        return torch.nn.functional.normalize(rate(ids) + shared, dim=-1)
+
+    def start(**changes: Any) -> float:
+        problem = make_problem(mini, [look[None] for look in looks], 4, init="pursuit")
+        problem = replace(problem, **changes)
+        ids = problem.start_ids(Rows(jobs_for(6), CPU))
+        return float(problem.evaluate(problem.vocabulary.embed(ids), torch.arange(6))[1].mean())
+
+    plain, narrow = start(), start(kept=coned)
+    monkeypatch.setattr("pez.search.init.CONE", 1.0)
+    assert start() == plain  # mini's own words lie in none
+    assert start(kept=coned) < plain - 0.05 and narrow > plain - 0.03
 
 
 def test_a_pursuit_of_one_word_is_the_best_word(
