@@ -198,13 +198,21 @@ def _options(
     style: Mapping[str, Any],
     settings: Sequence[str],
 ) -> InvertOptions:
-    return InvertOptions(
+    return options_of(
+        plan,
         method=entry.name,
         set=(*entry.settings(start), *settings),
         init=start if start in STARTS else "random",
-        history=True,
-        **{"length": plan["length"], **plan.get("options", {}), **style},
+        **style,
     )
+
+
+def options_of(plan: Mapping[str, Any], **given: Any) -> InvertOptions:
+    """Options of a search with those of the plan, and with its language model if it reads one."""
+    own = InvertOptions(history=True, **{"length": plan["length"], **plan["options"], **given})
+    if own.fluency or method_class(own.method).reads_language:
+        return replace(own, language_model=plan.get("language", ""))
+    return own
 
 
 def plans_ahead(options: InvertOptions) -> bool:
@@ -224,8 +232,7 @@ def _no_step(plan: Mapping[str, Any]) -> list[Cell]:
             if start not in options.get("starts", (start,)):
                 continue
             style = {k: v for k, v in options.items() if k != "starts"}
-            settings = {"length": plan["length"], **plan.get("options", {}), **style}
-            own = InvertOptions(method="random", init=start, steps=1, history=True, **settings)
+            own = options_of(plan, method="random", init=start, steps=1, **style)
             way = Way(NO_STEP, tuple(plan["models"]), own)
             seeds = plan.get("fewer_seeds", {}).get(start, 0)
             out.append(Cell("cells", NO_STEP, start, form, way, tuple(plan["passes"]), seeds=seeds))
@@ -237,10 +244,8 @@ def _rivals(plan: Mapping[str, Any]) -> list[Cell]:
     out = []
     for row in plan.get("rivals", ()):
         models = tuple(row.get("models", plan["models"]))
-        options = {"length": plan["length"], **plan.get("options", {}), **row.get("options", {})}
-        options = {k: v for k, v in options.items() if v != ""}
-        own = InvertOptions(
-            method=row["name"], set=tuple(row.get("set", ())), history=True, **options
+        own = options_of(
+            plan, method=row["name"], set=tuple(row.get("set", ())), **row.get("options", {})
         )
         steps = row.get("steps") or steps_within(own, len(models), row["passes"])
         way = Way(row["label"], models, replace(own, steps=steps))

@@ -23,7 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
-from benchmarks.cells import OWN, Cell, Entry, plans_ahead  # noqa: E402
+from benchmarks.cells import OWN, Cell, Entry, options_of, plans_ahead  # noqa: E402
 from benchmarks.factorial import (  # noqa: E402
     Batch,
     World,
@@ -34,7 +34,6 @@ from benchmarks.factorial import (  # noqa: E402
     weights_of,
 )
 from benchmarks.running import Way, collect, steps_within  # noqa: E402
-from pez.options import InvertOptions  # noqa: E402
 from pez.search.init import STARTS  # noqa: E402
 
 Trial = tuple[str, str, tuple[str, ...]]  # method, start, settings
@@ -46,16 +45,15 @@ def trials_of(plan: Mapping[str, Any]) -> list[tuple[Trial, Cell]]:
     """Every trial with its cell."""
     split, models, out = plan["splits"]["choose"], tuple(plan["models"]), []
     style = {k: v for k, v in plan["forms"][split["form"]].items() if k != "starts"}
-    options = {"length": plan["length"], **plan.get("options", {}), **style}
     for entry in map(Entry.of, plan["methods"]):
         for start in entry.starts(plan["chosen_at"]):
             for settings in entry.trials(split["trials"], split["seed"]):
-                own = InvertOptions(
+                own = options_of(
+                    plan,
                     method=entry.name,
                     set=(*entry.settings(start), *settings),
                     init=start if start in STARTS else "random",
-                    history=True,
-                    **options,
+                    **style,
                 )
                 budgets = tuple(split["passes"])
                 for some in [(b,) for b in budgets] if plans_ahead(own) else [budgets]:
@@ -101,7 +99,7 @@ def written(
 def main() -> None:
     """Run the trials, write what was chosen."""
     args = plan_arguments(__doc__ or "").parse_args()
-    plan = read_plan(args.plan, args.rename)
+    plan = read_plan(args.plan, args.rename, args.data)
     split = plan["splits"]["choose"]
     data = json.dumps([plan["data"], split], sort_keys=True)
     world = World(data, args.data, tuple(plan["models"]), split["judge"], args.items)

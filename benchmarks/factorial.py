@@ -17,8 +17,10 @@ place of the plan's.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -51,7 +53,7 @@ from pez.session.drafts import draft_name, with_draft  # noqa: E402
 from pez.session.items import Item, picture_items  # noqa: E402
 from pez.session.session import Session, Watch, search_items  # noqa: E402
 
-BANK = 5_000  # captions of which one is the best for a picture
+BANK = 4_000  # captions of other pictures: a bank, and those of which the best is looked up
 FEW, MARGIN = (
     4,
     1.2,
@@ -286,10 +288,20 @@ def weights_of(models: Sequence[str], judge: str) -> str:
     return json.dumps(sorted(known_weights([*models, judge]).items()))
 
 
-def read_plan(path: Path, names: Sequence[str] = ()) -> dict[str, Any]:
-    """A plan, with other models under the plan's names."""
+def read_plan(path: Path, names: Sequence[str] = (), folder: str = "") -> dict[str, Any]:
+    """A plan, with other models under the plan's names. Where it says ``{captions}``, a file of
+    captions of other pictures is written and named.
+    """
     with path.open("rb") as file:
-        return renamed(tomllib.load(file), names)
+        plan = renamed(tomllib.load(file), names)
+    text = json.dumps(plan)
+    if "{captions}" not in text:
+        return plan
+    listed = "\n".join(caption_list(plan["data"], folder, BANK))
+    digest = hashlib.sha256(listed.encode()).hexdigest()[:16]
+    bank = Path(tempfile.gettempdir()) / f"pez-captions-{digest}.txt"
+    bank.write_text(listed, encoding="utf-8")
+    return json.loads(text.replace("{captions}", bank.as_posix()))
 
 
 def chosen_file(plan: Path) -> Path:
@@ -322,7 +334,7 @@ def main() -> None:
     )
     parser.add_argument("--cost", action="store_true", help="measure briefly what the plan takes")
     args = parser.parse_args()
-    plan = read_plan(args.plan, args.rename)
+    plan = read_plan(args.plan, args.rename, args.data)
     split = plan["splits"]["report"]
     chosen, order = read_chosen(chosen_file(args.plan))
     data = json.dumps([plan["data"], split], sort_keys=True)

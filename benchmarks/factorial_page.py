@@ -30,6 +30,8 @@ def _head(table: Table) -> list[str]:
     seeds = len({row["seed"] for row in table.rows})
     method, start, form = plan["baseline"]
     world = plan["data"]["kind"] == "world"
+    fewer = plan.get("fewer_seeds", {}).items()
+    few = "".join(f" ({n} for the start `{s}`)" for s, n in fewer if n < seeds)
     seen = "scenes of the synthetic world" if world else "photographs that no training saw"
     most, pictures = max(choose["passes"]), -(-choose["count"] // choose.get("every", 1))
     settings = (
@@ -43,7 +45,7 @@ def _head(table: Table) -> list[str]:
         else "**Settings were not chosen: all are the methods' defaults.**"
     )
     what = (
-        f"Written by `python benchmarks/factorial.py`. {count} {seen}, {seeds} seed(s), "
+        f"Written by `python benchmarks/factorial.py`. {count} {seen}, {seeds} seed(s){few}, "
         f"{plan['length']} tokens: as many words in a row (`words`), or words between commas "
         f"(`phrases`). Searched in `{table.one}`; the judge, `{plan['judge']}`, is never searched "
         "and chose nothing."
@@ -56,7 +58,8 @@ def _head(table: Table) -> list[str]:
         "comparisons of its table, and **bold** is p ≤ 0.05. A pass is one prompt through one "
         "model, forwards or backwards; those of drafts and language models count like any other. "
         "The rating of single words, which all pictures share, counts in the seconds only. Seconds "
-        f"are one core's, for a picture. Ranks are among {split['count']} pictures."
+        f"are one core's, for a picture. Ranks are among {split['count']} pictures. A cell is "
+        "empty where a method has no step within the budget, or for the reasons at the end."
     )
     lines = ["# Step rule, start and form"]
     for text in (what, settings, how):

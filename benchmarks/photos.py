@@ -21,7 +21,6 @@ from torch import Tensor
 
 from benchmarks import quality
 from pez.datasets import flickr
-from pez.formats.tables import read_table
 from pez.methods.bank import shipped_bank
 from pez.models import Reader
 
@@ -57,14 +56,15 @@ def gallery(data: Mapping[str, Any], split: Mapping[str, Any], folder: str, item
 
 
 def caption_list(data: Mapping[str, Any], folder: str, count: int, seed: int = 0) -> list[str]:
-    """``count`` captions of other pictures, drawn by ``seed``: those of the plan's file, or the
-    shipped ones of the synthetic world.
+    """``count`` captions of other pictures, drawn by ``seed``: those of the plan's file
+    (a line for each, after a tab and below a heading), or the shipped ones of the synthetic world.
     """
     if data["kind"] == "world":
         lines = Path(shipped_bank()).read_text(encoding="utf-8").splitlines()
     else:
-        rows = read_table(Path(folder) / data["captions"], "give captions")
-        lines = [row["caption"].strip() for _, row in rows]
+        text = (Path(folder) / data["captions"]).read_text(encoding="utf-8")
+        lines = [line.partition("\t")[2].strip() for line in text.splitlines()[1:]]
+        lines = list(dict.fromkeys(filter(None, lines)))
     return random.Random(seed).sample(lines, min(count, len(lines)))
 
 

@@ -144,8 +144,9 @@ def table(figures: dict[str, Any]) -> str:
         "# Rating every word once",
         "",
         "Written by `python benchmarks/rating.py`: ViT-L-14 with random weights, as neither time",
-        f"nor memory depends on their values. {figures['machine']}. The machine was shared:",
-        "the times are too long, the ratios are of things timed in turn in one process.",
+        f"nor memory depends on their values; {figures['machine']}.",
+        "The machine was shared: the times are too long, the ratios are of things timed in turn",
+        "in one process.",
         "",
         "| a word is read over | ms per word | times as long as ours |",
         "|---|---|---|",
@@ -156,8 +157,8 @@ def table(figures: dict[str, Any]) -> str:
         "",
         f"All {all_words['words']:,} words, rated once and cached as a search does it:",
         f"{all_words['seconds']:.0f} s ({all_words['cpu_seconds']:.0f} CPU seconds) and "
-        f"{all_words['gigabytes_more']:.2f} GB",
-        f"beyond the {all_words['gigabytes_before']:.1f} GB of making the model; "
+        f"{all_words['gigabytes_more']:.2f} GB more than",
+        f"the peak of {all_words['gigabytes_before']:.1f} GB of making the model; "
         f"{all_words['megabytes_on_disk']:.0f} MB on disk in float16.",
         f"Each later search reads them in {all_words['again_seconds']:.1f} s, "
         "which includes rating 16 of them again as a check.",

@@ -41,7 +41,7 @@ class Editor:
     def swap(self, prompt: str, picture: Image.Image, near: int, draw: int) -> dict[str, Any]:
         """The word whose absence lowers the prompt's cosine with the picture most becomes another:
         number ``draw`` modulo ``near`` of its nearest neighbours that share no lemma with the
-        prompt. PezError for a prompt without a word of the vocabulary.
+        prompt. PezError for a prompt without content words.
         """
         place = self._most(prompt, picture)
         word = word_at(prompt, place)
@@ -67,9 +67,10 @@ class Editor:
         """
         own = {lemma for word in self.words for lemma in content_words(word)}
         found = places(prompt)
-        known = [n for n in found if own.intersection(content_words(prompt.split()[n]))]
-        if not known:
-            raise PezError("the prompt has no word of the vocabulary of the task's model.")
+        if not found:
+            raise PezError("the prompt has no content word to swap.")
+        pieces = prompt.split()
+        known = [n for n in found if own.intersection(content_words(pieces[n]))] or found
         texts = [without(prompt, n) for n in known]
         cosines = (
             self.reader.encode_text(texts) @ self.reader.encode_images([picture])[0]

@@ -5,46 +5,74 @@ Whoever counts right words must know how many come from knowing what photographs
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pez.errors import PezError
 from pez.evaluation.lemmas import content_words, lemma, words
 from pez.evaluation.plan import Plan
 from pez.evaluation.plan_entries import Data
-from pez.evaluation.units import Original
+from pez.evaluation.store import Record, Store
+from pez.evaluation.units import Original, Unit
 from pez.files import user_path
 from pez.formats.documents import read_json
 from pez.formats.tables import read_table
 from pez.formats.text import read_text
 
 FREQUENT = "frequent"
+VERSION = 1  # of the lemmas and function words: a new one counts anew
 _FILES = (".txt", ".csv", ".tsv", ".json")
 _GIVE = "give captions as .txt (one a line), .csv or .tsv (a column caption), or COCO's .json"
 
 
-def frequent_words(plan: Plan, originals: Sequence[Original]) -> dict[tuple[str, str], str]:
-    """The ``plan.frequent`` most frequent content words of the training captions of each data set
-    and split, between commas. PezError for captions that cannot be read.
+def with_frequent(plan: Plan, originals: Sequence[Original], store: Store) -> list[Original]:
+    """Items with the ``plan.frequent`` most frequent content words of the training captions of
+    their data set, between commas, if the plan asks for them; the run's folder keeps the words.
 
-    Captions that the plan's own pictures have are left out.
+    Captions that the plan's own pictures have are left out. PezError for captions that cannot be
+    read.
     """
-    own = {text.strip() for original in originals for text in original.captions}
     found: dict[tuple[str, str], str] = {}
-    known: dict[tuple[str, str, str], str] = {}
-    for data in plan.data:
-        name = data.dataset, data.path, data.training
-        if name not in known:
-            texts = (text for text in training_captions(data) if text.strip() not in own)
-            known[name] = ", ".join(most_frequent(texts, plan.frequent))
-        if not known[name]:
-            raise PezError(f"{data.training} holds no words beside the plan's own; {_GIVE}.")
+    for data, unit in _units(plan, originals):
+        record = store.get(unit.kind, unit.key)
+        words = record.out.get("words") if record else None
+        if not isinstance(words, str) or not words:
+            words = _read(data, plan.frequent, _own(originals))
+            store.put(Record(unit.kind, unit.key, unit.spec, {"words": words}))
         for split in data.split:
-            if found.setdefault((data.dataset, split), known[name]) != known[name]:
+            if found.setdefault((data.dataset, split), words) != words:
                 where = f"{data.dataset} {split}".strip()
                 raise PezError(f"the plan names two different training captions for {where}.")
-    return found
+    return [replace(o, frequent=found.get((o.dataset, o.split), "")) for o in originals]
+
+
+def knows_frequent(plan: Plan, originals: Sequence[Original], store: Store) -> bool:
+    """Whether :func:`with_frequent` needs to read no captions."""
+    return all(store.get(unit.kind, unit.key) for _, unit in _units(plan, originals))
+
+
+def _units(plan: Plan, originals: Sequence[Original]) -> Iterator[tuple[Data, Unit]]:
+    """What decides the words of each data set; nothing if the plan does not ask for them."""
+    own = hashlib.sha256("\0".join(sorted(_own(originals))).encode(errors="surrogatepass"))
+    for data in plan.data if FREQUENT in plan.baselines else ():
+        spec = {"dataset": data.dataset, "path": data.path, "training": data.training}
+        spec |= {"count": plan.frequent, "without": own.hexdigest(), "version": VERSION}
+        yield data, Unit(FREQUENT, spec)
+
+
+def _own(originals: Sequence[Original]) -> set[str]:
+    return {text.strip() for original in originals for text in original.captions}
+
+
+def _read(data: Data, count: int, own: set[str]) -> str:
+    texts = (text for text in training_captions(data) if text.strip() not in own)
+    words = ", ".join(most_frequent(texts, count))
+    if not words:
+        raise PezError(f"{data.training} holds no words beside the plan's own; {_GIVE}.")
+    return words
 
 
 def most_frequent(captions: Iterable[str], count: int) -> list[str]:

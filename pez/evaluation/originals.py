@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pez.errors import PezError, PezWarning
+from pez.evaluation.frequent import knows_frequent, with_frequent
 from pez.evaluation.kinds import make_kind
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
@@ -41,11 +42,11 @@ def draw_originals(
         drawn = _recorded(store, unit, _all_captions(plan))
         if drawn is None or (retry and any(original.error for original in drawn)):
             drawn = _draw(data, store, notice)
-            rows = [asdict(original) for original in drawn]
+            rows = [_row(original) for original in drawn]
             store.put(Record("draw", unit.key, unit.spec, {"items": rows}))
         found += _restored(drawn, data, store, notice)
     _write_manifests(found, store)
-    return found
+    return with_frequent(plan, found, store)
 
 
 def _restored(
@@ -79,7 +80,8 @@ def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
     parts = [_recorded(store, _unit(data), every) for data in _parts(plan.data)]
     if not all(part is not None for part in parts):
         return None
-    return [original for part in parts for original in part or ()]
+    found = [original for part in parts for original in part or ()]
+    return with_frequent(plan, found, store) if knows_frequent(plan, found, store) else None
 
 
 def _all_captions(plan: Plan) -> bool:
@@ -103,6 +105,13 @@ def _recorded(store: Store, unit: Unit, every: bool) -> list[Original] | None:
     except TypeError:
         return None
     return found if all(_is_sound(store, original) for original in found) else None
+
+
+def _row(original: Original) -> dict[str, Any]:
+    """An item as a record has it: what the plan adds to it is no part of the draw."""
+    row = asdict(original)
+    del row["frequent"]
+    return row
 
 
 def _original(row: dict[str, Any]) -> Original:

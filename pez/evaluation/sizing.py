@@ -93,5 +93,6 @@ def placeholders(plan: Plan) -> list[Original]:
                 name = f"{place}-{split}-{n}"
                 texts = (f"a caption of {name}", f"a prompt of {name}", data.seed)
                 first = Original(data.dataset, split, name, name, "", *texts)
-                out.append(replace(first, captions=texts[:1]))
+                words = f"words of {place}-{split}" if data.training else ""
+                out.append(replace(first, captions=texts[:1], frequent=words))
     return out

@@ -39,7 +39,8 @@ class Unit:
 class Original:
     """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
     ``error`` says why if it could not be read. ``group`` is what the plan groups items by.
-    ``captions`` are all that people wrote about it, ``caption`` is the first.
+    ``captions`` are all that people wrote about it, ``caption`` is the first. ``frequent`` are the
+    words that captions of other pictures like it use most, if the plan asks for them.
     """
 
     dataset: str
@@ -53,6 +54,7 @@ class Original:
     error: str = ""
     group: str = ""
     captions: tuple[str, ...] = ()
+    frequent: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -85,8 +87,7 @@ class Reference:
 @dataclass(frozen=True)
 class Subject:
     """What one prompt is searched for: the pictures in ``files``, or ``texts``. ``original``
-    is how tables name it; its ``sha256`` stands for all of its content. ``frequent`` are the most
-    frequent words of the training captions of its data set, if the plan asks for them.
+    is how tables name it; its ``sha256`` stands for all of its content.
     """
 
     original: Original
@@ -94,7 +95,6 @@ class Subject:
     files: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     group: str = ""
-    frequent: str = ""
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def load_photo(folder: Path, name: str, device: torch.device, dtype: torch.dtype
     """
     trunk = partial(Backbone.of(folder).weights_of, name=name)
     reader = load_folder(folder, name, device, dtype, trunk)
-    # depthwise convolutions on a CPU are four times faster in this layout
+    # depthwise convolutions on a CPU are about 1.7 times faster in this layout
     reader.model.visual.trunk.to(memory_format=torch.channels_last)
     return reader
 

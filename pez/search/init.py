@@ -14,7 +14,7 @@ Scores = Callable[[Sequence[int]], Tensor]  # items (i,) -> score (i, n) of each
 STARTS = ("random", "words", "pursuit")
 RATED = ("words", "pursuit")  # need every word's features, which all rows share
 AMONG = 3  # how many of the best words a pursuit's restart draws from
-CONE = 0.1  # mean cosine of two words from which their common part is noise, not content
+CONE = 0.1  # mean cosine of two words from which a pursuit is tried without what they share
 AROUND = 4096  # words up to which each is rated inside the template
 SAMPLE = 256  # words whose mean stands for that of all
 
@@ -29,30 +29,36 @@ class Added:
     direction the words differ, so that a pursuit takes synonyms. SpLiCE (Bhalla et al. 2024, see
     :func:`pursued_words`) therefore subtracts the mean of words from words, and that of pictures
     from pictures. Here pictures keep theirs: it is not known for a single picture, and the search
-    maximises the plain cosine.
+    maximises the plain cosine. In other models the mean is a part of what words say, and must
+    stay. So several ways are tried, and :meth:`pez.search.problem.Problem.start_ids` keeps
+    the prompt that the model finds best.
     """
 
     words: Tensor
     template: Tensor | None = None
 
     @classmethod
-    def of(cls, features: Tensor, template: Tensor | None = None) -> Added:
-        """From unit features of words (n, e), and of the template's own words (e,). The words' mean
-        is subtracted if they lie in a cone; a weak mean, of less than CONE, is what the words are
-        about.
+    def alone(cls, features: Tensor, template: Tensor | None, slots: int) -> list[Added]:
+        """From unit features of words (n, e), and of the template's words (e,): with their mean,
+        half of it, none of it. Only with it if it is short, or if a single word is the prompt.
         """
+        single = template is None and slots == 1
+        if single or mean_cosine(features) < CONE:
+            return [cls(features, template)]
         mean = features.mean(0)
-        if mean_cosine(features) < CONE:
-            return cls(features, template)
-        return cls(features - mean, None if template is None else template - mean)
+        return [
+            cls(features - x * mean, None if template is None else template - x * mean)
+            for x in (0, 0.5, 1)
+        ]
 
     @classmethod
-    def around(cls, features: Tensor, alone: Tensor) -> Added:
+    def around(cls, features: Tensor, alone: Tensor) -> list[Added]:
         """From features (n, e) of the template with each word in it. Their mean is what all these
-        prompts say; the template's share of it is what the mean of words ``alone`` (e,) lacks.
+        prompts say; the template's share of it is what the mean of words ``alone`` (e,) lacks. With
+        the mean; without it, but with that share; without both.
         """
         mean = features.mean(0)
-        return cls(features - mean, mean - alone)
+        return [cls(features), cls(features - mean, mean - alone), cls(features - mean)]
 
 
 def mean_cosine(features: Tensor) -> float:
@@ -66,11 +72,11 @@ def mean_cosine(features: Tensor) -> float:
 @dataclass(frozen=True, eq=False)
 class Begun:
     """What the template of a search says by itself: its words, ids ``fixed`` (f,), and as
-    :class:`Added` has it, its ``features`` (e,) and its score () by item.
+    :class:`Added` has it, its ``features`` (e,) and its score () by item, if any.
     """
 
     fixed: Tensor
-    features: Tensor
+    features: Tensor | None
     scores: dict[int, Tensor]
 
 
@@ -127,7 +133,7 @@ def pursued_words(
     square = table.square().sum(-1)
     total = table.new_zeros(len(rows), table.shape[1])
     reached = own.new_zeros(len(rows), 1)
-    if begun:
+    if begun and begun.features is not None:
         total = total + begun.features
         reached = torch.stack([begun.scores[job.item] for job in rows.jobs])[:, None]
     taken = torch.zeros_like(own, dtype=torch.bool)

@@ -173,9 +173,8 @@ class Problem:
                 raise PezError(
                     "--init pursuit does not apply to this --objective; use --init words or random."
                 )
-            begun = self._begun(sorted({job.item for job in rows.jobs}))
-            scores = partial(self.objective.rate, self._added.words)
-            return pursued_words(ids, slots, self._added.words, scores, rows, begun)
+            found = [self._pursued(ids, one, rows) for one in self._added]
+            return found[0] if len(found) == 1 else self._best(torch.stack(found, 1), rows)
         if self.init == "words":
             scores = partial(self.objective.rate, self.start_features)
             return best_words(ids, slots, scores, rows, self.said)
@@ -203,17 +202,14 @@ class Problem:
 
     @cached_property
     @torch.no_grad()
-    def _added(self) -> Added:
-        """What words and the template say, as a pursuit counts it. A single word says all that it
-        says, and nothing is subtracted from it.
-        """
+    def _added(self) -> list[Added]:
+        """What words and the template say, in the ways that a pursuit tries."""
         if self.around:
             return Added.around(self.start_features, self._alone)
+        own = None
         if len(self.said):
-            own = self.objective.features(self.vocabulary.embed(self.said)[None].float())
-            return Added.of(self.start_features, own[0])
-        one = self.template.slots == 1
-        return Added(self.start_features) if one else Added.of(self.start_features)
+            own = self.objective.features(self.vocabulary.embed(self.said)[None].float())[0]
+        return Added.alone(self.start_features, own, self.template.slots)
 
     @cached_property
     def _alone(self) -> Tensor:
@@ -223,23 +219,41 @@ class Problem:
     @property
     def _sample(self) -> Tensor:
         ids = self.vocabulary.ids
-        return ids[:: -(-len(ids) // SAMPLE)]
+        return ids[:: -(-len(ids) // SAMPLE)].contiguous()
 
-    def _begun(self, items: Sequence[int]) -> Begun | None:
-        """What the template says: the words found complement it. None without words of its own."""
-        features = self._added.template
-        if features is None:
-            return None
-        scores = self.objective.rate(features[None], items)[:, 0]
-        return Begun(self.said, features, dict(zip(items, scores, strict=True)))
+    def _pursued(self, ids: Tensor, added: Added, rows: Rows) -> Tensor:
+        """Ids (b, k) of a pursuit that counts words and template as ``added`` has them."""
+        begun = None
+        if len(self.said):
+            scores: dict[int, Tensor] = {}
+            if added.template is not None:
+                items = sorted({job.item for job in rows.jobs})
+                values = self.objective.rate(added.template[None], items)[:, 0]
+                scores = dict(zip(items, values, strict=True))
+            begun = Begun(self.said, added.template, scores)
+        rate = partial(self.objective.rate, added.words)
+        return pursued_words(ids, self.template.slots, added.words, rate, rows, begun)
+
+    @torch.no_grad()
+    def _best(self, tried: Tensor, rows: Rows) -> Tensor:
+        """Of the prompts ``tried`` (b, c, k) each row's best (b, k)."""
+        items = rows.item.repeat_interleave(tried.shape[1])
+        prompts = tried.flatten(0, 1).split(self.word_batch)
+        pairs = zip(prompts, items.split(self.word_batch), strict=True)
+        scores = [self.evaluate(self.vocabulary.embed(some), item)[1] for some, item in pairs]
+        best = torch.cat(scores).view(tried.shape[:2]).argmax(1)
+        return tried[torch.arange(len(tried), device=tried.device), best]
 
     @property
     def start_forwards(self) -> int:
-        """Forward passes of :meth:`start_ids`, shared by all rows: one for each rated word."""
+        """Forward passes of :meth:`start_ids`: one for each rated word, shared by all rows, and one
+        for each prompt that a pursuit tried, if it tried several.
+        """
         if not (isinstance(self.init, str) and self.init in RATED):
             return 0
         alone = len(self._sample) if self.init == "pursuit" and self.around else 0
-        return len(self.vocabulary.ids) + alone
+        tried = len(vars(self).get("_added", ()))
+        return len(self.vocabulary.ids) + alone + (tried if tried > 1 else 0)
 
     def word_scores(self, items: Sequence[int]) -> Tensor:
         """Score (len(items), n) of each allowed word as a prompt by itself."""

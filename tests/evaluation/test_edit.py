@@ -168,7 +168,7 @@ def test_a_prompt_that_has_no_word_to_swap_fails_alone(tmp_path: Path) -> None:
     rows = evaluate(parse_plan(plan), tmp_path / "run", prompts=rival, device="cpu")
     failed = [(row["method"], row["against"]) for row in rows if row["error"]]
     assert failed == [("empty", "swap")]
-    assert "no word of the vocabulary" in next(row["error"] for row in rows if row["error"])
+    assert "no content word to swap" in next(row["error"] for row in rows if row["error"])
     fine = [row for row in rows if row["method"] == "rival" and row["against"]]
     assert len(fine) == 2 and all(row["kept_signs"] is not None for row in fine)
 

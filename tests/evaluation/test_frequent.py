@@ -14,9 +14,11 @@ from PIL import Image
 from pez.errors import PezError
 from pez.evaluation.frequent import most_frequent, training_captions
 from pez.evaluation.lemmas import content_words
+from pez.evaluation.originals import drawn_before
 from pez.evaluation.plan_entries import Data
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
+from pez.evaluation.store import Store
 
 CAPTIONS = ["Two dogs run", "A dog running", "dogs on the beach", "a cat", "a red cat", "the sea"]
 
@@ -122,3 +124,16 @@ def test_only_the_last_items_are_drawn(plan: str, tmp_path: Path) -> None:
     assert len(items) == 3 and items < {f"train/p{n}.png" for n in range(3, 7)}
     other = evaluate(parse_plan(text.replace("last = 4", "")), tmp_path / "run", device="cpu")
     assert {row["item"] for row in other} != items  # a draw of its own
+
+
+def test_the_words_are_kept_with_the_run(plan: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert drawn_before(parse_plan(plan), Store(run)) is None
+    rows = evaluate(parse_plan(plan), run, device="cpu")
+    before = {file: file.stat().st_mtime_ns for file in (run / "units").rglob("*.json")}
+    (tmp_path / "train").rename(tmp_path / "gone")
+    assert evaluate(parse_plan(plan), run, device="cpu") == rows
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    drawn = drawn_before(parse_plan(plan), Store(run))
+    assert drawn and {original.frequent for original in drawn} == {"dogs, run"}
+    assert drawn_before(parse_plan(plan.replace("= 2\n", "= 1\n", 1)), Store(run)) is None

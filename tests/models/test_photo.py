@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from runs import MadeRun
 from safetensors.torch import load_file
 from sklearn.datasets import load_sample_images
 from small_clips import CPU, refusal, trained_further
@@ -212,3 +213,19 @@ def test_shipped_models_are_told_by_name_or_folder(shipped_too: Path) -> None:
     for name in ("mine/photo", "models/photo", "photo-9", ""):
         assert not is_shipped(name) and not reads_photographs(name)
     assert not reads_photographs("mini")
+
+
+def test_a_report_says_which_small_models_know_photographs(
+    shipped_too: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for models, said in (
+        (("photo", "photo"), "photo know common things"),
+        (("photo", "mini"), "mini know only a small synthetic world"),
+    ):
+        run = MadeRun(tmp_path / models[1], generator="sd15")
+        run.add("web", "a", "pez", {models[1]: (0.5, 0.6)}, 8, models[0], 0, prompt="a dog")
+        assert main(["report", str(run.write()), "--output", str(tmp_path / "page.html")]) == 0
+        page = " ".join((tmp_path / "page.html").read_text(encoding="utf-8").split())
+        assert said in page and "photo know common things" in page
+        assert ("machinery, not quality" in page) == ("synthetic" in page) == ("mini" in models)
+    capsys.readouterr()

@@ -82,7 +82,7 @@ class SearchTask:
         if label in ("caption", "original"):
             return (original.caption if label == "caption" else original.prompt) or None
         if label == "frequent":
-            return subject.frequent or None
+            return original.frequent or None
         return ""
 
     @classmethod
