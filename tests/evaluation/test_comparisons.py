@@ -30,7 +30,8 @@ def test_drawn_signs_agree_with_all_signs_and_with_a_t_test() -> None:
     few = rng.normal(0.4, 1, size=12).tolist()
     assert sign_flip_test(few, draws=4095) == pytest.approx(sign_flip_test(few), abs=0.03)
     many = rng.normal(0.15, 1, size=100)
-    assert sign_flip_test(many.tolist()) == pytest.approx(ttest_1samp(many, 0).pvalue, abs=0.02)
+    p = float(np.asarray(ttest_1samp(many, 0))[1])
+    assert sign_flip_test(many.tolist()) == pytest.approx(p, abs=0.02)
     sure = (many + 5).tolist()
     assert sign_flip_test(sure) == 1 / 20_001
 
