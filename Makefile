@@ -1,4 +1,4 @@
-# make demo: build the environment and invert a shipped picture, offline
+# make demo: build the environment and invert shipped photographs, offline
 # make test: ruff, pyright and pytest
 PYTHON ?= python3
 BIN := .venv/bin

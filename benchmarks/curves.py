@@ -135,6 +135,12 @@ def markdown(run: Run) -> str:
         "on Stable Diffusion. All methods may repeat words here, and put words such as `of`",
         "between commas; the default of `pez invert` does neither.",
         "",
+        "The mini CLIPs, the judge included, were trained with prompts that PEZ finds as",
+        "negatives, and with a loss that makes word lists read as their words",
+        "(`data/train_clips.py`). Both favour some searches over others. Methods also differ in",
+        "start and form here: a method by its name alone has its own. `factorial.toml` is the plan",
+        "that compares step rules, starts and forms apart, on real photographs.",
+        "",
         f"![curves](methods{'' if run.split == 'report' else '-' + run.split}.png)",
     ]
     for axis in AXES:

@@ -6,12 +6,12 @@
 
 Each method of methods.toml runs once at the largest budget, with all pictures as one batch. For
 each smaller budget the prompt is the search's result so far: the best by its *own* score. Its text
-is then scored afresh by the searched model and by a judge that is never searched. Passes are
-text-tower passes for one picture; a pass through several models counts once for each, and a draft's
-passes count like any other. They are reported without and (``alone``) with the scoring before the
-first step that all pictures share (words, a bank). Seconds are the batch's, on one core, divided by
-its number of pictures; ``--workers`` batches run in parallel. With ``--rows FILE`` a killed run
-continues where it stopped. Needs the font that data/world.py draws with.
+is then scored afresh by the searched model and by a judge that is never searched. Passes are those
+for one picture; a pass through several models counts once for each, and those of a draft and of a
+language model count like any other. They are reported without and (``alone``) with the scoring
+before the first step that all pictures share (words, a bank). Seconds are the batch's, on one core,
+divided by its number of pictures; ``--workers`` batches run in parallel. With ``--rows FILE`` a
+killed run continues where it stopped. Needs the font that data/world.py draws with.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ import sys
 import time
 import tomllib
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +34,12 @@ from torch import Tensor
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import curves, plot, quality  # noqa: E402
+from benchmarks.running import Way, best_steps, collect, run, with_steps  # noqa: E402
 from pez.api import search_pictures  # noqa: E402
-from pez.methods import open_method, record_of  # noqa: E402
+from pez.methods import record_of  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
-from pez.result import Result  # noqa: E402
-from pez.search.method import Method  # noqa: E402
 from pez.session.session import Session, Watch  # noqa: E402
-
-
-@dataclass(frozen=True)
-class Way:
-    """A method with its settings, as one line of the figures."""
-
-    label: str
-    models: tuple[str, ...]
-    options: InvertOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,54 +85,9 @@ def ways_of(plan: dict[str, Any], longest: int, choosing: bool) -> list[Way]:
             own = InvertOptions(
                 method=entry["name"], set=settings, length=plan["length"], history=True, **options
             )
-            method = open_method(own)
             most = min(entry.get("most", plan["most"]), longest)
-            steps = max(1, most // step_cost(method, len(models)))
-            ways.append(Way(label, models, replace(own, steps=steps)))
+            ways.append(with_steps(Way(label, models, own), most))
     return ways
-
-
-def step_cost(method: Method, models: int) -> int:
-    """Passes per row and step through that many models at once, and through a draft."""
-    return models * (method.forwards + method.backwards) + method.drafts
-
-
-def best_steps(
-    scores: Sequence[float], spent: Sequence[float], budgets: Sequence[float]
-) -> list[int | None]:
-    """For each budget the step with the best score among those it covers (the first, if several
-    are equal); None if it covers no step, or more steps than the run had.
-
-    ``spent`` (s,) is the cost up to the end of each step, ``scores`` (s,) what each found.
-    """
-    out: list[int | None] = []
-    step = (spent[-1] - spent[0]) / (len(spent) - 1) if len(spent) > 1 else spent[0]
-    for budget in budgets:
-        paid = sum(cost <= budget for cost in spent)
-        whole = spent[-1] + step > budget
-        out.append(max(range(paid), key=lambda n: scores[n]) if paid and whole else None)
-    return out
-
-
-def found_by(way: Way, reader: Reader, pictures: list[Image.Image], seed: int) -> dict[str, Any]:
-    """One batch: each item's scores and prompts at all steps, and the cost up to each step."""
-    options = replace(way.options, seed=seed, rows=len(pictures), device="cpu")
-    clock: list[float] = []
-    watch = Watch(progress=lambda *_: clock.append(time.perf_counter()))
-    session = Session.of(reader, options)
-    begin = time.perf_counter()
-    found = search_pictures(session, [[picture] for picture in pictures], watch)
-    results = [r for r in found if isinstance(r, Result)]
-    method = open_method(options)
-    passes = results[0].passes
-    start = passes["forward"] + passes.get("cached", 0) - options.steps * method.forwards
-    cost = step_cost(method, len(way.models))
-    return {
-        "results": results,
-        "passes": [cost * (n + 1) for n in range(options.steps)],
-        "alone": [len(way.models) * start + cost * (n + 1) for n in range(options.steps)],
-        "seconds": [(stamp - begin) / len(pictures) for stamp in clock],
-    }
 
 
 @dataclass(frozen=True)
@@ -158,11 +101,18 @@ class Task:
     scenes: int
     count: int
     budgets: dict[str, list[float]]
+    truth: dict[str, list[float]]  # scores of true captions, which tell one model from another
 
-    def key(self, truth: dict[str, list[float]]) -> str:
-        """What decides the rows; different weights give true captions different scores."""
+    @property
+    def key(self) -> str:
+        """What decides the rows."""
         way = [self.way.label, self.way.models, record_of(self.way.options)]
-        return json.dumps([*way, self.seed, self.budgets, truth])
+        return json.dumps([*way, self.seed, self.budgets, self.truth])
+
+    @property
+    def label(self) -> str:
+        """The way and the seed."""
+        return f"{self.way.label}, seed {self.seed}"
 
 
 @cache
@@ -185,13 +135,23 @@ def carry_out(task: Task) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     scenes = open_scenes(task.models, task.judge, task.scenes, task.count)
     reader = open_searched(task.way.models)
-    found = found_by(task.way, reader, scenes.pictures, task.seed)
+    count = len(scenes.pictures)
+    options = replace(task.way.options, seed=task.seed, rows=count, device="cpu")
+    session = Session.of(reader, options)
+    groups = [[picture] for picture in scenes.pictures]
+
+    def searched(own: Session, watch: Watch) -> list[Any]:
+        return list(search_pictures(own, groups, watch))
+
+    found = run(session, len(task.way.models), count, searched, time.perf_counter)
     rows = []
-    for item, result in enumerate(found["results"]):
+    for item, result in enumerate(found.results):
         history = result.history or []
         scores = [step["score"] for step in history]
         for axis, listed in task.budgets.items():
-            for budget, n in zip(listed, best_steps(scores, found[axis], listed), strict=True):
+            for budget, n in zip(
+                listed, best_steps(scores, getattr(found, axis), listed), strict=True
+            ):
                 if n is None:
                     continue
                 row = {"method": task.way.label, "axis": axis, "budget": budget, "item": item}
@@ -202,27 +162,6 @@ def carry_out(task: Task) -> list[dict[str, Any]]:
         for n, row in enumerate(rows):
             row |= {name: round(values[n], 5) for name, values in read.items()}
     return rows
-
-
-def collect(
-    tasks: Sequence[Task], truth: dict[str, list[float]], file: Path | None, workers: int
-) -> list[dict[str, Any]]:
-    """The rows of all tasks, in their order; those in ``file`` are not recomputed."""
-    done: dict[str, list[dict[str, Any]]] = {}
-    if file and file.exists():
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        done = {line["key"]: line["rows"] for line in lines}
-    keys = [task.key(truth) for task in tasks]
-    todo = [(key, task) for key, task in zip(keys, tasks, strict=True) if key not in done]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        made = pool.map(carry_out, [task for _, task in todo])
-        for (key, task), rows in zip(todo, made, strict=True):
-            done[key] = rows
-            if file:
-                with file.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps({"key": key, "rows": rows}) + "\n")
-            print(f"{task.way.label}, seed {task.seed}: {len(rows)} rows", flush=True)
-    return [row for key in keys for row in done[key]]
 
 
 def main() -> None:
@@ -256,11 +195,11 @@ def main() -> None:
     scenes = open_scenes(models, plan["judge"], split["scenes"], count)
     truth = scenes.read(scenes.captions, range(count))
     tasks = [
-        Task(way, seed, models, plan["judge"], split["scenes"], count, budgets)
+        Task(way, seed, models, plan["judge"], split["scenes"], count, budgets, truth)
         for way in ways
         for seed in seeds
     ]
-    rows = collect(tasks, truth, args.rows, args.workers)
+    rows = [row for rows in collect(tasks, carry_out, args.rows, args.workers) for row in rows]
     run = curves.Run(args.split, plan, count, seeds, truth, curves.lines_of(rows, against))
     args.output.mkdir(parents=True, exist_ok=True)
     name = "methods" if args.split == "report" else f"methods-{args.split}"

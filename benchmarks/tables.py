@@ -23,6 +23,7 @@ from pez.evaluation.tasks import about
 HERE = Path(__file__).parent
 KEYS = ("dataset", "method", "length", "ratio", "search_model", "generator", "judge", "against")
 FIGURES = ("similarity", "text_score")
+OTHERS = {"methods", "factorial", "factorial-chosen"}  # plans of other scripts
 ROUNDING = 1e-3  # of a figure whose interval has no width: batches differ in their last digits
 
 
@@ -126,7 +127,7 @@ def remake(plan: Path, output: Path | None = None, check: bool = False) -> int:
     Returns 1 if they differ.
     """
     if not plan.is_file():
-        names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - {"methods"}))
+        names = ", ".join(sorted({p.stem for p in HERE.glob("*.toml")} - OTHERS))
         raise pez.PezError(f"{plan} is not a plan; name one of {names}, or give a plan's path.")
     folder = output or Path(tempfile.mkdtemp(prefix=f"pez-{plan.stem}-"))
     committed, page = plan.with_suffix(".csv"), plan.with_suffix(".md")

@@ -94,6 +94,9 @@ how good prompts are on Stable Diffusion.
   {facts["images_seen"]:,} pictures drawn from scenes that `data/pool.py` rendered;
   written by `data/export_clips.py`
 {note}
+- its training favours some searches: the loss has prompts that PEZ finds on the model itself as
+  negatives, which takes from PEZ and its kin the shortcuts they would find, and a part that makes
+  random word lists read as the words they contain. Comparisons of methods on it are to be read so
 - vocabulary: {len(world.all_words())} whole words, in `words.txt`
 
 On 2,048 held-out scenes (retrieval within groups of 256; object, background and style by single

@@ -1,7 +1,7 @@
 """pez: prompts you can read, found by gradient.
 
 import pez
-result = pez.invert("cat.jpg", model="mini", length=8)
+result = pez.invert("cat.jpg", model="photo", length=9)
 print(result.prompt, result.score)
 """
 

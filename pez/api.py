@@ -32,6 +32,7 @@ from pez.session.calls import (
 from pez.session.items import Read, cut_note, mix_item, picture_items, text_items
 from pez.session.runs import run
 from pez.session.session import Session, Watch, open_reader, reader_vocabulary
+from pez.session.views import held_out_views, needs_views
 from pez.sources import (
     Part,
     Source,
@@ -116,7 +117,10 @@ def search_pictures(
     """
     watch, options = watch or Watch(), session.options
     assert isinstance(options, InvertOptions)
-    found = picture_items(session.reader, groups, options.together, watch.failed, watch.stop, read)
+    views = held_out_views if needs_views(session.reader, options) else None
+    found = picture_items(
+        session.reader, groups, options.together, watch.failed, watch.stop, read, views
+    )
     if free:
         session.reader.free_vision()
     places = list(found)

@@ -24,7 +24,8 @@ class Result:
     ``passes`` counts the text-tower passes of all restarts that were done. Passes before the first
     step (rating words or a bank) count in full for each prompt of a batch that shares them; words
     whose features an earlier search or run left in the cache are counted apart, as ``cached``, as
-    are forward passes of a method's draft, as ``draft``. ``options`` are those of the search, with
+    are forward passes of a method's draft, as ``draft``, and passes of a language model in the
+    search, as ``language``. ``options`` are those of the search, with
     the method's effective settings under ``settings``. ``notes`` say what of the target the model
     did not read.
 
@@ -48,7 +49,7 @@ class Result:
     seconds: float
     seed: int
     key: str = ""  # identity of the target, by content
-    passes: dict[str, int] = field(default_factory=dict)  # forward, backward, draft
+    passes: dict[str, int] = field(default_factory=dict)  # forward, backward, and others
     options: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] | None = None  # name -> hash of each model's; None in older files
     history: list[dict[str, Any]] | None = None

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import curves, plot
-from benchmarks.methods import best_steps, ways_of
+from benchmarks.methods import ways_of
+from benchmarks.running import best_steps
 
 PLAN = {
     "models": ["mini"],

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pkgutil
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 from pez.cli import main
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.readme import with_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,15 +32,36 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def shown(block: str) -> list[str]:
+    """The answers that the README prints below a block of commands, if it does."""
+    _, _, below = README.partition(f"```sh\n{block}```\n\n```text\n")
+    return [line for line in below.partition("```")[0].splitlines() if not line.startswith("pez: ")]
+
+
+def words_of(line: str) -> str:
+    """A line without its figures, whose last digits differ among processors."""
+    return re.sub(r"-?\d+\.\d+", "#", line)
+
+
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda block: block.split("\n")[0][:40])
-def test_commands_of_the_readme_print_a_prompt(
+def test_commands_of_the_readme_print_what_it_shows(
     block: str, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """If not, ``python benchmarks/readme.py`` brings the README up to date."""
+    out = ""
     for line in block.strip().splitlines():
         program, *arguments = shlex.split(line)
         assert program == "pez"
         assert main([*arguments]) == 0
-        assert capsys.readouterr().out.strip()
+        printed = capsys.readouterr().out
+        assert printed.strip()
+        out += printed
+    if shown(block):
+        assert list(map(words_of, out.splitlines())) == list(map(words_of, shown(block)))
+
+
+def test_tables_of_the_readme_are_those_of_the_benchmarks() -> None:
+    assert with_tables(README) == README, "python benchmarks/readme.py brings them up to date"
 
 
 def test_python_of_the_readme_runs(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from pez.version import __version__
 from pez.workers.choose import add_workers
 
 EXAMPLES = """examples:
-  pez demo                                  try it, offline, on a shipped picture
+  pez demo                                  try it, offline, on shipped photographs
   pez invert cat.jpg                        a prompt for a picture
   pez invert photos/ --output prompts.jsonl a folder; resumes where it stopped
   pez invert a.jpg b.jpg --together --template "a tiger in the style of {}"
@@ -159,9 +159,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
     add_similarity(verb("similarity", "how similar two pictures are under a judge", "similarity"))
     add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
-    demo = verb("demo", "invert a shipped picture with the shipped model, offline", "demo")
+    demo = verb("demo", "invert shipped photographs with a shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="which picture (0)")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="which drawn picture (0)")
     return parser
 
 

@@ -20,7 +20,7 @@ from pez.datasets.item import Example
 from pez.errors import PezError
 
 DATASETS: dict[str, tuple[str, str]] = {
-    "samples": ("pez.datasets.samples:load", "shipped: web, scenes, attributes, art"),
+    "samples": ("pez.datasets.samples:load", "shipped: web, scenes, attributes, art; photographs"),
     "folder": ("pez.datasets.folder:load", "pictures with .txt, metadata.csv or .jsonl beside"),
     "webdataset": ("pez.datasets.webdataset:load", "tar files, as img2dataset writes them"),
     "coco": ("pez.datasets.coco:load", "MS COCO: own captions_*.json, Karpathy's, or the hub"),

@@ -1,4 +1,4 @@
-"""The shipped samples: 60 pictures of the synthetic world in four splits."""
+"""The shipped samples: 60 pictures of the synthetic world in four splits, and a few photographs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pez.errors import PezError
 from pez.files import data_folder
 from pez.images import read_bytes
 
-KINDS = ("web", "scenes", "attributes", "art")
+KINDS = ("web", "scenes", "attributes", "art")  # of the synthetic world
+PHOTOGRAPHS = "photographs"  # real ones: a split that is given only by its name
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Sample:
 
 
 def samples(kind: str) -> list[Sample]:
-    """The shipped samples of one of ``KINDS``, in order."""
+    """The shipped samples of one of ``KINDS``, or ``PHOTOGRAPHS``, in order."""
     folder = data_folder() / "samples" / kind
     rows = []
     for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
@@ -39,14 +40,16 @@ def samples(kind: str) -> list[Sample]:
 
 
 def load(split: str, path: str) -> Iterator[Example]:
-    """Items of one of the splits ``web``, ``scenes``, ``attributes``, ``art``, or of all four.
+    """Items of one of the splits ``web``, ``scenes``, ``attributes``, ``art``, or of all four; or
+    the ``photographs``.
 
     The pictures of ``art`` were drawn from their caption, which is therefore their prompt.
     """
     if path:
         raise PezError("the samples are shipped and have no path; for your own use folder.")
-    if split and split not in KINDS:
-        raise PezError(f"samples have no split {split!r}; there are {', '.join(KINDS)}.")
+    if split and split not in (*KINDS, PHOTOGRAPHS):
+        splits = ", ".join((*KINDS, PHOTOGRAPHS))
+        raise PezError(f"samples have no split {split!r}; there are {splits}.")
     for kind in (split,) if split else KINDS:
         for sample in samples(kind):
             source = str(sample.path)

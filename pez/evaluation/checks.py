@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pez.errors import PezError
 from pez.evaluation.entries import known_name
+from pez.evaluation.frequent import FREQUENT
 from pez.evaluation.judges import JUDGE, check_judge
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
@@ -25,6 +26,7 @@ def check(plan: Plan) -> None:
             known_name(data.dataset, DATASETS, "data.dataset")
     for name in plan.baselines:
         known_name(name, all_baselines(), "baselines")
+    _check_training(plan)
     if plan.methods and not plan.models:
         raise PezError(f'the plan has methods but no models; write models = ["{OFFLINE_CLIP}"].')
     needs = sorted({"random-words", "soft", "beginning"} & set(plan.baselines))
@@ -63,6 +65,21 @@ def check(plan: Plan) -> None:
         )
 
 
+def _check_training(plan: Plan) -> None:
+    """PezError for training captions without the baseline that reads them, and the reverse."""
+    wanted = FREQUENT in plan.baselines
+    for data in plan.data:
+        if wanted and not (data.training and data.dataset):
+            raise PezError(
+                "the baseline frequent takes the words of training captions: write dataset and "
+                "training = FILE or SPLIT below each [[data]]."
+            )
+        if data.training and not wanted:
+            raise PezError("data.training is read by the baseline frequent; add it to baselines.")
+        if data.last and (data.manifest or data.last < data.count):
+            raise PezError("data.last is at least data.count, and belongs to no manifest.")
+
+
 def _check_task(plan: Plan) -> None:
     """PezError for entries that do not apply to the plan's task."""
     task = plan.task
@@ -81,6 +98,8 @@ def _check_task(plan: Plan) -> None:
             raise PezError(f"methods.{wrong}: the task {task.name} uses {other}.")
         if method.name == "soft" and task.things:
             raise PezError("the method soft finds no text to put into a frame with things.")
+        if method.name == "soft" and task.edits:
+            raise PezError("the method soft finds no text to edit.")
     if any(data.group for data in plan.data) and not task.grouped:
         grouped = " and ".join(name for name in TASKS if task_class(name).grouped)
         raise PezError(f"data.group belongs to the task {grouped}, not {task.name}.")

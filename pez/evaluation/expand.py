@@ -35,7 +35,7 @@ def expand(
     plan: Plan, listed: Sequence[Subject], identity: Identity, given: Sequence[Given] = ()
 ) -> list[Node]:
     """A node for each subject and way, subject by subject."""
-    make, ways = _Expanding(plan, identity), _ways(plan)
+    make, ways = _Expanding(plan, identity, galleries(listed)), _ways(plan)
     made: dict[int, list[Given]] = {}
     for one in given:
         made.setdefault(one.place, []).append(one)
@@ -52,6 +52,15 @@ def expand(
             spec = subject.original.identity | {"text": one.prompt}
             nodes.append(make.node(subject, way, Unit("prompt", spec), beside))
     return nodes
+
+
+def galleries(listed: Sequence[Subject]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The files of all pictures of each data set and split, each once, by their content's names."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for subject in listed:
+        files = set() if subject.original.error else {file for file in subject.files if file}
+        found.setdefault((subject.original.dataset, subject.original.split), set()).update(files)
+    return {where: tuple(sorted(files)) for where, files in found.items()}
 
 
 def _ways(plan: Plan) -> list[Way]:
@@ -95,6 +104,7 @@ class _Expanding:
 
     plan: Plan
     identity: Identity
+    galleries: dict[tuple[str, str], tuple[str, ...]]
 
     @cached_property
     def kinds(self) -> list[Kind]:
@@ -119,7 +129,7 @@ class _Expanding:
         """The long prompt's own pictures, if others are compared with these: from other
         noise, so that the comparison measures the meaning, not the noise.
         """
-        if not any(r.drawn for r in subject.references) or not self.draws:
+        if not any(r.drawn and not r.edit for r in subject.references) or not self.draws:
             return None
         unit = Unit("prompt", subject.original.identity | {"text": subject.texts[0]})
         pictures = tuple(
@@ -131,7 +141,8 @@ class _Expanding:
     def node(self, subject: Subject, way: Way, unit: Unit, beside: Node | None) -> Node:
         """A prompt with its pictures, and what is asked of both."""
         plan, pictures = self.plan, []
-        question = Question(plan, self.identity, subject, way, unit)
+        gallery = self.galleries[subject.original.dataset, subject.original.split]
+        question = Question(plan, self.identity, subject, way, unit, gallery=gallery)
         for thing in plan.task.things or ("",):
             frame = plan.task.frame.replace("{thing}", thing) if thing else "{}"
             frame = thing if thing and way.label == "no-prompt" else frame
@@ -141,7 +152,21 @@ class _Expanding:
                 about = replace(question, picture=picture, thing=thing, beside=rival)
                 asked = self._asked(PICTURE, about)
                 pictures.append(Drawn(picture, generator, seed, asked, thing, frame, rival))
-        return Node(subject, way, unit, tuple(pictures), self._asked(PROMPT, question))
+        asked = self._asked(PROMPT, question)
+        pictures += self._edited(question, tuple(pictures), asked.get("edit", {}))
+        return Node(subject, way, unit, tuple(pictures), asked, gallery=gallery)
+
+    def _edited(
+        self, question: Question, pictures: Sequence[Drawn], edits: Asked
+    ) -> Iterator[Drawn]:
+        """Each picture again, of the edited prompt and from the same noise."""
+        for (_, name), edited in edits.items():
+            for drawn in pictures:
+                unit = Unit("picture", drawn.unit.spec | {"edit": edited.key})
+                about = replace(question, picture=unit, beside=drawn.unit, edit=name)
+                asked = self._asked(PICTURE, about)
+                own = replace(drawn, unit=unit, asked=asked, beside=drawn.unit)
+                yield replace(own, edit=name, edited=edited)
 
     def _asked(self, of: str, question: Question) -> dict[str, Asked]:
         """The units of each kind that applies to prompts, or to pictures."""

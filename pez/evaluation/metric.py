@@ -16,4 +16,5 @@ class Metric:
     digits: int = 3
     better: int = 0
     counts: str = "prompt"  # once for each prompt, "reading" (by a judge) or "picture"
-    geometric: bool = False
+    geometric: bool = False  # the mean of the logarithms
+    median: bool = False  # over items, in place of the mean

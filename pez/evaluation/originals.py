@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pez.errors import PezError, PezWarning
+from pez.evaluation.frequent import knows_frequent, with_frequent
+from pez.evaluation.kinds import make_kind
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
@@ -29,20 +32,21 @@ def draw_originals(
 ) -> list[Original]:
     """The items of all data sets of ``plan`` in order; earlier draws are reused.
 
-    A picture that cannot be read says so in its ``error``. PezError if a data set is not
-    available.
+    A draw of an earlier version of pez, which stored one caption of each item, is reused unless
+    the plan measures something that reads all of them. A picture that cannot be read says so in
+    its ``error``. PezError if a data set is not available.
     """
     found: list[Original] = []
     for data in _parts(plan.data):
         unit = _unit(data)
-        drawn = _recorded(store, unit)
+        drawn = _recorded(store, unit, _all_captions(plan))
         if drawn is None or (retry and any(original.error for original in drawn)):
             drawn = _draw(data, store, notice)
-            rows = [asdict(original) for original in drawn]
+            rows = [_row(original) for original in drawn]
             store.put(Record("draw", unit.key, unit.spec, {"items": rows}))
         found += _restored(drawn, data, store, notice)
     _write_manifests(found, store)
-    return found
+    return with_frequent(plan, found, store)
 
 
 def _restored(
@@ -72,30 +76,59 @@ def _restored(
 
 def drawn_before(plan: Plan, store: Store) -> list[Original] | None:
     """What :func:`draw_originals` would return without reading any data set, if that is known."""
-    parts = [_recorded(store, _unit(data)) for data in _parts(plan.data)]
+    every = _all_captions(plan)
+    parts = [_recorded(store, _unit(data), every) for data in _parts(plan.data)]
     if not all(part is not None for part in parts):
         return None
-    return [original for part in parts for original in part or ()]
+    found = [original for part in parts for original in part or ()]
+    return with_frequent(plan, found, store) if knows_frequent(plan, found, store) else None
 
 
-def _recorded(store: Store, unit: Unit) -> list[Original] | None:
+def _all_captions(plan: Plan) -> bool:
+    """Whether the plan measures something that reads all captions of an item."""
+    return any(make_kind(measure.name).reads_captions for measure in plan.measures)
+
+
+def _recorded(store: Store, unit: Unit, every: bool) -> list[Original] | None:
     """The originals that a record lists; None if there is none, or it is damaged: one that names a
-    picture outside the run's folder is.
+    picture outside the run's folder is. With ``every`` one that has no captions beyond the first,
+    as earlier versions wrote it, is none.
     """
     record = store.get("draw", unit.key)
     rows = record.out.get("items") if record else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return None
+    if every and not all("captions" in row for row in rows):
+        return None
     try:
-        found = [Original(**row) for row in rows] if isinstance(rows, list) else None
+        found = [_original(row) for row in rows]
     except TypeError:
         return None
-    sound = all(_is_sound(store, original) for original in found or ())
-    return found if sound else None
+    return found if all(_is_sound(store, original) for original in found) else None
+
+
+def _row(original: Original) -> dict[str, Any]:
+    """An item as a record has it: what the plan adds to it is no part of the draw."""
+    row = asdict(original)
+    del row["frequent"]
+    return row
+
+
+def _original(row: dict[str, Any]) -> Original:
+    """An item as a record has it. TypeError for entries that an item does not have."""
+    first = [row["caption"]] if row.get("caption") else []
+    captions = row.get("captions", first)
+    if not isinstance(captions, list):
+        raise TypeError("captions are a list")
+    known: dict[str, Any] = {**row, "captions": tuple(captions)}
+    return Original(**known)
 
 
 def _is_sound(store: Store, original: Original) -> bool:
     values = asdict(original)
     seed = values.pop("seed")
-    texts = all(isinstance(value, str) for value in values.values())
+    listed = (*values.pop("captions"), *values.values())
+    texts = all(isinstance(value, str) for value in listed)
     return texts and type(seed) is int and is_within(store.folder, store.folder / original.file)
 
 
@@ -127,8 +160,10 @@ def _of_manifest(data: Data) -> list[tuple[str, str]]:
 def _unit(data: Data) -> Unit:
     """What decides a draw: a manifest by its content."""
     spec = asdict(data) | {"split": data.split[0]}
-    if not data.group:
-        del spec["group"]  # plans without one keep the name of their draw
+    del spec["training"]
+    for name in ("group", "last"):
+        if not spec[name]:
+            del spec[name]  # plans without one keep the name of their draw
     if data.manifest:
         content = read_plain(user_path(data.manifest), MOST_TEXT)
         spec |= {"manifest": hashlib.sha256(content).hexdigest()}
@@ -149,7 +184,8 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
         listed, seeds = _manifest_copy(data, store)
         items = from_manifest(listed, path_to_data=data.path)
     else:
-        stream = open_dataset(data.dataset, split=split, path=data.path)
+        stream: Iterable[Example] = open_dataset(data.dataset, split=split, path=data.path)
+        stream = deque(stream, data.last) if data.last else stream
         items = _of_groups(stream, data) if data.group else draw(stream, data.count, data.seed)
     out = []
     for n, item in enumerate(items):
@@ -198,7 +234,7 @@ def _keep(item: Example, data: Data, seed: int, store: Store) -> Original:
     """Read an item's picture into the store."""
     caption = item.captions[0] if item.captions else ""
     known = Original(data.dataset, data.split[0], item.id, "", "", caption, item.prompt or "", seed)
-    known = replace(known, group=_group_of(item, data))
+    known = replace(known, group=_group_of(item, data), captions=item.captions)
     try:
         bytes_ = item.picture()
     except PezError as error:

@@ -40,6 +40,7 @@ class Plan:
     language_model: str = entry(text, "")
     captioner: str = entry(text, CAPTIONER)
     prompts: str = entry(text, "")
+    frequent: int = entry(number(1, 1000), 5)  # words of the baseline of that name
     text: str = field(default="", compare=False, repr=False)  # the file as it was
 
     def sizes(self, method: MethodPlan) -> tuple[tuple[int | None, float | None], ...]:

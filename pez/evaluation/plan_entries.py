@@ -13,8 +13,11 @@ from pez.options import MOST as STEPS
 class Data:
     """One data set: its splits, its location, how many items of each split are drawn.
 
-    With ``group``, an attribute of the items, that many are drawn of each of its values. With
-    ``manifest`` the items are those of an earlier run.
+    With ``last`` they are drawn of the last so many items, in the data set's own order. With
+    ``group``, an attribute of the items, that many are drawn of each of its values. With
+    ``manifest`` the items are those of an earlier run. ``training`` are captions of other pictures
+    of the same kind, of which the baseline ``frequent`` takes the most frequent words: a file of
+    captions, or a split of the data set.
     """
 
     dataset: str = entry(text, "")
@@ -24,6 +27,8 @@ class Data:
     seed: int = entry(number(0, SEED), 0)
     manifest: str = entry(text, "")
     group: str = entry(text, "")
+    last: int = entry(number(1), 0)  # 0: all
+    training: str = entry(text, "")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ frame = "{thing} in the style of {}"
 name = "mix"
 sources = "pictures"               # or texts: their prompts or captions
 weights = [0.5, 0.5]
+[task]                             # or a prompt for each picture, of which one word is then changed
+name = "edit"
+edits = ["swap", "append"]
+model = "mini-b"                   # whose vocabulary and space give the other word
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pez.evaluation.kinds import KINDS, all_kinds
 from pez.evaluation.plan import Plan
@@ -92,5 +92,7 @@ def placeholders(plan: Plan) -> list[Original]:
             for n in range(data.count):
                 name = f"{place}-{split}-{n}"
                 texts = (f"a caption of {name}", f"a prompt of {name}", data.seed)
-                out.append(Original(data.dataset, split, name, name, "", *texts))
+                first = Original(data.dataset, split, name, name, "", *texts)
+                words = f"words of {place}-{split}" if data.training else ""
+                out.append(replace(first, captions=texts[:1], frequent=words))
     return out

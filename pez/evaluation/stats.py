@@ -10,8 +10,9 @@ Application*, 1997, section 3.8): the mean is that of the items' own means.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,15 +44,18 @@ def bootstrap_mean(
     level: float = LEVEL,
     draws: int = DRAWS,
     seed: int = 0,
+    median: bool = False,
 ) -> Interval:
-    """The mean over items of ``values`` (n,) with its percentile interval.
+    """The mean over items of ``values`` (n,) with its percentile interval; the median of the items'
+    means, if ``median``.
 
     ``items`` (n,) names the item of each value; without it each value is an item of its own.
     Raises ValueError for no values, values that are not finite, and a level outside (0, 1).
     """
     means = np.array(list(item_means(values, items).values()))
-    low, high = _percentiles(means, level, draws, seed)
-    return Interval(float(means.mean()), low, high, len(means))
+    centre = np.median if median else np.mean
+    low, high = _percentiles(means, level, draws, seed, centre)
+    return Interval(float(centre(means)), low, high, len(means))
 
 
 def paired_difference(
@@ -89,7 +93,9 @@ def item_means(
     return {name: math.fsum(group) / len(group) for name, group in groups.items()}
 
 
-def _percentiles(means: np.ndarray, level: float, draws: int, seed: int) -> tuple[float, float]:
+def _percentiles(
+    means: np.ndarray, level: float, draws: int, seed: int, centre: Callable[..., Any]
+) -> tuple[float, float]:
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval must be between 0 and 1, not {level}")
     count = len(means)
@@ -99,7 +105,7 @@ def _percentiles(means: np.ndarray, level: float, draws: int, seed: int) -> tupl
     block = max(1, _BLOCK // count)
     for start in range(0, draws, block):
         places = rng.integers(0, count, (min(block, draws - start), count))
-        found.append(means[places].mean(1))
+        found.append(centre(means[places], axis=1))
     tail = (1 - level) / 2
     low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
     return float(low), float(high)

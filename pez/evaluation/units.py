@@ -39,6 +39,8 @@ class Unit:
 class Original:
     """A picture of a data set. ``file`` is its path within the run's folder; ``sha256`` is "" and
     ``error`` says why if it could not be read. ``group`` is what the plan groups items by.
+    ``captions`` are all that people wrote about it, ``caption`` is the first. ``frequent`` are the
+    words that captions of other pictures like it use most, if the plan asks for them.
     """
 
     dataset: str
@@ -51,6 +53,8 @@ class Original:
     seed: int
     error: str = ""
     group: str = ""
+    captions: tuple[str, ...] = ()
+    frequent: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -67,6 +71,8 @@ class Reference:
 
     ``drawn``: pictures are compared with those drawn from the text, not with the text itself.
     ``thing``: only pictures are compared, each with the thing it should show.
+    ``edit``: its name is that of an edit; pictures of the edited prompt are compared with those of
+    the prompt.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Reference:
     least: bool = False
     drawn: bool = False
     thing: bool = False
+    edit: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,8 @@ Asked = dict[tuple[str, str], Unit]
 @dataclass(frozen=True)
 class Drawn:
     """A picture of a prompt, put into ``frame`` at ``{}`` to show ``thing``, and what is
-    measured of it, by kind. ``beside`` is the picture it is compared with if that is drawn too.
+    measured of it, by kind. ``beside`` is the picture it is compared with if that is drawn too,
+    ``edited`` the unit of the edit called ``edit``, whose text is drawn in the prompt's place.
     """
 
     unit: Unit
@@ -141,6 +149,8 @@ class Drawn:
     thing: str = ""
     frame: str = "{}"
     beside: Unit | None = None
+    edit: str = ""
+    edited: Unit | None = None
 
     @property
     def scores(self) -> Asked:
@@ -151,7 +161,7 @@ class Drawn:
 @dataclass(frozen=True)
 class Node:
     """A prompt and all its measurements, by kind. A ``hidden`` one is only drawn, for others to
-    be compared with, and is in no table.
+    be compared with, and is in no table. ``gallery`` are the files among which its own is ranked.
     """
 
     subject: Subject
@@ -160,6 +170,7 @@ class Node:
     pictures: tuple[Drawn, ...]
     asked: dict[str, Asked]
     hidden: bool = False
+    gallery: tuple[str, ...] = ()
 
     @property
     def readings(self) -> Asked:
@@ -197,16 +208,19 @@ class Node:
                 | ({"beside": p.beside.key} if p.beside else {})
                 | _others(p.asked, name)
                 for p in self.pictures
+                if p.edit == (name if reference.edit else "")
             ]
             yield json.dumps(row, ensure_ascii=False) + "\n"
 
     def units(self) -> Iterator[Unit]:
         """All units of the prompt, each after those that it needs."""
         yield self.unit
+        yield from self.asked.get("edit", {}).values()
         for picture in self.pictures:
             yield picture.unit
             yield from (unit for own in picture.asked.values() for unit in own.values())
-        yield from (unit for own in self.asked.values() for unit in own.values())
+        others = (own for kind, own in self.asked.items() if kind != "edit")
+        yield from (unit for own in others for unit in own.values())
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class PezBank(Pez):
     """
 
     name: ClassVar[str] = "pez-bank"
+    own_start: ClassVar[str] = "the best prompts of its bank"
 
     bank: str = ""  # a text file with one prompt per line
 

@@ -31,6 +31,9 @@ class Interrogator(Method):
     The ``top`` phrases by their own scores are tried; scoring them takes one forward pass per
     phrase, once for all rows (:meth:`start_forwards`). A phrase too long for the remaining places
     is cut. Restarts and other seeds without a text begin at a phrase drawn from the best.
+
+    With ``revise`` there is no chain to grow: a whole prompt at the start's words (``--init``
+    random, words or pursuit) is revised from its first place on.
     """
 
     name: ClassVar[str] = "interrogator"
@@ -39,9 +42,15 @@ class Interrogator(Method):
     phrases: str = ""  # a text file with one phrase per line; default: the vocabulary's words
     candidates: int = 64  # tried per step
     top: int = 1024  # phrases tried at a place: those with the best own scores
+    revise: bool = False  # begin with a whole prompt, and revise it
 
     def __post_init__(self) -> None:
         check_counts(candidates=self.candidates, top=self.top)
+
+    @property
+    def own_start(self) -> str:
+        """An empty chain, unless it revises a whole prompt."""
+        return "" if self.revise else "a chain without words, to which the best phrase comes first"
 
     @property
     def forwards(self) -> int:
@@ -61,6 +70,7 @@ class Interrogator(Method):
         listed = torch.stack([orders[job.item][: self.top] for job in rows.jobs])
         ids = allowed_start(problem, rows)
         said = len(problem.init) if isinstance(problem.init, Tensor) else 0
+        said = slots if self.revise else said
         place = torch.full((len(rows),), said, device=rows.device)
         if not said:
             for r, job in enumerate(rows.jobs):

@@ -13,11 +13,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from pez.errors import PezError
 from pez.methods.candidates import allowed_start, check_counts, check_shares, evaluate_all
-from pez.search.method import Method
+from pez.methods.simplex import start_places
+from pez.search.method import Method, State
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
+GUIDES = ("words", "start")
 SCALE = 100.0  # CLIP's own: the factor that makes a cosine a logit
 
 
@@ -41,6 +44,9 @@ class Vgd(Method):
     mini one hint did best; more or likelier hints gave the same thing by other names.
     Scoring the words takes one forward pass each, once for all rows (:meth:`start_forwards`).
 
+    With ``guide=start`` the hints are the first ``hints`` words of the start instead (``--init``
+    random, words or pursuit), and the start itself is the first prompt that is scored.
+
     A start text is what every prompt begins with, unless it fills all places.
     """
 
@@ -53,10 +59,20 @@ class Vgd(Method):
     alpha: float = 1.5
     hint: float = 0.05
     hints: int = 1
+    guide: str = "words"  # where the hints come from: words, the best single ones, or start
 
     def __post_init__(self) -> None:
+        if self.guide not in GUIDES:
+            raise PezError(f"unknown guide {self.guide!r}; use {' or '.join(GUIDES)}.")
         check_counts(beams=self.beams, candidates=self.candidates, hints=self.hints)
         check_shares(hint=self.hint)
+
+    @property
+    def own_start(self) -> str:
+        """No words yet, unless the start guides it."""
+        if self.guide == "start":
+            return ""
+        return "a prompt without words, whose language model is told the best single word"
 
     @property
     def forwards(self) -> int:
@@ -64,29 +80,49 @@ class Vgd(Method):
         return self.candidates + 1
 
     def start_forwards(self, problem: Problem) -> int:
-        """One for each word, whose scores select the hints."""
+        """One for each word, whose scores select the hints; those of the start and one for itself
+        if that guides.
+        """
+        if self.guide == "start":
+            return problem.start_forwards + 1
         return len(problem.vocabulary.ids)
+
+    def continuations(self, slots: int, steps: int) -> int:
+        """One for each beam at a place, and one for each place that the best prompt lacks."""
+        kept = min(self.beams, self.candidates)
+        places = [n % slots for n in range(steps)]
+        return sum((kept if n else 1) + slots - n - 1 for n in places)
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
         """Beams (b, m, k) that hold the start text or nothing yet."""
         slots, device = problem.template.slots, rows.device
-        items = sorted({job.item for job in rows.jobs})
-        order = problem.word_scores(items).argsort(descending=True, stable=True)
-        best = dict(zip(items, order[:, : self.hints], strict=True))
         ids = torch.zeros(len(rows), slots, dtype=torch.long, device=device)
         said = self._said(problem)
         if said:
             ids[:, :said] = allowed_start(problem, rows)[:, :said]
         others = [job.restart > 0 or job.seed != 0 for job in rows.jobs]
         kept = min(self.beams, self.candidates)
+        own: State = {"hints": self._best_words(problem, rows)} if self.guide == "words" else {}
+        if self.guide == "start":
+            places = start_places(problem, rows)
+            begun = problem.vocabulary.ids[places]
+            score = evaluate_all(problem, begun[:, None], rows.item)[1][:, 0]
+            own = {"hints": places[:, : self.hints], "begun": begun, "begun_score": score}
         return {
             "ids": ids[:, None].repeat(1, kept, 1),
             "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
             "place": torch.full((len(rows),), said, device=device),
             "drawn": torch.tensor(others, device=device),
-            "hints": torch.stack([best[job.item] for job in rows.jobs]),
+            **own,
         }
+
+    def _best_words(self, problem: Problem, rows: Rows) -> Tensor:
+        """Places (b, h) among the allowed words of the best single ones for each row."""
+        items = sorted({job.item for job in rows.jobs})
+        order = problem.word_scores(items).argsort(descending=True, stable=True)
+        best = dict(zip(items, order[:, : self.hints], strict=True))
+        return torch.stack([best[job.item] for job in rows.jobs])
 
     @torch.no_grad()
     def step(
@@ -112,6 +148,12 @@ class Vgd(Method):
             "drawn": state["drawn"] | full,
             "hints": state["hints"],
         }
+        if self.guide == "start":  # the first step also tells of the start
+            better = state["begun_score"] > score
+            whole = torch.where(better[:, None], state["begun"], whole)
+            score = torch.where(better, state["begun_score"], score)
+            done = torch.full_like(score, -torch.inf)
+            new |= {"begun": state["begun"], "begun_score": done}
         return whole, score, new
 
     def _grow(

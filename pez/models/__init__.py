@@ -31,7 +31,7 @@ def load_model(
 ) -> Reader:
     """Load one model, or several as one reader whose features are those of all.
 
-    Names: a shipped model (``mini``), any open_clip ``architecture/pretrained``,
+    Names: a shipped model (``photo``), any open_clip ``architecture/pretrained``,
     ``local-dir:PATH`` or ``hf-hub:owner/name``, a CLIP of transformers (``clip:PATH``,
     ``clip:owner/name``) or a T5 encoder (``t5:PATH``, ``t5:owner/name``). Raises PezError for an
     unknown name, for weights that are not cached and cannot be downloaded, and for models that do

@@ -11,8 +11,8 @@ from pez.models.family import Companions, Family, Listed, Row
 
 # models that read prompts; the one line of a new family
 FAMILIES = {
-    "shipped": "pez.models.shipped:Shipped",
     "photo": "pez.models.photo:Photos",
+    "shipped": "pez.models.shipped:Shipped",
     "t5": "pez.models.t5:T5Encoders",
     "clip": "pez.models.clip:Clips",
     "open_clip": "pez.models.openclip:OpenClips",

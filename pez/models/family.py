@@ -47,11 +47,12 @@ def model_files(folder: Path) -> list[Path]:
 @dataclass(frozen=True)
 class Companions:
     """What goes with a model where a user names nothing: a judge that it was not trained with, if
-    one is shipped, and a language model of the texts that it reads.
+    one is shipped, and a language model of the texts that it reads; and how lengths are found.
     """
 
     judge: str = ""
     language: str = LANGUAGE
+    views: bool = False  # whether --length auto is to judge by views that it does not search
 
 
 class Listed(ABC):

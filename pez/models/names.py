@@ -7,7 +7,7 @@ from pathlib import Path
 from pez.files import data_folder
 
 # what works without the hub: the CLIP that errors and the demo name, and the generator
-OFFLINE_CLIP = "mini"
+OFFLINE_CLIP = "photo"
 OFFLINE = "mini-sd"
 
 BACKBONE = "backbone.toml"  # in the folders of CLIPs whose image trunk comes from a package

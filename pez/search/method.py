@@ -30,6 +30,7 @@ class Method(ABC):
     usual_steps: ClassVar[int] = 500
     usual_start: ClassVar[str] = ""  # of STARTS; "" is pursuit where that is cheap, else random
     usual_style: ClassVar[str] = "words"  # of pez.session.styles.STYLES
+    own_start: ClassVar[str] = ""  # where it begins if it takes none of STARTS; "" takes any
 
     # passes of the text tower that a row costs at each step; properties where settings decide
     forwards: ClassVar[int] = 1  # prompts read: by default the one that is scored
@@ -59,6 +60,13 @@ class Method(ABC):
         counted as for a single search; a batch rates shared words once, at the same cost.
         """
         return problem.start_forwards
+
+    def continuations(self, slots: int, steps: int) -> int:
+        """Prompts that a row has the language model continue (``problem.next_words``) in its first
+        ``steps`` steps, where ``slots`` places are searched: one pass of that model each. What
+        ``--fluency`` reads is no part of it.
+        """
+        return 0
 
     def extra(self, state: State) -> State:
         """What is stored of each row's best beside ids: by default nothing. Where

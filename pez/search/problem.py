@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.search.init import RATED, Begun, best_words, pursued_words, random_words
+from pez.search.init import (
+    AROUND,
+    RATED,
+    SAMPLE,
+    Added,
+    Begun,
+    best_words,
+    pursued_words,
+    random_words,
+)
+from pez.search.rating import rated
 from pez.search.rows import Rows
 from pez.search.template import Template
 from pez.search.vocabulary import Vocabulary
 
 Rate = Callable[[Tensor], Tensor]  # ids (n,) -> features (n, e)
+# ids, how to rate them, and the template around each of them (see Problem.around) -> features
+Kept = Callable[[Tensor, Rate, tuple[int, ...]], Tensor]
 ROUNDING = 1e-6  # how much scores of one prompt in different batches may differ
 
 
@@ -93,7 +105,7 @@ class Problem:
     init: str | Tensor = "random"
     word_batch: int = 512
     language: Language | None = None
-    kept: Callable[[Tensor, Rate], Tensor] | None = None  # returns cached features, or rates
+    kept: Kept | None = None  # returns cached features, or rates
     draft: Problem | None = None  # the same problem for a cheaper model
     halt: Callable[[], bool] | None = None
 
@@ -155,16 +167,17 @@ class Problem:
             return ids
         ids, slots = self.vocabulary.ids, self.template.slots
         if self.init == "words" or (self.init == "pursuit" and self.objective.linear):
-            ids = ids[: len(self.word_features)]
+            ids = ids[: len(self.start_features)]
         if self.init == "pursuit":
             if not self.objective.linear:
                 raise PezError(
                     "--init pursuit does not apply to this --objective; use --init words or random."
                 )
-            begun = self._begun(sorted({job.item for job in rows.jobs}))
-            return pursued_words(ids, slots, self.word_features, self.word_scores, rows, begun)
+            found = [self._pursued(ids, one, rows) for one in self._added]
+            return found[0] if len(found) == 1 else self._best(torch.stack(found, 1), rows)
         if self.init == "words":
-            return best_words(ids, slots, self.word_scores, rows, self.said)
+            scores = partial(self.objective.rate, self.start_features)
+            return best_words(ids, slots, scores, rows, self.said)
         return random_words(ids, slots, rows)
 
     @cached_property
@@ -176,22 +189,71 @@ class Problem:
         words = [i for i in ids if any(c.isalnum() for c in decode([i]))]
         return torch.tensor(words, dtype=torch.long, device=self.template.fixed.device)
 
-    @torch.no_grad()
-    def _begun(self, items: Sequence[int]) -> Begun | None:
-        """What the template says, as a pursuit counts it: like one more word, so that the words
-        found complement it. None without words of its own.
+    @cached_property
+    def around(self) -> tuple[int, ...]:
+        """The template in which a start rates each word: the ids of what stands around the first
+        free place, which is 0, without what belongs to the others. Empty where words are rated
+        alone: the template says nothing, or there are too many of them.
         """
-        if not len(self.said):
-            return None
-        features = self.objective.features(self.vocabulary.embed(self.said)[None].float())
-        scores = self.objective.rate(features, items)[:, 0]
-        return Begun(self.said, features[0], dict(zip(items, scores, strict=True)))
+        few = len(self.vocabulary.ids) <= AROUND
+        if not (few and len(self.said) and self.objective.linear):
+            return ()
+        return tuple(self.template.first(1).fixed.tolist())
+
+    @cached_property
+    @torch.no_grad()
+    def _added(self) -> list[Added]:
+        """What words and the template say, in the ways that a pursuit tries."""
+        if self.around:
+            return Added.around(self.start_features, self._alone)
+        own = None
+        if len(self.said):
+            own = self.objective.features(self.vocabulary.embed(self.said)[None].float())[0]
+        return Added.alone(self.start_features, own, self.template.slots)
+
+    @cached_property
+    def _alone(self) -> Tensor:
+        """The mean feature (e,) of words without the template, as SAMPLE of them show it."""
+        return self._known(self._sample, ()).mean(0)
+
+    @property
+    def _sample(self) -> Tensor:
+        ids = self.vocabulary.ids
+        return ids[:: -(-len(ids) // SAMPLE)].contiguous()
+
+    def _pursued(self, ids: Tensor, added: Added, rows: Rows) -> Tensor:
+        """Ids (b, k) of a pursuit that counts words and template as ``added`` has them."""
+        begun = None
+        if len(self.said):
+            scores: dict[int, Tensor] = {}
+            if added.template is not None:
+                items = sorted({job.item for job in rows.jobs})
+                values = self.objective.rate(added.template[None], items)[:, 0]
+                scores = dict(zip(items, values, strict=True))
+            begun = Begun(self.said, added.template, scores)
+        rate = partial(self.objective.rate, added.words)
+        return pursued_words(ids, self.template.slots, added.words, rate, rows, begun)
+
+    @torch.no_grad()
+    def _best(self, tried: Tensor, rows: Rows) -> Tensor:
+        """Of the prompts ``tried`` (b, c, k) each row's best (b, k)."""
+        items = rows.item.repeat_interleave(tried.shape[1])
+        prompts = tried.flatten(0, 1).split(self.word_batch)
+        pairs = zip(prompts, items.split(self.word_batch), strict=True)
+        scores = [self.evaluate(self.vocabulary.embed(some), item)[1] for some, item in pairs]
+        best = torch.cat(scores).view(tried.shape[:2]).argmax(1)
+        return tried[torch.arange(len(tried), device=tried.device), best]
 
     @property
     def start_forwards(self) -> int:
-        """Forward passes of :meth:`start_ids`, shared by all rows: one for each rated word."""
-        rated = isinstance(self.init, str) and self.init in RATED
-        return len(self.vocabulary.ids) if rated else 0
+        """Forward passes of :meth:`start_ids`: one for each rated word, shared by all rows, and one
+        for each prompt that a pursuit tried, if it tried several.
+        """
+        if not (isinstance(self.init, str) and self.init in RATED):
+            return 0
+        alone = len(self._sample) if self.init == "pursuit" and self.around else 0
+        tried = len(vars(self).get("_added", ()))
+        return len(self.vocabulary.ids) + alone + (tried if tried > 1 else 0)
 
     def word_scores(self, items: Sequence[int]) -> Tensor:
         """Score (len(items), n) of each allowed word as a prompt by itself."""
@@ -203,26 +265,37 @@ class Problem:
         all searches if ``kept`` caches them. Only of the first words, in the order of their ids,
         if ``halt`` ended the rating: in a BPE vocabulary these are the most frequent ones.
         """
-        if self.kept:
-            return self.kept(self.vocabulary.ids, self._rated)
-        return self._rated(self.vocabulary.ids)
+        return self._known(self.vocabulary.ids, ())
+
+    @property
+    def start_features(self) -> Tensor:
+        """:attr:`word_features` of the template with each word in it: :attr:`around`."""
+        return self._around_features if self.around else self.word_features
+
+    @cached_property
+    def _around_features(self) -> Tensor:
+        return self._known(self.vocabulary.ids, self.around)
 
     @property
     def cached_forwards(self) -> tuple[int, int]:
         """What of :attr:`start_forwards` was not done: words that a cache knew, and words that were
         not rated for lack of time. Each rated word is one forward pass.
         """
-        if "word_features" not in vars(self):
+        tables = [vars(self).get(name) for name in ("word_features", "_around_features")]
+        sizes = [len(table) for table in tables if table is not None]
+        if not sizes:
             return 0, 0
-        known = len(self.word_features)
-        return known - self.memo.get(RATED, 0), len(self.vocabulary.ids) - known
+        known = sum(sizes) + ("_alone" in vars(self)) * len(self._sample)
+        return known - self.memo.get(RATED, 0), len(sizes) * len(self.vocabulary.ids) - sum(sizes)
 
-    @torch.no_grad()
-    def _rated(self, ids: Tensor) -> Tensor:
-        parts: list[Tensor] = []
-        for chunk in ids.split(self.word_batch):
-            if parts and self.halt and self.halt():
-                break
-            parts.append(self.objective.features(self.vocabulary.embed(chunk)[:, None]))
-            self.memo[RATED] = self.memo.get(RATED, 0) + len(chunk)
-        return torch.cat(parts)
+    def _known(self, ids: Tensor, around: tuple[int, ...]) -> Tensor:
+        """Features (n, e) of words ``ids`` (n,) in the template ``around`` them, or alone."""
+        rate = partial(self._rated, around=around)
+        return self.kept(ids, rate, around) if self.kept else rate(ids)
+
+    def _rated(self, ids: Tensor, around: tuple[int, ...] = ()) -> Tensor:
+        template = self.template.first(1) if around else None
+        features, words = self.objective.features, self.vocabulary
+        out = rated(features, words, ids, template, self.word_batch, self.halt)
+        self.memo[RATED] = self.memo.get(RATED, 0) + len(out)
+        return out

@@ -32,6 +32,7 @@ CHUNK = 64  # pictures encoded at once; they are decoded one by one
 SHOWN = 60  # characters of a text in a note
 Read = Callable[[Source], Image.Image]
 Failed = Callable[[int, PezError], None]
+Views = Callable[[Image.Image], list[Image.Image]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class Item:
     """One prompt to find. ``key`` identifies its content and seeds the search; ``names`` are
     those of its targets. The objective compares prompts with the goal, which the model and the
     draft each encode for themselves. ``seconds`` is its share of the time that reading and
-    encoding took; ``notes`` say what of it the model does not read.
+    encoding took; ``notes`` say what of it the model does not read. ``views`` (v, e) are features
+    of views of it that the search does not see, if it has any (:mod:`pez.session.views`).
     """
 
     key: str
@@ -48,6 +50,7 @@ class Item:
     draft: Any = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    views: Tensor | None = None
 
 
 def picture_items(
@@ -57,9 +60,11 @@ def picture_items(
     failed: Failed | None = None,
     stop: Stop | None = None,
     read: Read = read_source,
+    views: Views | None = None,
 ) -> dict[int, Item]:
     """An item for each group of pictures, by its place; none after a stop is asked for. A group
-    is one picture, or with ``together`` any number of them.
+    is one picture, or with ``together`` any number of them. ``views`` makes further views of each,
+    which are encoded too.
 
     A picture that cannot be read raises PezError, or is reported by its group's place if
     ``failed`` is given; that group then has no item.
@@ -69,7 +74,7 @@ def picture_items(
         for place, group in enumerate(groups):
             begin = time.monotonic()
             try:
-                parts = list(_looks(reader, group, stop, read))
+                parts = list(_looks(reader, group, stop, read, views))
             except PezError as error:
                 if failed is None:
                     raise
@@ -79,22 +84,32 @@ def picture_items(
                 out[place] = replace(_together(parts), seconds=time.monotonic() - begin)
         return out
     singles = [source for (source,) in groups]
-    for place, item in _singles(reader, singles, failed, stop, read):
+    for place, item in _singles(reader, singles, failed, stop, read, views):
         out[place] = item
     return out
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """A picture as the model and the draft take it, small; the picture itself is let go."""
+    """A picture as the model and the draft take it, small, and the model its ``views``; the picture
+    itself is let go.
+    """
 
     name: str
     key: str
     own: Any
     draft: Any
+    views: list[Any]
 
 
-def _see(reader: Reader, source: Source, place: int, read: Read, stop: Stop | None) -> _Seen | None:
+def _see(
+    reader: Reader,
+    source: Source,
+    place: int,
+    read: Read,
+    stop: Stop | None,
+    views: Views | None,
+) -> _Seen | None:
     """Read the picture at a ``place`` among all; None if the user stops meanwhile: a slow server
     is not waited for then.
     """
@@ -103,7 +118,8 @@ def _see(reader: Reader, source: Source, place: int, read: Read, stop: Stop | No
             picture = read(source)
             draft = reader.draft.prepare(picture) if isinstance(reader, Drafted) else None
             name = source_name(source, place + 1)
-            return _Seen(name, pixels_key(picture), reader.prepare(picture), draft)
+            more = [reader.prepare(view) for view in views(picture)] if views else []
+            return _Seen(name, pixels_key(picture), reader.prepare(picture), draft, more)
     except KeyboardInterrupt:
         if stop and stop.asked:
             return None
@@ -112,12 +128,15 @@ def _see(reader: Reader, source: Source, place: int, read: Read, stop: Stop | No
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """Some pictures as both models encode them: features (n, e), (n, d), names and keys."""
+    """Some pictures as both models encode them: features (n, e), (n, d), names and keys; and as the
+    model encodes their ``views`` (n, v, e).
+    """
 
     own: Tensor
     draft: Tensor | None
     names: list[str]
     keys: list[str]
+    views: Tensor | None
 
     @classmethod
     def of(cls, reader: Reader, seen: Sequence[_Seen]) -> _Looks:
@@ -125,17 +144,24 @@ class _Looks:
         draft = None
         if isinstance(reader, Drafted):
             draft = reader.draft.encode_prepared([one.draft for one in seen])
-        return cls(own, draft, [one.name for one in seen], [one.key for one in seen])
+        more = [view for one in seen for view in one.views]
+        views = reader.encode_prepared(more).view(len(seen), -1, own.shape[1]) if more else None
+        return cls(own, draft, [one.name for one in seen], [one.key for one in seen], views)
 
 
 def _looks(
-    reader: Reader, sources: Sequence[Source], stop: Stop | None, read: Read
+    reader: Reader,
+    sources: Sequence[Source],
+    stop: Stop | None,
+    read: Read,
+    views: Views | None,
 ) -> Iterator[_Looks]:
     """All pictures of a group, in chunks; fewer after a stop."""
     for start in range(0, len(sources), CHUNK):
         seen = []
         for place in range(start, min(start + CHUNK, len(sources))):
-            one = None if stop and stop.asked else _see(reader, sources[place], place, read, stop)
+            asked = stop and stop.asked
+            one = None if asked else _see(reader, sources[place], place, read, stop, views)
             if one is None:
                 return
             seen.append(one)
@@ -149,7 +175,9 @@ def _together(parts: Sequence[_Looks]) -> Item:
     drafts = [part.draft for part in parts if part.draft is not None]
     weights = torch.ones(len(names), device=parts[0].own.device)
     draft = Targets(torch.cat(drafts), weights) if drafts else None
-    return Item(key, names, Targets(torch.cat([part.own for part in parts]), weights), draft)
+    views = [part.views.flatten(0, 1) for part in parts if part.views is not None]
+    goal = Targets(torch.cat([part.own for part in parts]), weights)
+    return Item(key, names, goal, draft, views=torch.cat(views) if views else None)
 
 
 def _singles(
@@ -158,6 +186,7 @@ def _singles(
     failed: Failed | None,
     stop: Stop | None,
     read: Read,
+    views: Views | None,
 ) -> Iterator[tuple[int, Item]]:
     """Places and items of single pictures."""
     for start in range(0, len(sources), CHUNK):
@@ -166,9 +195,8 @@ def _singles(
         seen: list[_Seen] = []
         for place in range(start, min(start + CHUNK, len(sources))):
             try:
-                one = (
-                    None if stop and stop.asked else _see(reader, sources[place], place, read, stop)
-                )
+                asked = stop and stop.asked
+                one = None if asked else _see(reader, sources[place], place, read, stop, views)
             except PezError as error:
                 if failed is None:
                     raise
@@ -181,6 +209,9 @@ def _singles(
         if places:
             looks = _Looks.of(reader, seen)
             items = _single_items(looks.own, looks.draft, looks.names, looks.keys)
+            if looks.views is not None:
+                pairs = zip(items, looks.views, strict=True)
+                items = [replace(item, views=own) for item, own in pairs]
             yield from zip(places, _shared(items, begin), strict=True)
 
 

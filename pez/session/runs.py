@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from pez.session.drafts import read_by_both
 from pez.session.items import Item
 from pez.session.prompt_form import kept_length
 from pez.session.session import Session, Watch, search_items
+from pez.session.views import judged
 
 MORE = 0.005  # of the score: the least gain that justifies a longer prompt
 LENGTHS = (3, 5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 39, 47, 55, 63, 71)  # pairs of word and comma
@@ -57,10 +59,12 @@ def _search(
 
 
 def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result | None]:
-    """Each item at increasing lengths until the score rises by less than MORE. The result is
-    the prompt before that, with the cost of all lengths.
+    """Each item at increasing lengths until the score rises by less than MORE: that of views which
+    the search did not see, if the item has some. The result is the prompt before that, with the
+    cost of all lengths.
     """
     best: list[Result | None] = [None] * len(items)
+    reached = [-math.inf] * len(items)
     options, style = session.options, ""
     if options.template.strip() == "{}":  # one style for all lengths
         style = options.style or session.method.usual_style
@@ -81,10 +85,11 @@ def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result
                 raise
             found = [None] * len(some)
         left = []
-        for n, result in zip(going, found, strict=True):
+        scores = judged(session.reader, some, found)
+        for n, result, score in zip(going, found, scores, strict=True):
             before = best[n]
-            if result and (before is None or result.score > before.score + MORE):
-                best[n] = _with_cost(result, before)
+            if result and (before is None or score > reached[n] + MORE):
+                best[n], reached[n] = _with_cost(result, before), score
                 left.append(n)
             elif before:
                 best[n] = _with_cost(before, result)

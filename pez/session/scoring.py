@@ -122,6 +122,7 @@ class Scorer:
                 "backward": steps * method.backwards,
                 **({"draft": steps * method.drafts} if method.drafts else {}),
                 **({"cached": cached} if cached > 0 else {}),
+                **({"language": spoken} if (spoken := self._spoken(done.found)) else {}),
             },
             options=self.record,
             weights=reader.weights | (self.language.weights if self.language else {}),
@@ -133,6 +134,16 @@ class Scorer:
             notes=list(done.item.notes),
             embeddings=None if soft is None else soft.split(list(reader.parts), -1),
         )
+
+    def _spoken(self, found: Sequence[Found]) -> int:
+        """The language model's passes in all steps: prompts that it continued and, with
+        ``--fluency``, one for each pass of the text tower.
+        """
+        slots, init = self.problem.template.slots, self.problem.init
+        given = len(init) if isinstance(init, torch.Tensor) else 0
+        own = sum(self.method.continuations(slots - given % slots, f.steps) for f in found)
+        each = self.method.forwards + self.method.backwards if self.options.fluency else 0
+        return own + each * sum(f.steps for f in found)
 
 
 def _softest(all_found: Sequence[Found]) -> tuple[float | None, torch.Tensor | None]:

@@ -6,8 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from pez.search.engine import Budget, Found, Progress, search
 from pez.search.english import Note
 from pez.search.init import RATED
 from pez.search.method import Method
-from pez.search.problem import Problem, Rate
+from pez.search.problem import Problem
 from pez.search.rows import Job
 from pez.search.stop import Stop
 from pez.search.vocabulary import Vocabulary, make_vocabulary
@@ -36,7 +35,7 @@ from pez.session.memory import rows_that_fit
 from pez.session.prompt_form import Form, starting_point, style_of, usual_start
 from pez.session.scoring import Done, Scorer
 from pez.session.styles import content_ids
-from pez.session.word_cache import features_file, kept_features
+from pez.session.word_cache import RatedWords
 from pez.session.words import allowed_ids
 
 USUAL = ("auto", "words")  # vocabularies in which function words are left out between commas
@@ -132,7 +131,7 @@ class Session:
     _forms: dict[tuple[int, str], Form] = field(default_factory=dict)
     _drafts: dict[bool, Vocabulary] = field(default_factory=dict)  # for phrases, and others
     _speakers: dict[bool, Spoken] = field(default_factory=dict)
-    _features: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    _rated: RatedWords = field(default_factory=RatedWords)
     _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was reported
 
     @classmethod
@@ -190,34 +189,31 @@ class Session:
         """What is searched: a prompt of ``form`` for each of ``items``. PezError if the draft has
         not encoded them, or if the language model cannot read such prompts.
         """
-        options, init = self.options, form.init
-        objective = objective_class(options.objective)(self.reader, [item.goal for item in items])
+        options, reader, init = self.options, self.reader, form.init
+        objective = objective_class(options.objective)(reader, [item.goal for item in items])
         vocabulary = self.words(form)
         if isinstance(init, str) and init == "auto":
             words = len(vocabulary.ids)
             length, steps = form.template.length, steps_of(options)
             init = self.method.usual_start or usual_start(words, length, steps)
             init = init if objective.linear else "random"  # each word costs much per item
+        elif isinstance(init, str) and init in RATED and self.method.own_start:
+            own = f"--method {self.method.name} begins at {self.method.own_start}"
+            self.remark(f"{own}; --init {init} does not apply to it.")
         problem = Problem(vocabulary, form.template, objective, init, objective.batch)
-        if isinstance(self.reader, Drafted):
+        if isinstance(reader, Drafted):
             goals = [item.draft for item in items]
-            draft = draft_problem(self.reader, goals, problem, self._draft_words(form))
+            draft = draft_problem(reader, goals, problem, self._draft_words(form))
             problem = replace(problem, draft=draft)
         if spoken := self._spoken(form):
             problem = spoken.join(problem, self.method)
             self.remark(spoken.remark(problem))
         if not objective.linear:
             return problem
-        identity = f"{self.reader.name} {sorted(self.reader.weights.items())} {options.dtype}"
-        file = features_file(identity, problem.vocabulary.ids)
-        ids = problem.vocabulary.ids
-        rated = isinstance(init, str) and init in RATED and self._rated(ids) is None
-        if rated and file and not file.is_file():
-            count = len(ids)
-            self.remark(
-                f"rating {count:,} words once for {self.reader.name}; cached in {file.parent}"
-            )
-        return replace(problem, kept=partial(self._word_features, file))
+        words = self._rated.of(f"{reader.name} {sorted(reader.weights.items())} {options.dtype}")
+        if isinstance(init, str) and init in RATED:
+            self.remark(words.remark(problem.vocabulary.ids, problem.around, reader.name))
+        return replace(problem, kept=words.features)
 
     def tell(self, note: Note | None) -> None:
         """Report the remarks that were not reported yet."""
@@ -244,25 +240,6 @@ class Session:
             spoken = Spoken(self.language, self.words(form), self.options.fluency)
             self._speakers[form.phrases] = spoken
         return self._speakers[form.phrases]
-
-    def _word_features(self, file: Path | None, ids: torch.Tensor, rate: Rate) -> torch.Tensor:
-        """Features (n, e) of the searched words ``ids`` (n,)."""
-        found = self._rated(ids)
-        if found is None:
-            found = kept_features(file, ids, rate) if file else rate(ids)
-            if len(found) == len(ids):  # not if the time was over
-                self._features.append((ids, found))
-        return found
-
-    def _rated(self, ids: torch.Tensor) -> torch.Tensor | None:
-        """The features of ``ids`` (n,) if they, or more, were rated before: words never change in
-        a session.
-        """
-        for known, features in self._features:
-            if len(ids) <= len(known) and bool(torch.isin(ids, known).all()):
-                order = known.argsort()
-                return features[order[torch.searchsorted(known[order], ids)]]
-        return None
 
 
 def search_items(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,13 +20,66 @@ BUILT = 2  # how models are built; at 1 those whose tag alone says QuickGELU had
 CLOSE = 0.01  # by which their features may differ: another device or number format
 
 
-def features_file(model: str, ids: Tensor) -> Path | None:
-    """Where the features of words ``ids`` (n,) under ``model`` are cached; None if there are
-    too few to be worth it, or no cache.
+@dataclass(frozen=True, eq=False)
+class _Rated:
+    """Words ``ids`` (n,) that were rated in the template ``around`` them: ``features`` (n, e)."""
+
+    ids: Tensor
+    around: tuple[int, ...]
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RatedWords:
+    """The words that were rated for a ``model``: in memory, and many of them on disk."""
+
+    model: str = ""
+    _known: list[_Rated] = field(default_factory=list)
+
+    def of(self, model: str) -> RatedWords:
+        """The same memory, for the ``model`` of this name and these weights."""
+        return RatedWords(model, self._known)
+
+    def features(self, ids: Tensor, rate: Rate, around: tuple[int, ...]) -> Tensor:
+        """Features (n, e) of words ``ids`` (n,) in the template ``around`` them."""
+        found = self._find(ids, around)
+        if found is None:
+            file = features_file(self.model, ids, around)
+            found = kept_features(file, ids, rate) if file else rate(ids)
+            if len(found) == len(ids):  # not if the time was over
+                self._known.append(_Rated(ids, around, found))
+        return found
+
+    def remark(self, ids: Tensor, around: tuple[int, ...], name: str) -> str:
+        """What to tell of a rating that is yet to come and will be cached, of the model ``name``;
+        empty if there is none.
+        """
+        file = features_file(self.model, ids, around)
+        if file is None or file.is_file() or self._find(ids, around) is not None:
+            return ""
+        return f"rating {len(ids):,} words once for {name}; cached in {file.parent}"
+
+    def _find(self, ids: Tensor, around: tuple[int, ...]) -> Tensor | None:
+        """The features of ``ids`` (n,) if they, or more, were rated before in the same template:
+        words never change in a session.
+        """
+        for one in self._known:
+            same = one.around == around and len(ids) <= len(one.ids)
+            if same and bool(torch.isin(ids, one.ids).all()):
+                order = one.ids.argsort()
+                return one.features[order[torch.searchsorted(one.ids[order], ids)]]
+        return None
+
+
+def features_file(model: str, ids: Tensor, around: tuple[int, ...] = ()) -> Path | None:
+    """Where the features of words ``ids`` (n,) under ``model`` are cached, each in the template
+    ``around`` it or alone (:attr:`pez.search.problem.Problem.around`); None if there are too few
+    to be worth it, or no cache.
     """
     if len(ids) < WORTH:
         return None
-    digest = hashlib.sha256(f"{BUILT}\n{model}\n{ids.tolist()}".encode()).hexdigest()[:16]
+    what = f"{BUILT}\n{model}\n{ids.tolist()}" + (f"\n{list(around)}" if around else "")
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
     folder = cache_folder()
     return folder / f"features-{digest}.safetensors" if folder else None
 

@@ -48,7 +48,7 @@ def test_a_new_kind_is_done_stored_and_reported(
     assert main(command) == 0
     assert "letters of prompts: 6 to do" in capsys.readouterr().err
     rows = read_rows(tmp_path / "run")
-    assert len(rows) == 6 and set(rows[0]) == {*COLUMNS, "letters", "grey"}
+    assert len(rows) == 6 and {*COLUMNS, "letters", "grey"} <= set(rows[0])
     for row in rows:
         assert row["letters"] == sum(map(str.isalpha, row["prompt"])) > 0
         assert row["text_score"] is not None and row["judge"] == "mini-judge"

@@ -17,7 +17,7 @@ from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.report.material import read_material
 from pez.evaluation.run import evaluate
 from pez.evaluation.store import INDEX, Record, Store
-from pez.evaluation.table import COLUMNS, read_rows
+from pez.evaluation.table import columns, read_rows
 
 
 def png(colour: str) -> bytes:
@@ -69,7 +69,7 @@ def write_example(folder: Path) -> Path:
 def test_rows_have_every_column_and_paths_that_exist(tmp_path: Path) -> None:
     rows = read_rows(write_example(tmp_path))
     assert len(rows) == 2 * 2 * 3
-    assert all(set(row) == set(COLUMNS) for row in rows)
+    assert all(tuple(row) == columns() for row in rows)
     for row in rows:
         assert (tmp_path / row["source"]).is_file()
         assert row["picture"] is None or (tmp_path / row["picture"]).is_file()

@@ -52,7 +52,7 @@ Rows = list[dict[str, Any]]
 Run = Callable[[str], tuple[Path, Rows]]
 
 
-def items(count: int, **more: str) -> list[Original]:
+def items(count: int, **more: Any) -> list[Original]:
     """Made-up originals."""
     return [
         Original("samples", "web", f"i{n}", f"{n}" * 64, f"o/{n}.png", f"a cap {n}", "", 0, **more)

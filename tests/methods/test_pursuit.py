@@ -18,6 +18,7 @@ from pez.methods.pursuit import Pursuit, together
 from pez.models import Reader
 from pez.options import InvertOptions
 from pez.search.engine import Budget, search
+from pez.search.init import CONE, RATED, mean_cosine
 from pez.search.problem import Problem
 from pez.search.rows import Job, Rows
 from pez.search.template import parse_template
@@ -31,23 +32,76 @@ ALL = 10**6  # more candidates than there are
 # ---- the start
 
 
-def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(few: Problem, mini: Reader) -> None:
-    """Against a plain loop over words, picture by picture, from what the template says."""
+def plain_pursuit(problem: Problem, item: int, table: Tensor, begun: Tensor) -> list[int]:
+    """Ids (k,): each adds to the sum from ``begun`` (e,) the row of ``table`` (n, e) that brings it
+    nearest to the item's target.
+    """
+    total, found = begun, []
+    for _ in range(problem.template.slots):
+        sums = torch.nn.functional.normalize(total + table, dim=-1)
+        likeness = problem.objective.rate(sums, [item])[0]
+        said = torch.tensor([*found, *problem.said.tolist()])
+        likeness[torch.isin(problem.vocabulary.ids, said)] = -9
+        best = int(likeness.argmax())
+        total, found = total + table[best], [*found, int(problem.vocabulary.ids[best])]
+    return found
+
+
+def test_a_pursuit_takes_the_word_that_brings_the_sum_nearest(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker
+) -> None:
+    """With what words share or without it, and with the template's part of it: the best prompt."""
+    groups = [look[None] for look in looks]
+    problem = make_problem(mini, groups, 4, "a {} and {}", init="pursuit")
+    words = [mini.tokens.decode([i]) for i in problem.vocabulary.ids.tolist()]
+    inside = mini.encode_text([f"a {word}" for word in words])  # "and" belongs to the second slot
+    mean, alone = inside.mean(0), mini.encode_text(words[:: -(-len(words) // 256)]).mean(0)
+    ways = [(inside, 0 * mean), (inside - mean, mean - alone), (inside - mean, 0 * mean)]
+    used = set()
+    for n, found in enumerate(problem.start_ids(Rows(jobs_for(6), CPU)).tolist()):
+        tried = torch.tensor([plain_pursuit(problem, n, *way) for way in ways])
+        scores = problem.evaluate(problem.vocabulary.embed(tried), torch.full((3,), n))[1]
+        assert found == tried[scores.argmax()].tolist()
+        used.add(int(scores.argmax()))
+    assert len(used) > 1
+
+
+def test_many_words_are_rated_without_the_template(
+    few: Problem, mini: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     problem = replace(few, init="pursuit")
-    table, own = problem.word_features, torch.tensor(mini.tokens.encode("a and"))
-    assert own.tolist() == problem.said.tolist()
-    begun = problem.objective.features(problem.vocabulary.embed(own)[None].float())[0]
-    for n, found in enumerate(problem.start_ids(Rows(jobs_for(4), CPU)).tolist()):
-        total, said = begun, own.tolist()
-        for _ in range(problem.template.slots):
-            sums = [total + row for row in table]
-            likeness = [
-                float(problem.objective.rate((s / s.norm())[None], [n])) if w not in said else -9
-                for w, s in zip(problem.vocabulary.ids.tolist(), sums, strict=True)
-            ]
-            best = max(range(len(sums)), key=likeness.__getitem__)
-            total, said = sums[best], [*said, int(problem.vocabulary.ids[best])]
-        assert found == said[len(own) :]
+    count = len(problem.vocabulary.ids)
+    problem.start_ids(Rows(jobs_for(4), CPU))
+    # in the template, and alone for their mean; three prompts tried
+    assert problem.around and problem.start_forwards == 2 * count + 3
+    monkeypatch.setattr("pez.search.problem.AROUND", count - 1)
+    problem = replace(few, init="pursuit")
+    problem.start_ids(Rows(jobs_for(4), CPU))
+    assert problem.around == () and problem.memo[RATED] == count
+    tried = problem.start_forwards - count
+    assert tried == (3 if mean_cosine(problem.word_features) > CONE else 0)
+
+
+def test_words_in_a_cone_start_a_search_as_well_as_others(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cone of published CLIPs, put around mini's words: a mean cosine of about .75."""
+    shared = torch.randn(mini.encode_text(["a"]).shape[1], generator=torch.manual_seed(0))
+    shared *= 1.7 / shared.norm()
+
+    def coned(ids: Tensor, rate: Any, around: Any) -> Tensor:
+        return torch.nn.functional.normalize(rate(ids) + shared, dim=-1)
+
+    def start(**changes: Any) -> float:
+        problem = make_problem(mini, [look[None] for look in looks], 4, init="pursuit")
+        problem = replace(problem, **changes)
+        ids = problem.start_ids(Rows(jobs_for(6), CPU))
+        return float(problem.evaluate(problem.vocabulary.embed(ids), torch.arange(6))[1].mean())
+
+    plain, narrow = start(), start(kept=coned)
+    monkeypatch.setattr("pez.search.init.CONE", 1.0)
+    assert start() == plain  # mini's own words lie in none
+    assert start(kept=coned) < plain - 0.05 and narrow > plain - 0.03
 
 
 def test_a_pursuit_of_one_word_is_the_best_word(

@@ -11,10 +11,12 @@ import pez
 from pez.cli import main
 from pez.errors import PezError
 from pez.models import Reader
+from pez.models.family import Companions
 from pez.result import Result
 from pez.session.runs import LENGTHS, MORE
 from pez.session.session import Watch
 from pez.session.styles import FUNCTION_WORDS
+from pez.session.views import held_out_views
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "scenes" / "scenes-02.png"
 FAST: dict[str, Any] = {"steps": 4}
@@ -44,6 +46,41 @@ def test_the_length_found_is_where_more_brings_nothing(
             one.passes["forward"] for one in tried
         )
         assert result.options["length"] == 0
+
+
+def test_views_decide_the_length_where_the_model_asks_for_them(
+    pictures: list[Image.Image], mini: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by hand, for single pictures and for several together."""
+    monkeypatch.setattr("pez.session.views.companions", lambda _: Companions(views=True))
+    shorter = 0
+    for group in ([pictures[0]], [pictures[1]], pictures[:2]):
+        together = {"together": True} if len(group) > 1 else {}
+        found: Any = pez.invert(group, reader=mini, length=0, **together, **FAST)
+        views = mini.encode_images([view for one in group for view in held_out_views(one)])
+        best, reached, tried = "", -9.0, []
+        for length in LENGTHS:
+            one: Any = pez.invert(
+                group, reader=mini, length=length, style="phrases", **together, **FAST
+            )
+            one = one if together else one[0]
+            tried.append(one.score)
+            score = float((mini.encode_text([one.prompt]) @ views.T).mean())
+            if score <= reached + MORE:
+                break
+            best, reached = one.prompt, score
+        assert (found if together else found[0]).prompt == best
+        shorter += tried[-1] > tried[-2] + MORE  # the score alone would have gone on
+    assert shorter
+
+
+def test_views_are_the_centre_and_its_mirror_image() -> None:
+    picture = Image.new("RGB", (80, 40), "white")
+    picture.putpixel((25, 5), (255, 0, 0))
+    one, other = held_out_views(picture)
+    assert one.size == other.size == (30, 30)
+    assert one.getpixel((0, 0)) == other.getpixel((29, 0)) == (255, 0, 0)
+    assert [view.size for view in held_out_views(picture.crop((0, 0, 1, 9)))] == [(1, 1)] * 2
 
 
 def content_words(reader: Reader) -> int:

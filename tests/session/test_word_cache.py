@@ -10,7 +10,11 @@ from torch import Tensor
 
 import pez
 import pez.session.word_cache
+from pez.api import search_pictures
 from pez.models import Reader
+from pez.options import InvertOptions
+from pez.result import Result
+from pez.session.session import Session
 from pez.session.word_cache import features_file, kept_features
 
 IDS = torch.arange(40)
@@ -62,6 +66,22 @@ def test_few_words_need_no_file_and_each_model_has_its_own() -> None:
     assert features_file("a", many) == features_file("a", many.clone())
     assert features_file("a", many) != features_file("b", many)
     assert features_file("a", many) != features_file("a", many + 1)
+    inside = features_file("a", many, (320, 0))
+    assert inside != features_file("a", many) and inside != features_file("a", many, (0, 320))
+
+
+def test_words_are_rated_once_for_each_template(
+    mini: Reader, pictures: list[Image.Image], few_words: Path
+) -> None:
+    settings: dict[str, Any] = {"vocabulary": str(few_words), "steps": 1, "length": 3}
+    session = Session.of(mini, InvertOptions(template="a photo of {}", **settings))
+    count, costs = len(session.vocabulary.ids), []
+    for _ in range(2):
+        (found,) = search_pictures(session, [[pictures[0]]])
+        assert isinstance(found, Result)
+        costs.append((found.passes["forward"], found.passes.get("cached", 0)))
+    # in the template, and alone for what the template adds
+    assert costs[0] == (costs[1][0] + 2 * count, 0) and costs[1][1] == 2 * count
 
 
 def test_a_search_is_the_same_with_the_file_and_without(

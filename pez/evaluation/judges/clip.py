@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,6 +47,14 @@ class ClipJudge(Judge):
     def text_scores(self, originals: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
         """Cosine of each prompt with its original."""
         return cosines(self.reader.encode_text(prompts), self.reader.encode_images(originals))
+
+    def grid(self, pictures: Iterable[Image.Image], prompts: Sequence[str]) -> list[list[float]]:
+        """Cosine of each prompt with each picture, everything encoded once; of the pictures only
+        what the image tower takes is kept in memory.
+        """
+        prepared = [self.reader.prepare(picture) for picture in pictures]
+        seen, said = self.reader.encode_prepared(prepared), self.reader.encode_text(prompts)
+        return (said @ seen.T).tolist()
 
     def between_texts(self, ones: Sequence[str], others: Sequence[str]) -> list[float]:
         """Cosines of pairs of texts."""

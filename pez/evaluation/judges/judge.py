@@ -13,7 +13,7 @@ class Colours(Judge):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
 from PIL import Image
@@ -65,6 +65,11 @@ class Judge:
     def text_scores(self, originals: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
         """The score of each prompt with its original."""
         raise NotImplementedError
+
+    def grid(self, pictures: Iterable[Image.Image], prompts: Sequence[str]) -> list[list[float]]:
+        """The score of each prompt (rows) with each picture (columns)."""
+        held = list(pictures)
+        return [self.text_scores(held, [prompt] * len(held)) for prompt in prompts]
 
     def between_texts(self, ones: Sequence[str], others: Sequence[str]) -> list[float]:
         """The scores of pairs of texts."""

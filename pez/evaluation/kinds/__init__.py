@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 KINDS = {
     "prompt": "pez.evaluation.kinds.prompt:PromptKind",
+    "edit": "pez.evaluation.kinds.edit:EditKind",
     "picture": "pez.evaluation.kinds.picture:PictureKind",
     "score": "pez.evaluation.kinds.score:ScoreKind",
     "reading": "pez.evaluation.kinds.reading:ReadingKind",
     "language": "pez.evaluation.kinds.language:LanguageKind",
+    "content-words": "pez.evaluation.kinds.content_words:ContentWords",
+    "rank": "pez.evaluation.kinds.rank:Rank",
+    "stability": "pez.evaluation.kinds.stability:Stability",
 }
 
 

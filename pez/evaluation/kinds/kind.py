@@ -28,7 +28,9 @@ from pez.evaluation.units import Asked, Batch, Subject, Task, Unit, Way
 @dataclass(frozen=True)
 class Question:
     """What units are asked about: a prompt, or with ``picture`` a picture of it that should show
-    ``thing`` and is compared with the picture ``beside``. ``identity`` names models by content.
+    ``thing`` and is compared with the picture ``beside``, or that was drawn after the ``edit`` of
+    this name. ``identity`` names models by content, ``gallery`` are the files of all pictures of
+    the subject's data set and split.
     """
 
     plan: Plan
@@ -39,6 +41,8 @@ class Question:
     picture: Unit | None = None
     thing: str = ""
     beside: Unit | None = None
+    gallery: tuple[str, ...] = ()
+    edit: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Kind:
     defaults: ClassVar[Mapping[str, Any]] = {}
     columns: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[Mapping[str, Metric]] = {}
+    reads_captions: ClassVar[bool] = False  # all that an item has, not only the first
     size: ClassVar[int] = 32
     size_gpu: ClassVar[int] = 64
 

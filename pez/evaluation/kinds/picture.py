@@ -33,17 +33,19 @@ class PictureKind(Kind):
                 (drawn.unit, Place(node, drawn))
                 for node in ready.with_prompt()
                 for drawn in node.pictures
-                if drawn.generator == generator
+                if drawn.generator == generator and ready.is_edited(drawn)
             ]
             yield Group(f"pictures by {generator.name}", painter_options(generator), pairs)
 
     def task(self, ready: Ready, unit: Unit, place: Place) -> Task:
-        """The prompt in its frame, or the embeddings in its place."""
+        """The prompt in its frame, its edited text, or the embeddings in its place."""
         assert place.drawn is not None
+        edited, prompt = place.drawn.edited, ready.prompt_of(place.node)
+        text = ready.edit_of(edited)["edited"] if edited else prompt
         return Task(
             unit.key,
             unit.spec,
-            text=place.drawn.frame.replace("{}", ready.prompt_of(place.node)),
+            text=place.drawn.frame.replace("{}", text),
             soft=ready.soft_prompt_of(place.node),
             seed=unit.spec["noise"],
         )

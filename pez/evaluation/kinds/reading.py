@@ -29,7 +29,7 @@ class ReadingKind(Kind):
             )
             for judge in (*question.plan.judges, *question.plan.readers)
             for r in question.subject.references
-            if question.way.is_text and not r.thing and _can_compare(judge, r)
+            if question.way.is_text and not (r.thing or r.edit) and _can_compare(judge, r)
         }
 
     def heading(self, plan: Plan, who: str) -> str:

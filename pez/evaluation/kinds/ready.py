@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pez.evaluation.packing import LOST
 from pez.evaluation.plan import Plan
@@ -80,6 +81,15 @@ class Ready:
         file = self.store.path("prompt", node.unit.key, ".npy")
         soft = record is not None and record.out.get("soft") and file.is_file()
         return file.read_bytes() if soft else b""
+
+    def edit_of(self, edit: Unit) -> dict[str, Any]:
+        """What a finished edit made of its prompt; nothing if it is not finished, or failed."""
+        record = self.store.get("edit", edit.key)
+        return record.out if record and _good(record) else {}
+
+    def is_edited(self, drawn: Drawn) -> bool:
+        """Whether the text of a picture is there: it is the prompt, or an edit that is finished."""
+        return drawn.edited is None or bool(self.edit_of(drawn.edited))
 
     def drawn(self, picture: Unit) -> bytes:
         """The file of a finished picture."""

@@ -28,7 +28,8 @@ class ScoreKind(Kind):
         scores: Asked = {}
         for judge in question.plan.judges:
             for r in question.subject.references:
-                if not _can_compare(judge, r):
+                edit = r.name if r.edit else ""
+                if edit != question.edit or not _can_compare(judge, r):
                     continue
                 spec = compared(question, {"picture": question.picture.key}, judge, r)
                 spec |= {"against": {"texts": [question.thing]}} if r.thing else {}

@@ -20,7 +20,7 @@ from pez.evaluation.report.rows import (
     unique,
 )
 from pez.evaluation.report.summary import has_prompt
-from pez.evaluation.report.tables import written
+from pez.evaluation.report.tables import against_text, written
 
 SHOTS = 2  # pictures shown of one prompt
 MOST_SHOTS = 6  # if each shows a different thing
@@ -117,7 +117,7 @@ def _exhibit(
 def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
     """The setting's first seed: its prompt, its first pictures and their scores."""
     mine = [row for row in rows if row.get("seed") == rows[0].get("seed")]
-    things = {row["picture"]: row.get("thing") for row in mine if row.get("picture")}
+    things = {row["picture"]: _shows(row) for row in mine if row.get("picture")}
     paths = sorted(things, key=lambda path: _turn(path, things))  # each thing once, then repeats
     shots = max(SHOTS, min(MOST_SHOTS, len(set(things.values()))))
     alt = f"drawn from the prompt of {name} for {item}"
@@ -132,9 +132,10 @@ def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
             values = [v for r in judged if (v := number(r.get(metric))) is not None]
             if values:
                 mean = written(sum(values) / len(values), 3)
-                word += f" with the {against}" if against else ""
+                word += f" {against_text(against)}" if against else ""
                 figures.append(f"{word} {mean} ({judge})")
                 break
+    figures += _measured(mine)
     found = next((row for row in mine if has_prompt(row)), {})
     error = next((str(row["error"]) for row in mine if row.get("error")), "")
     return Card(
@@ -148,7 +149,28 @@ def _card(name: str, item: str, rows: Sequence[Row], folder: Path) -> Card:
     )
 
 
-def _turn(path: str, things: dict[str, Any]) -> int:
+def _measured(rows: Sequence[Row]) -> list[str]:
+    """How many words of the prompt are right, where its picture ranks, and how it was changed."""
+    found = [
+        f"{row['right_words']} of {row['content_words']} content words right"
+        for row in rows
+        if row.get("right_words") is not None
+    ]
+    found += [
+        f"rank {row['rank']} of {row['among']} ({row['judge']})"
+        for row in rows
+        if row.get("rank") is not None
+    ]
+    changed = [(row["against"], row["edited"]) for row in rows if row.get("edited")]
+    return unique(found + [f"{against_text(against)}: {edited}" for against, edited in changed])
+
+
+def _shows(row: Row) -> str:
+    """What a picture of a prompt shows beside it: a thing, or an edit."""
+    return str(row.get("thing") or (against_text(row["against"]) if row.get("edited") else ""))
+
+
+def _turn(path: str, things: dict[str, str]) -> int:
     """How many pictures of the same thing come before this one."""
     listed = list(things)
     return sum(things[other] == things[path] for other in listed[: listed.index(path)])

@@ -216,7 +216,7 @@ def mean_of(rows: Iterable[Row], metric: str, seed: int = 0) -> Interval | None:
         pairs = [(math.log(value), item) for value, item in pairs if value > 0]
     if not pairs:
         return None
-    found = bootstrap_mean(*_columns(pairs), seed=seed)
+    found = bootstrap_mean(*_columns(pairs), seed=seed, median=all_metrics()[metric].median)
     if not geometric:
         return found
     low, high = math.exp(found.low), math.exp(found.high)

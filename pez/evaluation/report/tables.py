@@ -20,7 +20,7 @@ from pez.evaluation.report.rows import (
 )
 from pez.evaluation.report.summary import Summary, all_metrics, mean_of
 from pez.evaluation.stats import Interval
-from pez.evaluation.tasks import ORIGINAL
+from pez.evaluation.tasks import ORIGINAL, all_edits
 from pez.evaluation.tasks import about as about_references
 
 NOTHING = "–"
@@ -94,8 +94,13 @@ def view_title(view: View) -> str:
     """``judged by A, drawn by B, against the style``."""
     parts = [f"judged by {view.judge}"] if view.judge else []
     parts += [f"drawn by {view.generator}"] if view.generator else []
-    parts += [f"against the {view.against}"] if view.against else []
+    parts += [against_text(view.against)] if view.against else []
     return ", ".join(parts) or "searches, without pictures"
+
+
+def against_text(against: str) -> str:
+    """``against the style``, ``after the edit swap``."""
+    return f"after the edit {against}" if against in all_edits() else f"against the {against}"
 
 
 def _overview(mine: Sequence[Summary]) -> Table:

@@ -4,6 +4,7 @@ invert     a picture                                 with that picture
 distill    an item's prompt, else its caption        with that text; pictures with pictures of it
 together   several pictures of one group (a style)   with these, the group's name and the thing
 mix        two consecutive items                     with each of them, and with the less like one
+edit       a picture, then one word is changed       with that picture; the change with what it left
 
 One file for each, with one class (:mod:`task` says what it declares).
 """
@@ -23,6 +24,7 @@ TASKS = {
     "distill": "pez.evaluation.tasks.distill:Distill",
     "together": "pez.evaluation.tasks.together:Together",
     "mix": "pez.evaluation.tasks.mix:Mix",
+    "edit": "pez.evaluation.tasks.edit:Edit",
 }
 ORIGINAL = ("the original", "the original picture")
 
@@ -58,6 +60,11 @@ def about() -> dict[str, tuple[str, str]]:
     for name in TASKS:
         found.update(task_class(name).about)
     return found
+
+
+def all_edits() -> tuple[str, ...]:
+    """The references that are edits of the prompt, of all tasks."""
+    return tuple(edit for name in TASKS for edit in task_class(name).edits)
 
 
 def _entries(name: str) -> list[str]:

@@ -37,6 +37,7 @@ class Distill(SearchTask):
             blank = "the item has neither a prompt nor a caption to shorten."
             why = "" if text.strip() else blank
             known = replace(original, file="", sha256=hash_of([text]), caption=text, error=why)
+            known = replace(known, captions=(text,) if text.strip() else ())
             reference = Reference("long prompt", texts=(text,), drawn=True)
             yield Subject(known, (reference,), texts=(text,))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Invert(SearchTask):
     """The default task of a plan."""
 
-    baselines = ("caption", "random-words", "original", "soft", "captioner")
+    baselines = ("caption", "random-words", "frequent", "original", "soft", "captioner")
     single = True
 
     def subjects(self, originals: Sequence[Original]) -> Iterator[Subject]:

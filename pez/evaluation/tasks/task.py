@@ -37,7 +37,7 @@ class SearchTask:
     pictures and prompts are compared with. With ``by_ratio`` lengths are ratios to a long
     prompt's, with ``grouped`` items are taken by the group of [data], and with ``single`` subjects
     are single pictures, to which others may be added. ``things`` are drawn with each prompt, put
-    into ``frame``.
+    into ``frame``; ``edits`` are names of changes to each prompt (:mod:`pez.evaluation.edits`).
     """
 
     name: str = "invert"
@@ -51,6 +51,7 @@ class SearchTask:
     single: ClassVar[bool] = False
     things = ()
     frame = "{}"
+    edits = ()
 
     @property
     def takes(self) -> int:
@@ -80,6 +81,8 @@ class SearchTask:
         original = subject.original
         if label in ("caption", "original"):
             return (original.caption if label == "caption" else original.prompt) or None
+        if label == "frequent":
+            return original.frequent or None
         return ""
 
     @classmethod
@@ -113,9 +116,9 @@ def joined(items: Sequence[Original], name: str, caption: str) -> Original:
     """Several items as one; an error of one is an error of all."""
     error = next((f"{o.item}: {o.error}" for o in items if o.error), "")
     sha256 = "" if error else hash_of([o.sha256 for o in items])
-    return replace(
-        items[0], item=name, caption=caption, prompt="", sha256=sha256, file="", error=error
-    )
+    captions = tuple(dict.fromkeys(text for o in items for text in o.captions))
+    whole = replace(items[0], item=name, caption=caption, captions=captions, prompt="", file="")
+    return replace(whole, sha256=sha256, error=error)
 
 
 def hash_of(parts: Sequence[str]) -> str:

@@ -1,0 +1,80 @@
+"""The cards of the models of photographs, from their figures.
+
+python data/photo/cards.py data/models/photo*     # writes README.md of each
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+DATA = Path(__file__).parents[1]
+sys.path[:0] = [str(DATA), str(DATA.parent)]
+from photo_card import Source, card  # noqa: E402
+
+from pez.models.photo import Backbone  # noqa: E402
+
+FLICKR_TERMS = "captions CC BY-SA 3.0; photographs of Flickr's users, an academic set"
+COCO_TERMS = "annotations CC BY 4.0; photographs under their licences on Flickr"
+SOURCES = {  # by the names of pairs.tsv: set, texts, terms
+    "flickr": ("Flickr8k (Hodosh et al. 2013)", "five captions each", FLICKR_TERMS),
+    "coco": ("MS COCO (Lin et al. 2014)", "labels of 80 kinds, some captions", COCO_TERMS),
+    "voc_animals": ("PASCAL VOC, five animals", "labels", "photographs of Flickr's users"),
+    "caltech101": ("Caltech 101 (Li et al. 2003)", "labels", "CC BY 4.0"),
+    "imagenet": ("ImageNet, one a class", "labels", "research; photographs of their owners"),
+}
+SPLIT = (
+    "By the MD5 of their names 60 % of the photographs trained `photo` and `photo-b`, the other "
+    "40 % `photo-judge`; only the animals of PASCAL VOC are in both. Settings were chosen on 100 "
+    "photographs of Flickr8k and on COCO photographs of the judge's part. The figures are of 200 "
+    "photographs of Flickr8k that were used for neither; `benchmarks/photographs.md` has 79 of "
+    "COCO."
+)
+TEACHERS = {
+    "MiniLM": "A sentence model (MiniLM, Apache-2.0) was the text tower's teacher and is not "
+    "needed any more",
+    "co-occurrence": "Its text tower had no pretrained teacher, only how words occur together in "
+    "captions",
+}
+FIGURES = {
+    "retrieval_image_to_text_at_1": "finds the caption of a photograph among 200",
+    "retrieval_text_to_image_at_1": "finds the photograph of a caption among 200",
+    "list_right_words": "right content words of five found",
+    "frequent_right_words": "of the five commonest words",
+    "list_2_right": "photographs with two right or more",
+    "frequent_2_right": "by the five commonest words",
+}
+
+
+def main() -> None:
+    for folder in map(Path, sys.argv[1:]):
+        facts = json.loads((folder / "figures.json").read_text())
+        config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+        sources = [
+            Source(name, facts["photographs"][key], texts, terms)
+            for key, (name, texts, terms) in SOURCES.items()
+            if key in facts["photographs"]
+        ]
+        figures = {
+            said: {"Flickr8k, 200 held out": facts["held_out"][key]}
+            for key, said in FIGURES.items()
+        }
+        words = len((folder / "words.txt").read_text().split())
+        package = Backbone.of(folder).package
+        text = card(
+            folder.name,
+            config,
+            words,
+            package,
+            sources,
+            SPLIT,
+            figures,
+            facts.get("notes", ()),
+            teacher=TEACHERS[facts["teacher"]],
+        )
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
