@@ -156,6 +156,18 @@ def test_both_towers_learn_which_words_a_picture_shows(
     assert np.mean(right) > 2.7
 
 
+def test_the_text_tower_reads_a_list_as_the_sum_of_its_words(trained: Trained) -> None:
+    reader = trained.load()
+    rng = np.random.default_rng(1)
+    lists = [rng.choice(len(WORDS), rng.integers(2, 7), replace=False) for _ in range(64)]
+    encode = reader.tokens.encode
+    texts = [[tower.START, *encode(", ".join(WORDS[n] for n in own)), tower.END] for own in lists]
+    added = trained.heads.weighted()
+    sums = torch.stack([added[own.tolist()].sum(0) for own in lists])
+    near = torch.nn.functional.cosine_similarity(tower.read(reader.model, texts), sums)
+    assert near.mean() > 0.95
+
+
 def test_a_tower_is_turned_into_the_space_of_other_heads(trained: Trained) -> None:
     g = torch.Generator().manual_seed(0)
     turn, _ = torch.linalg.qr(torch.randn(16, 16, generator=g))
