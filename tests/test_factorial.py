@@ -16,6 +16,7 @@ from pez.models import Reader
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks import factorial  # noqa: E402
 from benchmarks import factorial_page as page  # noqa: E402
 from benchmarks.cells import (  # noqa: E402
     NO_STEP,
@@ -214,6 +215,24 @@ def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     assert told and all(r["language"] > 0 for r in told)
     (timed,) = (c for c in cells if c.timed and c.method == "gcg")
     assert {r["axis"] for r in rows_of(timed)} == {"seconds"}
+
+
+def test_a_chain_grows_behind_a_caption_that_was_looked_up(
+    mini: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factorial, "BANK", 200)
+    plan = renamed(PLAN | {"data": {"kind": "world"}}, ["photo=mini", "photo-judge=mini-judge"])
+    split = {"first": 31, "count": 4, "every": 2}
+    world = World(json.dumps([plan["data"], split]), "", ("mini",), "mini-judge", 0)
+    (cell,) = (c for c in cells_of(plan, CHOSEN, []) if c.caption)
+    way = replace(cell.way, options=replace(cell.way.options, steps=3))
+    rows = carry_out(Batch(world, replace(cell, way=way, budgets=(3 * 64,)), 0, ""))
+    captions = factorial.best_captions(world, ("mini",))
+    assert len(rows) == len(captions) == 2 and captions[0] != captions[1]
+    for row_, caption in zip(rows, captions, strict=True):
+        said, looked_up = (text.replace(",", " ").split() for text in (row_["prompt"], caption))
+        kept = min(8, len(looked_up))
+        assert said[:kept] == looked_up[:kept] and len(said) >= kept + 2
 
 
 def test_a_caption_leaves_room_for_words_behind_it(mini: Reader) -> None:
