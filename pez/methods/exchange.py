@@ -85,6 +85,7 @@ class Exchange(Method):
             raise PezError(
                 "--method exchange does not apply to this --objective; use --method gcg or pez."
             )
+        _table(problem)  # the first step is not slower than others
         ids = allowed_start(problem, rows)
         loss, score = (x[:, 0] for x in evaluate_all(problem, ids[:, None], rows.item))
         now = {"ids": ids, "loss": loss, "score": score, "tried": torch.zeros_like(ids[:, 0])}
