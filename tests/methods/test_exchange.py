@@ -11,6 +11,7 @@ from torch import Tensor
 
 import pez
 from pez.errors import PezError
+from pez.methods import make_method
 from pez.methods.candidates import evaluate_all, slopes, swap
 from pez.methods.exchange import Exchange, predicted
 from pez.models import Reader
@@ -46,7 +47,7 @@ def test_a_prediction_exchanges_one_word_of_the_prompts_feature(begun: Problem) 
     reached = begun.objective.rate(features, [0, 1]).diagonal()
     found = predicted(table, own, features, reached, at)
     for row, place, word in [(0, 0, 3), (1, 4, 200), (1, 2, 11)]:
-        length = sum(table[n] for n in at[row].tolist()).norm()
+        length = torch.stack([table[n] for n in at[row].tolist()]).sum(0).norm()
         moved = length * features[row] - table[at[row, place]] + table[word]
         plain = begun.objective.rate((moved / moved.norm())[None], [row])
         assert float(found[row, place, word]) == pytest.approx(float(plain), abs=1e-5)
@@ -167,10 +168,10 @@ def test_all_that_is_read_is_counted(begun: Problem, monkeypatch: pytest.MonkeyP
     assert read - before == method.forwards and method.backwards == 0
 
 
-@pytest.mark.parametrize("settings", [{"candidates": 0}, {"kick": 0}, {"escape": -1}])
-def test_settings_are_checked(settings: dict[str, int]) -> None:
-    with pytest.raises(PezError, match=f"--set {next(iter(settings))} must be"):
-        Exchange(**settings)
+@pytest.mark.parametrize("setting", ["candidates=0", "kick=0", "escape=-1"])
+def test_settings_are_checked(setting: str) -> None:
+    with pytest.raises(PezError, match=f"--set {setting.split('=')[0]} must be"):
+        make_method("exchange", [setting])
 
 
 def test_it_needs_features_that_add_up(pictures: list[Image.Image]) -> None:
