@@ -11,13 +11,16 @@ benchmarks/picture.py.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PRINTED = re.compile(r"(```sh\n(.*?)```\n+```text\n)(.*?)(```)", re.DOTALL)
+PRINTED = re.compile(r"(```sh\n([^`]*)```\n+```text\n)([^`]*)(```)")
 TABLE = re.compile(r"(<!-- table: ([\w-]+) (\d+) -->\n)(.*?)\n\n", re.DOTALL)
 SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
 
@@ -25,13 +28,18 @@ SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
 def printed(commands: str) -> str:
     """What the lines of a block print, one after the other."""
     out = ""
-    for line in commands.strip().splitlines():
-        command = line.replace("pez ", f"{sys.executable} -m pez ", 1)
-        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{line}\n{done.stderr}")
-        said = [text for text in done.stderr.splitlines() if text.startswith("pez: ")]
-        out += done.stdout + "".join(f"{text}\n" for text in said)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "data").symlink_to(ROOT / "data")
+        for line in commands.strip().splitlines():
+            command = [sys.executable, "-m", *shlex.split(line)]
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise SystemExit(f"{line}\n{done.stderr}")
+            said = [text for text in done.stderr.splitlines() if text.startswith("pez: ")]
+            out += done.stdout + "".join(f"{text}\n" for text in said)
     return out
 
 

@@ -90,10 +90,7 @@ def card(
         "\n".join(filled(f"- {fact}", "  ") for fact in facts),
         "## Photographs",
         source_table(sources),
-        filled(
-            "None of these photographs and captions is part of this project. Sets whose terms are "
-            "not stated were left out."
-        ),
+        filled("None of these photographs and captions is part of this project."),
         "## Held out",
         filled(split),
         figure_table(figures),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ NOUNS = (
 )
 VERBS = (("01926311", 38, ("run",), None), ("00597915", 31, ("think",), None))
 FEATURES = 1280
-SETTINGS = heads.HeadSettings(0, width=32, steps=80, batch=32, prototypes=4, dropout=0.2, rate=1e-2)
+SETTINGS = heads.HeadSettings(0, width=16, steps=80, batch=32, prototypes=4, dropout=0.2, rate=1e-2)
 TOWER = tower.TowerSettings(0, width=64, layers=1, heads=2, steps=40, batch=32)
 
 
@@ -77,11 +78,23 @@ def sentences(rng: np.random.Generator, count: int) -> list[tuple[str, list[int]
     return [("A " + " and a ".join(WORDS[n] for n in own), [int(n) for n in own]) for own in drawn]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A small model, what it was made of, and the feature of each word (w, f)."""
+
+    folder: Path
+    heads: Any
+    model: Any
+    rows: Tensor
+    directions: Tensor
+
+    def load(self) -> Any:
+        return load_photo(self.folder, "photo", CPU, torch.float32)
+
+
 @pytest.fixture(scope="module")
-def trained(lexicon: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Tensor]:
-    """A model trained on features that are the sum of their words' directions; its folder, its
-    heads, and the directions (w, f).
-    """
+def trained(lexicon: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model trained on features that are the sum of those of their words."""
     rng = np.random.default_rng(0)
     g = torch.Generator().manual_seed(0)
     directions = torch.randn(len(WORDS), FEATURES, generator=g)
@@ -110,31 +123,29 @@ def trained(lexicon: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     tower.train_tower(model, found, data, texts, WORDS, tokens, TOWER, quiet)
     folder = tmp_path_factory.mktemp("trained") / "photo"
     export.export(folder, found, model, tokens.ids, WORDS, trunk, TOWER)
-    return folder, found, directions
+    return Trained(folder, found, model, rows, directions)
 
 
 def test_the_loaded_model_is_the_one_that_was_trained(
-    trained: tuple[Path, Any, Tensor],
+    trained: Trained,
 ) -> None:
-    folder, found, directions = trained
-    reader = load_photo(folder, "photo", CPU, torch.float32)
+    reader = trained.load()
     assert reader.own_words == list(WORDS)
-    own = found.images(directions)
-    loaded = reader.model.visual.head(directions)
+    own = trained.heads.images(trained.directions)
+    loaded = reader.model.visual.head(trained.directions)
     near = torch.nn.functional.cosine_similarity(own, loaded)
     assert near.min() > 0.999  # what int8 leaves
 
 
 def test_both_towers_learn_which_words_a_picture_shows(
-    trained: tuple[Path, Any, Tensor],
+    trained: Trained,
 ) -> None:
-    folder, _, directions = trained
-    reader = load_photo(folder, "photo", CPU, torch.float32)
+    reader = trained.load()
     encode = reader.tokens.encode
     ids = [encode(word)[0] for word in WORDS]
     single = tower.read(reader.model, [[tower.START, i, tower.END] for i in ids])
     shown = torch.combinations(torch.arange(len(WORDS)), 3)  # (n, 3)
-    seen = reader.model.visual.head(directions[shown].sum(1))
+    seen = reader.model.visual.head(trained.directions[shown].sum(1))
     image = torch.nn.functional.normalize(seen, dim=-1)
     alone = image @ single.T
     best = alone.topk(3).indices.sort(1).values
@@ -143,6 +154,21 @@ def test_both_towers_learn_which_words_a_picture_shows(
     assert all(len(set(row)) == figures.LIST for row in lists)
     right = [len(set(row) & set(own.tolist())) for row, own in zip(lists, shown, strict=True)]
     assert np.mean(right) > 2.7
+
+
+def test_a_tower_is_turned_into_the_space_of_other_heads(trained: Trained) -> None:
+    g = torch.Generator().manual_seed(0)
+    turn, _ = torch.linalg.qr(torch.randn(16, 16, generator=g))
+    state = dict(trained.heads.state_dict())
+    state |= {"text.weight": turn.T @ state["text.weight"], "own": state["own"] @ turn}
+    state["text.bias"] = state["text.bias"] @ turn
+    model = tower.start(TOWER, features.Trunk(0), torch.zeros_like(trained.rows))
+    taught = torch.randn(700, 16, generator=g)
+    other = trained.model.state_dict()
+    tower.continue_from(model, other, trained.heads, heads.Heads.of(state), taught)
+    ids = [[0, 5, 9, 1], [0, 7, 1]]
+    expected = tower.read(trained.model, ids) @ turn
+    torch.testing.assert_close(tower.read(model, ids), expected, atol=1e-3, rtol=0)
 
 
 def test_the_exchange_loss_rewards_the_word_that_is_missing(lexicon: Any) -> None:
@@ -249,8 +275,8 @@ def test_features_are_read_once_and_of_the_same_views(tmp_path: Path) -> None:
     assert not torch.equal(both[0, 0], both[0, 1])
 
 
-def test_the_middle_view_is_what_the_model_is_given(trained: tuple[Path, Any, Tensor]) -> None:
-    reader = load_photo(trained[0], "photo", CPU, torch.float32)
+def test_the_middle_view_is_what_the_model_is_given(trained: Trained) -> None:
+    reader = trained.load()
     pixels = np.random.default_rng(1).integers(0, 255, (60, 81, 3), dtype=np.uint8)
     image = Image.fromarray(pixels).resize((540, 400), Image.Resampling.BICUBIC)
     own = features.view(image, 224, features.MIDDLE, np.random.default_rng(0))

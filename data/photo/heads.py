@@ -9,7 +9,7 @@ asks which word fits best beside the others of a list, which is what a search do
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,14 @@ class Heads(nn.Module):
         nn.init.normal_(self.image.weight, std=0.02)
         nn.init.zeros_(self.image.bias)
         nn.init.normal_(self.text.weight, std=0.05)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor]) -> Heads:
+        """Heads that were trained, by their tensors; frozen."""
+        width, features = state["image.weight"].shape
+        heads = cls(features, state["taught"], width)
+        heads.load_state_dict(state)
+        return heads.eval().requires_grad_(False)
 
     def vectors(self) -> Tensor:
         """Of the words, (w, d)."""

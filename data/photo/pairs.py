@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,15 +109,20 @@ def classes(folder: Path) -> list[str]:
 
 
 def gather(
-    folder: Path, half: str, lexicon: Lexicon, log: Callable[[str], None] = print
+    folder: Path,
+    half: str,
+    lexicon: Lexicon,
+    log: Callable[[str], None] = print,
+    without: Collection[str] = (),
 ) -> list[Picture]:
-    """The photographs of ``folder`` that train with half A or B. Sources without a picture in
-    ``pairs.tsv`` are logged; the sources of ``pairs.tsv`` that are not in ``SOURCES`` are not used.
+    """The photographs of ``folder`` that train with half A or B, ``without`` some sources. Sources
+    without a picture in ``pairs.tsv`` are logged; its sources that are not in ``SOURCES`` are not
+    used.
     """
     listed = _table(folder / "pairs.tsv")
     found: list[Picture] = []
     for name, source in SOURCES.items():
-        if half not in source.halves:
+        if half not in source.halves or name in without:
             continue
         if name == FLICKR:
             own = _flickr_pictures(folder, lexicon)

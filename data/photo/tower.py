@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,23 @@ def start(settings: TowerSettings, trunk: Trunk, rows: Tensor) -> Any:
             attention.out_proj.bias.zero_()
             block.mlp.c_proj.weight.mul_(0.2)
     return model
+
+
+def continue_from(
+    model: Any, tower: Mapping[str, Tensor], old: Heads, new: Heads, taught: Tensor
+) -> None:
+    """Give the model of :func:`start` the ``tower`` of another with the same tokens, and turn what
+    it reads from the space of that one's heads, ``old``, into that of ``new``: by the linear map
+    that is best for the words and for a seventh of the texts, whose vectors are ``taught`` (t, e).
+    """
+    model.load_state_dict(tower)
+    some = taught[::7].float()
+    before = torch.cat([old.texts(some), F.normalize(old.vectors(), dim=-1)])
+    after = torch.cat([new.texts(some), F.normalize(new.vectors(), dim=-1)])
+    with torch.no_grad():
+        model.text_projection.copy_(
+            model.text_projection @ torch.linalg.lstsq(before, after).solution
+        )
 
 
 def read(model: Any, ids: Sequence[Sequence[int]]) -> Tensor:

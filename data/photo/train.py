@@ -37,7 +37,7 @@ from pairs import (
 )
 from teachers import Cooccurrence, MiniLM, Teacher, kept_texts
 from torch import Tensor
-from tower import Texts, TowerSettings, first_rows, start, train_tower
+from tower import Texts, TowerSettings, continue_from, first_rows, start, train_tower
 from wordnet import FOLDER, WordNet
 from words import Lexicon, word_list
 
@@ -54,12 +54,22 @@ class Recipe:
     heads: HeadSettings
     tower: TowerSettings
     single: bool = True  # one view of each listed photograph
+    without: tuple[str, ...] = ()  # sources of photographs
+    after: str = ""  # the model whose text tower this one's starts from
     paired: bool = False  # its photographs' captions join the texts
 
 
 RECIPES = {
     "photo": Recipe(Trunk(0), "A", MiniLM, HeadSettings(1), TowerSettings(0), single=False),
-    "photo-b": Recipe(Trunk(2), "A", MiniLM, HeadSettings(3), TowerSettings(2)),
+    "photo-b": Recipe(
+        Trunk(2),
+        "A",
+        MiniLM,
+        HeadSettings(3),
+        TowerSettings(2, steps=260, rate=1e-3),
+        without=("caltech101", "grocery"),
+        after="photo",
+    ),
     "photo-judge": Recipe(
         Trunk(1),
         "B",
@@ -81,6 +91,11 @@ class Material:
     examples: Examples
 
 
+def noting(log: Log) -> Callable[[str], None]:
+    """A log of sentences."""
+    return lambda text: log({"note": text})
+
+
 def read_texts(captions: Path, photographs: Path) -> tuple[list[str], list[str]]:
     """All captions, for the list of words, and those that train: each once, without those of the
     held-out pictures of ``flickr1000``.
@@ -97,7 +112,7 @@ def material(
     """Read, and have the trunk and the teacher read, all that a recipe needs."""
     every, texts = read_texts(captions, photographs)
     lexicon = Lexicon(word_list(every, wordnet), wordnet)
-    pictures = gather(photographs, recipe.half, lexicon, lambda text: log({"note": text}))
+    pictures = gather(photographs, recipe.half, lexicon, noting(log), recipe.without)
     if recipe.paired:
         texts = list(dict.fromkeys([*texts, *(c for p in pictures for c in p.captions)]))
     log({"words": len(lexicon.words), "photographs": len(pictures), "texts": len(texts)})
@@ -122,15 +137,14 @@ def picture_features(
     recipe: Recipe, pictures: Sequence[Picture], photographs: Path, runs: Path, log: Log
 ) -> Tensor:
     """Features (n, 4, f), float16; of photographs with fewer views these again."""
+    note = noting(log)
     found = []
     for name in dict.fromkeys(picture.source for picture in pictures):
         once = recipe.single and name not in (FLICKR, IMAGENET)
         count = 1 if once else SOURCES[name].views
         kept = runs / "features" / f"{name}.lite{recipe.trunk.size}.{count}.npz"
         paths = [picture.path for picture in pictures if picture.source == name]
-        own = features(
-            photographs, paths, recipe.trunk, count, kept, lambda text: log({"note": text})
-        )
+        own = features(photographs, paths, recipe.trunk, count, kept, note)
         found.append(own[:, torch.arange(4) % count])
     return torch.cat(found)
 
@@ -150,13 +164,22 @@ def stage(file: Path, settings: dict[str, Any], make: Callable[[], Any], log: Lo
     return state
 
 
+def finished(runs: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of both stages of a model that was trained."""
+    files = [runs / f"{name}.{part}.pt" for part in ("heads", "tower")]
+    if not all(file.is_file() for file in files):
+        raise SystemExit(f"{runs} has no {name}; train it first.")
+    heads, tower = (torch.load(file, weights_only=True)["state"] for file in files)
+    return heads, tower
+
+
 def train(name: str, recipe: Recipe, data: Material, runs: Path, output: Path, log: Log) -> None:
     """Both stages and the model's folder."""
     words, examples = data.lexicon.words, data.examples
+    other = finished(runs, recipe.after) if recipe.after else None
     marks = {"photographs": len(data.pictures), "texts": len(data.texts), "words": len(words)}
     settings = {**marks, "paired": recipe.paired, **asdict(recipe.heads)}
-    heads = Heads(examples.features.shape[-1], examples.words, recipe.heads.width)
-    heads.load_state_dict(
+    heads = Heads.of(
         stage(
             runs / f"{name}.heads.pt",
             settings,
@@ -164,14 +187,14 @@ def train(name: str, recipe: Recipe, data: Material, runs: Path, output: Path, l
             log,
         )
     )
-    heads = heads.eval().requires_grad_(False)
     tokens = Texts(data.texts, words)
-    rows = first_rows(heads, data.teacher, tokens, words)
-    model = start(recipe.tower, recipe.trunk, rows)
+    model = start(recipe.tower, recipe.trunk, first_rows(heads, data.teacher, tokens, words))
+    if other:
+        continue_from(model, other[1], Heads.of(other[0]), heads, examples.texts)
     model.load_state_dict(
         stage(
             runs / f"{name}.tower.pt",
-            {"heads": settings, **asdict(recipe.tower)},
+            {"heads": settings, "after": recipe.after, **asdict(recipe.tower)},
             lambda: train_tower(
                 model, heads, examples, data.texts, words, tokens, recipe.tower, log
             ).state_dict(),
@@ -190,6 +213,7 @@ def facts(recipe: Recipe, data: Material, output: Path) -> dict[str, Any]:
         "trunk": recipe.trunk.package,
         "teacher": recipe.teacher.__name__,
         "half": recipe.half,
+        "after": recipe.after,
         "words": len(data.lexicon.words),
         "photographs": {name: count for name, count in counts.items() if count},
         "captioned": int(data.examples.captioned.sum()),

@@ -14,7 +14,7 @@ import pez.cli.demo
 from pez.cli import main
 from pez.cli.demo.drawn import choose
 from pez.cli.demo.page import demo_page
-from pez.cli.demo.photographs import TRIED, Found, Reading, find, runners_up
+from pez.cli.demo.photographs import TRIED, Found, Reading, features_of, find, runners_up
 from pez.cli.demo.sheet import FONT, GAP, WIDE, _wrapped, draw_sheet, in_rows
 from pez.datasets.samples import samples
 from pez.images import read_image
@@ -52,6 +52,11 @@ def test_what_nearly_won_is_what_costs_least_of_all_that_was_tried(mini: Reader)
         assert [by for _, by in place.nearly] == pytest.approx(best, abs=1e-4)
         assert all(change[word] == pytest.approx(by, abs=1e-4) for word, by in place.nearly)
     assert places[2].nearly[0][1] > 0, "another word than fish would have been better"
+
+
+def test_features_of_texts_are_those_of_the_whole_forward_pass(mini: Reader) -> None:
+    texts = ["castle", "a red fish", "castle, red, fish", "snail"]
+    torch.testing.assert_close(features_of(texts, mini), mini.encode_text(texts), atol=1e-5, rtol=0)
 
 
 def test_a_rank_counts_the_photographs_that_fit_a_text_as_well() -> None:
@@ -95,7 +100,6 @@ def test_a_sheet_shows_all_pictures_across_its_width(count: int) -> None:
 
 def test_words_are_wrapped_below_their_picture() -> None:
     font = ImageFont.load_default(FONT)
-    assert isinstance(font, ImageFont.FreeTypeFont)
     text = "a castle, a red boat, an unpronounceable something"
     wrapped = _wrapped(text, 140, font)
     assert " ".join(wrapped) == text and len(wrapped) > 2

@@ -60,7 +60,7 @@ def _run(page: Path, sheet: Path, seed: int) -> int:
     best = tell(found)
     original, drawn = choose(seed), []
     if not watch.stop.asked:
-        both = InvertOptions(model=SEARCHED, length=8, restarts=4)
+        both = InvertOptions(model=SEARCHED, length=8, restarts=2)
         with on_interrupt(watch.stop):
             drawn = draw_again(original, open_reader(both), load_model(JUDGE), both, watch)
         bar.close()
@@ -86,10 +86,8 @@ def _run(page: Path, sheet: Path, seed: int) -> int:
 
 
 def tell(found: Sequence[Found]) -> Found:
-    """Print a line for each photograph. Returns the one whose prompt the judge tells best from the
-    prompt's fit with the other photographs.
-    """
+    """Print a line for each photograph. Returns the one whose prompt the judge finds closest."""
     for one in found:
         said = f"judge {one.prompt.cosine:+.3f}, rank {one.prompt.rank} of {len(found)}"
         print(f"{one.sample.path.stem:<13} {one.result.prompt}   ({said})", file=sys.stderr)
-    return max(found, key=lambda one: one.prompt.cosine - one.prompt.others)
+    return max(found, key=lambda one: one.prompt.cosine)

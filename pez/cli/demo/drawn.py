@@ -19,13 +19,13 @@ from pez.result import Result
 from pez.session.session import Watch
 
 SEARCHED, JUDGE = ("mini", "mini-b"), "mini-judge"
-PICTURES = 4  # of each text
+PICTURES = 2  # of each text
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A text, the first picture drawn from it, and the mean likeness of four to the original:
-    their cosine under the judge.
+    """A text, the first picture drawn from it, and the mean likeness of PICTURES of them to
+    the original: their cosine under the judge.
     """
 
     name: str

@@ -80,7 +80,7 @@ def find(
     images = [read_image(sample.path) for sample in photographs]
     seen, judged = searched.encode_images(images), judge.encode_images(images)
     words = searched.own_words or []
-    alone = searched.encode_text(words) @ seen.T
+    alone = features_of(words, searched) @ seen.T
     places = [
         runners_up(result.prompt, words, fit, target, searched)
         for result, fit, target in zip(found, alone.T, seen, strict=True)
@@ -102,14 +102,12 @@ def runners_up(
     most for the better. Tried are the TRIED of ``words`` (v,) that ``fit`` (v,) the picture best
     alone; each is scored in the whole prompt, against the picture's feature ``target`` (e,).
     """
-    own = prompt.split(COMMA)
+    own: list[str] = prompt.split(COMMA)
     order = fit.argsort(descending=True).tolist()
     others = [words[n] for n in order if words[n] not in own][:TRIED]
-    texts = [prompt]
-    texts += [
-        COMMA.join((*own[:n], str(w), *own[n + 1 :])) for n in range(len(own)) for w in others
-    ]
-    scores = searched.encode_text(texts) @ target
+    swapped = [[*own[:n], word, *own[n + 1 :]] for n in range(len(own)) for word in others]
+    texts = [prompt, *map(COMMA.join, swapped)]
+    scores = features_of(texts, searched) @ target
     change = (scores[1:] - scores[0]).reshape(len(own), len(others))
     best = torch.topk(change, min(SHOWN, len(others)))
     rows = zip(own, best.indices.tolist(), best.values.tolist(), strict=True)
@@ -117,3 +115,18 @@ def runners_up(
         Place(word, tuple(zip([others[n] for n in which], by, strict=True)))
         for word, which, by in rows
     )
+
+
+@torch.no_grad()
+def features_of(texts: Sequence[str], reader: Reader) -> Tensor:
+    """Features (n, e) of texts, as a search computes them: as many positions as a text has tokens,
+    not the model's whole context. This is many times faster.
+    """
+    ids = [reader.tokens.encode(text) for text in texts]
+    out: list[Tensor] = [torch.empty(0)] * len(ids)
+    for length in {len(one) for one in ids}:
+        which = [n for n, one in enumerate(ids) if len(one) == length]
+        rows = torch.tensor([ids[n] for n in which], device=reader.table.device)
+        for n, feature in zip(which, reader.features(reader.table[rows]), strict=True):
+            out[n] = feature
+    return torch.stack(out)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 WIDE, GAP, FONT = 1200, 16, 19  # pixels; the width is that of the sheet
 LINE = FONT + 6
 INK = "#222222"
@@ -33,9 +35,7 @@ def in_rows(
     return [ordered[n : n + each] for n in range(0, len(ordered), each)]
 
 
-def _row(
-    row: Sequence[tuple[Image.Image, str]], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> Image.Image:
+def _row(row: Sequence[tuple[Image.Image, str]], font: Font) -> Image.Image:
     shapes = [picture.width / picture.height for picture, _ in row]
     tall = round((WIDE - GAP * (len(row) + 1)) / sum(shapes))
     widths = [round(tall * shape) for shape in shapes]
@@ -52,9 +52,7 @@ def _row(
     return part
 
 
-def _wrapped(
-    text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> list[str]:
+def _wrapped(text: str, width: float, font: Font) -> list[str]:
     """Lines no wider than ``width`` pixels, unless one word is."""
     lines = [""]
     for word in text.split():
