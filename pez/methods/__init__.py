@@ -17,6 +17,10 @@ METHODS = {
         "pez.methods.pursuit:Pursuit",
         "matching pursuit over words, then exact swaps: the default",
     ),
+    "exchange": (
+        "pez.methods.exchange:Exchange",
+        "words exchanged as their own features predict, no gradients",
+    ),
     "pez": ("pez.methods.pez:Pez", "projected gradients (Wen et al. 2023, Algorithm 1)"),
     "pez-bank": (
         "pez.methods.bank:PezBank",
