@@ -58,8 +58,8 @@ def toml(slope: float, numbers: Mapping[str, float]) -> str:
     """The text of ``odds.toml``."""
     rows = [f"{word} = {number:.3f}" for word, number in numbers.items()]
     head = [
-        "# log-odds that a word is right of a picture: slope x its cosine with the picture + its own",
-        "# number here; written by data/photo/odds.py",
+        "# log-odds that a word is right of a picture: slope x its cosine with the picture + its",
+        "# own number here; written by data/photo/odds.py",
         f"slope = {slope:.2f}",
         "",
         "[words]",

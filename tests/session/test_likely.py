@@ -127,7 +127,7 @@ def test_shipped_odds_cover_the_words_of_the_model(name: str) -> None:
 def test_damaged_odds_are_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "odds.toml").write_text("slope = ")
     monkeypatch.setattr("pez.models.shipped.shipped_folder", lambda _: tmp_path)
-    with pytest.raises(PezError, match="odds.toml is damaged"):
+    with pytest.raises(PezError, match=r"odds\.toml is damaged"):
         odds("photo")
 
 
