@@ -28,7 +28,14 @@ from benchmarks.cells import (  # noqa: E402
     plans_ahead,
 )
 from benchmarks.choose import Trial, best_of, trials_of, written  # noqa: E402
-from benchmarks.factorial import Batch, World, begun, carry_out, renamed  # noqa: E402
+from benchmarks.factorial import (  # noqa: E402
+    Batch,
+    World,
+    begun,
+    carry_out,
+    renamed,
+    with_readings,
+)
 from benchmarks.factorial_table import PLACE, Table  # noqa: E402
 from benchmarks.photos import frequent_words  # noqa: E402
 from benchmarks.running import slots_of, spent_by  # noqa: E402
@@ -201,7 +208,7 @@ def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     named = {c.method: c for c in cells if c.block == "cells" and max(c.budgets) <= 24}
 
     def rows_of(cell: Cell) -> list[dict[str, Any]]:
-        return carry_out(Batch(world, cell, 0, ""))
+        return with_readings(world, [carry_out(Batch(world, cell, 0, ""))])
 
     pez, alone = rows_of(named["pez"]), rows_of(named[NO_STEP])
     assert [(r["item"], r["budget"]) for r in pez] == [(0, 12), (0, 24), (1, 12), (1, 24)]
@@ -213,6 +220,11 @@ def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     vgd = named["vgd"]
     told = rows_of(replace(vgd, budgets=(vgd.way.options.steps * 200,)))
     assert told and all(r["language"] > 0 for r in told)
+    other = replace(world, judge="mini-b")
+    assert Batch(other, vgd, 0, "").key == Batch(world, vgd, 0, "").key  # no search again
+    again = with_readings(other, [told])
+    assert [r["prompt"] for r in again] == [r["prompt"] for r in told]
+    assert [r["judge"] for r in again] != [r["judge"] for r in told]
     (timed,) = (c for c in cells if c.timed and c.method == "gcg")
     assert {r["axis"] for r in rows_of(timed)} == {"seconds"}
 
