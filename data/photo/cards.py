@@ -91,7 +91,8 @@ def written_card(folder: Path) -> str:
     facts = json.loads((folder / "figures.json").read_text())
     config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
     figures = {
-        said: {"Flickr8k, 200 held out": facts["held_out"][key]} for key, said in FIGURES.items()
+        said: {"Flickr8k, 200 held out": facts["held_out"].get(key, "not measured again")}
+        for key, said in FIGURES.items()
     }
     return card(
         folder.name,
