@@ -5,9 +5,10 @@ A search takes what raises its score, right or wrong: past the first words of a 
 often a word of many captions ("cup, bowl, table"). What tells right words from such fillers is the
 word's own cosine with the picture against what is usual for that word. So a model of photographs
 ships a number for each word (:class:`pez.models.family.Odds`), learnt from captions of the
-photographs that trained it (``data/photo/odds.py``). A prompt ends where the odds of one more word
-are against it. The words of one picture are at least FEWEST and at most MOST; if more are likely,
-the method searches which of them read the picture best together.
+photographs that trained it (``data/photo/odds.py``). A prompt has as many words as have log-odds of
+LIKELY or more, at least FEWEST and at most MOST. Which ones is searched among those of POSSIBLE or
+more, LEAST at least: likely words alone would be the usual ones, "table, white, sitting" of a cup
+of coffee. These numbers were chosen on photographs for choosing (``data/photo/README.md``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from pez.session.language import is_needed
 from pez.session.session import Session
 
 FEWEST, MOST = 3, 6  # words of a prompt
+LIKELY, POSSIBLE = -0.5, -1.0  # log-odds
+LEAST = 8  # words that a search chooses from
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Likely:
         form = session.form(2 * MOST - 1, "phrases")
         ids = session.words(form).ids
         words = [reader.tokens.decode([i]) for i in ids.tolist()]
-        if len(ids) < MOST or not all(word in one.words for one in models for word in words):
+        if len(ids) < LEAST or not all(word in one.words for one in models for word in words):
             return None
         slope, offset = joined(models, words)
         features = session.problem(items[:1], form).word_features  # later searches find them
@@ -74,12 +77,13 @@ class Likely:
         look = (goal + item.views.mean(0)) / 2
         return self.slope * (self.features @ look) + self.offset
 
-    def words(self, item: Item) -> Tensor:
-        """The ids (m,) of an item's words, the likeliest first: those more likely right than wrong,
-        FEWEST or more.
+    def words(self, item: Item) -> tuple[int, Tensor]:
+        """How many words an item's prompt has, and the ids (m,) from which they are chosen, the
+        likeliest first.
         """
         value, order = self.log_odds(item).sort(descending=True, stable=True)
-        return self.ids[order[: max(FEWEST, int((value >= 0).sum()))]]
+        count = min(MOST, max(FEWEST, int((value >= LIKELY).sum())))
+        return count, self.ids[order[: max(LEAST, int((value >= POSSIBLE).sum()))]]
 
 
 def joined(models: Sequence[Odds], words: Sequence[str]) -> tuple[float, Tensor]:

@@ -13,7 +13,7 @@ from pez.result import Result
 from pez.search.problem import Halted
 from pez.session.drafts import read_by_both
 from pez.session.items import Item
-from pez.session.likely import MOST, Likely, tokens_of
+from pez.session.likely import Likely, tokens_of
 from pez.session.prompt_form import kept_length
 from pez.session.session import Session, Watch, search_items
 from pez.session.views import judged
@@ -77,8 +77,8 @@ def _of_likely(
     for n, item in enumerate(items):
         if n and watch.stop.asked:
             return [*results, *[None] * (len(items) - n)]
-        words = likely.words(item)
-        length = tokens_of(min(len(words), MOST), style)
+        count, words = likely.words(item)
+        length = tokens_of(count, style)
         quiet = replace(watch, result=None)
         (found,) = search_items(session, [item], quiet, length, style, words)
         if found:

@@ -14,7 +14,16 @@ from pez.models.family import Companions, Odds
 from pez.models.names import shipped_folder
 from pez.options import InvertOptions
 from pez.session.items import picture_items
-from pez.session.likely import FEWEST, MOST, Likely, joined, tokens_of
+from pez.session.likely import (
+    FEWEST,
+    LEAST,
+    LIKELY,
+    MOST,
+    POSSIBLE,
+    Likely,
+    joined,
+    tokens_of,
+)
 from pez.session.session import Session
 from pez.session.styles import FUNCTION_WORDS
 from pez.session.views import held_out_views
@@ -43,7 +52,7 @@ def said(prompt: str) -> list[str]:
 
 
 @pytest.mark.parametrize("likely", [1, 3, 5, 6, 9])
-def test_a_prompt_has_the_words_that_are_likelier_right_than_wrong(
+def test_a_prompt_has_as_many_words_as_are_likely_chosen_among_the_possible(
     likely: int, known: dict[str, float], pictures: list[Image.Image], mini: Reader
 ) -> None:
     words = [word for word in known if word in content(mini)]
@@ -51,12 +60,13 @@ def test_a_prompt_has_the_words_that_are_likelier_right_than_wrong(
     order = own.argsort(descending=True).tolist()
     # the boundary lies between two words
     even = float(own[order[likely - 1]] + own[order[likely]]) / 2
-    known |= dict.fromkeys(known, -SLOPE * even)
+    offset = LIKELY - SLOPE * even
+    known |= dict.fromkeys(known, offset)
     found: Any = pez.invert(pictures[0], reader=mini, **FAST)
-    best = [words[n] for n in order[: max(FEWEST, likely)]]
+    possible = int((SLOPE * own + offset >= POSSIBLE).sum())
     prompt = said(found.prompt)
-    assert len(set(prompt)) == len(prompt) == min(MOST, len(best))
-    assert set(prompt) <= set(best)
+    assert len(set(prompt)) == len(prompt) == min(MOST, max(FEWEST, likely))
+    assert set(prompt) <= {words[n] for n in order[: max(LEAST, possible)]}
     assert found.score == pytest.approx(pez.score(pictures[0], found.prompt, reader=mini), abs=1e-5)
 
 
