@@ -17,6 +17,7 @@ from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, misread, models_for
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
+from pez.models.names import reads_photographs
 from pez.objectives import objective_class
 from pez.options import SearchOptions
 from pez.result import Result
@@ -184,7 +185,14 @@ class Session:
     @cached_property
     def language(self) -> LanguageModel | None:
         """The language model that the options name or need. PezError if it is unavailable."""
-        return open_language(self.reader, self.options, self.method)
+        found = open_language(self.reader, self.options, self.method)
+        names = self.reader.name.split(" + ")
+        if found and not self.options.language_model and any(map(reads_photographs, names)):
+            self.remark(
+                f"{found.name} knows only texts of a small drawn world; --language-model smollm2 "
+                "knows English."
+            )
+        return found
 
     def form(self, length: int, style: str = "") -> Form:
         """The prompt form with ``length`` free tokens; a ``style`` overrides the options' own."""
