@@ -49,7 +49,7 @@ class Vgd(Method):
     random, words or pursuit), and the start itself is the first prompt that is scored.
 
     In a sentence (``--style sentence``) no word is said twice but words such as "of", and none of
-    those is the last. A partial sentence is completed with the best single words instead, and only
+    those is the first or the last. A partial sentence is completed with the best single words instead, and only
     whole ones compete for the result: so the language model reads each beam once a place. This
     is ours.
 
@@ -239,12 +239,13 @@ def _filled(problem: Problem, chosen: Tensor, spare: Tensor) -> Tensor:
 
 def _sayable(problem: Problem, ids: Tensor, chance: Tensor) -> Tensor:
     """Log-probabilities (..., v) after the words ids (..., n), where prompts are sentences without
-    those that would say a word again or end with a word such as "of".
+    those that would say a word again, or begin or end with a word such as "of".
     """
     if problem.little is None:
         return chance
     little = torch.isin(problem.vocabulary.ids, problem.little)  # (v,)
-    if ids.shape[-1] + 1 == problem.template.slots and not little.all():
+    ends = ids.shape[-1] in (0, problem.template.slots - 1)
+    if ends and not little.all():
         chance = chance.masked_fill(little, -math.inf)
     place = torch.searchsorted(problem.vocabulary.ids, ids)
     again = torch.zeros_like(chance, dtype=torch.bool).scatter(-1, place, True) & ~little

@@ -96,7 +96,7 @@ class Problem:
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
     ``draft`` are set for methods that request them. ``little`` is set where prompts are to be
-    sentences: the words (n,), such as "of", that may be said again and end none. ``halt`` says
+    sentences: the words (n,), such as "of", that may be said again but not begin or end one. ``halt`` says
     whether the user has waited long enough: then words and phrases are no longer rated.
     """
 
