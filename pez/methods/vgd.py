@@ -49,9 +49,9 @@ class Vgd(Method):
     random, words or pursuit), and the start itself is the first prompt that is scored.
 
     In a sentence (``--style sentence``) no word is said twice but words such as "of", and none of
-    those is the first or the last. A partial sentence is completed with the best single words instead, and only
-    whole ones compete for the result: so the language model reads each beam once a place. This
-    is ours.
+    those is the first or the last. A partial sentence is completed with the best single words
+    instead, and only whole ones compete for the result: so the language model reads each beam once
+    a place. This is ours.
 
     A start text is what every prompt begins with, unless it fills all places.
     """

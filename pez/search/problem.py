@@ -96,8 +96,9 @@ class Problem:
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
     ``draft`` are set for methods that request them. ``little`` is set where prompts are to be
-    sentences: the words (n,), such as "of", that may be said again but not begin or end one. ``halt`` says
-    whether the user has waited long enough: then words and phrases are no longer rated.
+    sentences: the words (n,), such as "of", that may be said again but not begin or end one.
+    ``halt`` says whether the user has waited long enough: then words and phrases are no longer
+    rated.
     """
 
     vocabulary: Vocabulary

@@ -287,8 +287,8 @@ def test_smollm2_writes_sentences_for_a_model_without_words_such_as_of(
     photo = pez.load_model("photo", "cpu")
     told: list[str] = []
     result = pez.invert(
-        shown, reader=photo, watch=Watch(note=told.append), method="vgd", style="sentence", length=5,
-        steps=4, language_model="smollm2", set=("beams=3", "candidates=20", "alpha=0.3"),
+        shown, reader=photo, watch=Watch(note=told.append), method="vgd", style="sentence",
+        length=5, steps=4, language_model="smollm2", set=("beams=3", "candidates=20", "alpha=0.3"),
     )  # fmt: skip
     assert isinstance(result, pez.Result) and result.perplexity and result.perplexity < 2000
     assert result.prompt.startswith("a ") and len(result.prompt.split()) == 5
