@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import allowed_start, check_counts, check_shares, evaluate_all
+from pez.methods.sentences import SCALE, Tried, filled, revised, sayable, worth
 from pez.methods.simplex import start_places
 from pez.search.method import Method, State
 from pez.search.problem import Problem
@@ -22,7 +23,6 @@ from pez.search.rows import Rows
 
 GUIDES = ("words", "start")
 PARTIAL = 1000.0  # by which the score of a completed partial sentence is below any whole one's
-SCALE = 100.0  # CLIP's own: the factor that makes a cosine a logit
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Vgd(Method):
     random, words or pursuit), and the start itself is the first prompt that is scored.
 
     In a sentence (``--style sentence``) no word is said twice but words such as "of", and none of
-    those is the first or the last. A partial sentence is completed with the best single words
-    instead, and only whole ones compete for the result: so the language model reads each beam once
-    a place. This is ours.
+    those is the first or the last. Hints are candidates there, but told no likelier than the
+    language model says. Partial sentences are completed with the best single words, and only whole
+    ones compete for the result, by the value above. After the last place each place is revised in
+    turn (:func:`pez.methods.sentences.revised`), then another pass begins. This is ours.
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -93,11 +94,19 @@ class Vgd(Method):
             return problem.start_forwards + 1
         return len(problem.vocabulary.ids)
 
-    def continuations(self, slots: int, steps: int) -> int:
-        """One for each beam at a place, and one for each place that the best prompt lacks."""
+    def continuations(self, slots: int, steps: int, sentence: bool = False) -> int:
+        """One for each beam at a place, and one for each place that the best prompt lacks. In a
+        sentence none of the latter, but one for the whole one; and at a place that is revised one,
+        one for each of ``beams`` prompts, and one for the prompt as it was.
+        """
         kept = min(self.beams, self.candidates)
-        places = [n % slots for n in range(steps)]
-        return sum((kept if n else 1) + slots - n - 1 for n in places)
+        if not sentence:
+            places = [n % slots for n in range(steps)]
+            return sum((kept if n else 1) + slots - n - 1 for n in places)
+        grown = [kept if n else 1 for n in range(slots)]
+        grown[-1] += 1
+        each = [*grown, *[kept + 2] * slots]
+        return sum(each[n % len(each)] for n in range(steps))
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
@@ -120,7 +129,7 @@ class Vgd(Method):
                 score -= PARTIAL
             own = {"hints": places[:, : self.hints], "begun": begun, "begun_score": score}
         if problem.little is not None:
-            own["spare"] = self._best_words(problem, rows, 2 * slots)
+            own["spare"] = self._best_words(problem, rows, max(2 * slots, self.candidates // 2))
         return {
             "ids": ids[:, None].repeat(1, kept, 1),
             "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
@@ -141,27 +150,38 @@ class Vgd(Method):
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Fill the next place of every row's beams; rows at one place go together."""
-        slots = problem.template.slots
+        slots, said = problem.template.slots, self._said(problem)
         ids, told = state["ids"].clone(), state["told"].clone()
         whole, score = ids[:, 0].clone(), told[:, 0].clone()
         noise = rows.uniform(ids.shape[1], len(problem.vocabulary.ids)).clamp(1e-20, 1 - 1e-7)
         noise = torch.where(state["drawn"][:, None, None], -(-noise.log()).log(), 0)
         for n in state["place"].unique().tolist():
             own = (state["place"] == n).nonzero()[:, 0]
+            if n >= slots:
+                near = state["spare"][own, : self.candidates - self.candidates // 2]
+                tried = Tried(self.candidates // 2, near, ids.shape[1])
+                at = said + n - slots
+                best = revised(problem, ids[own, 0], at, tried, rows.item[own], self.alpha)
+                whole[own], ids[own, 0], score[own] = best[0], best[0], self._ranked(best[1])
+                continue
             begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
             ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
             if problem.little is None:
                 whole[own] = _ended(problem, ids[own, 0, : n + 1])
+                score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
+                continue
+            whole[own] = filled(problem, ids[own, 0, : n + 1], state["spare"][own])
+            loss, scores = evaluate_all(problem, whole[own][:, None], rows.item[own])
+            if n + 1 < slots:
+                score[own] = scores[:, 0] - PARTIAL
             else:
-                whole[own] = _filled(problem, ids[own, 0, : n + 1], state["spare"][own])
-            score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
-            if problem.little is not None and n + 1 < slots:
-                score[own] -= PARTIAL
-        full = state["place"] + 1 >= slots
+                score[own] = self._ranked(worth(problem, whole[own], loss[:, 0], self.alpha))
+        last = slots if problem.little is None else 2 * slots - said
+        full = state["place"] + 1 >= last
         new = {
             "ids": ids,
             "told": torch.where(full[:, None], 0, told),
-            "place": torch.where(full, self._said(problem), state["place"] + 1),
+            "place": torch.where(full, said, state["place"] + 1),
             "drawn": state["drawn"] | full,
             "hints": state["hints"],
             **({"spare": state["spare"]} if "spare" in state else {}),
@@ -174,6 +194,10 @@ class Vgd(Method):
             new |= {"begun": state["begun"], "begun_score": done}
         return whole, score, new
 
+    def _ranked(self, rated: Tensor) -> Tensor:
+        """What sentences are worth (b,), in units of a cosine."""
+        return rated / (self.alpha * SCALE) if self.alpha > 0 else rated
+
     def _grow(
         self, problem: Problem, begun: dict[str, Tensor], noise: Tensor, item: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -183,8 +207,14 @@ class Vgd(Method):
         if n == self._said(problem):  # at the start all beams are the same
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
-        chance = _sayable(problem, ids, told[..., None] + self._hinted(problem, chance, begun))
-        proposed = (chance + noise).flatten(1)
+        hinted = told[..., None] + self._hinted(problem, chance, begun)
+        if problem.little is None:
+            chance = hinted
+        else:  # hints are only proposed
+            hinted = sayable(problem, ids, hinted)
+            chance = told[..., None] + chance
+            chance = chance.masked_fill(hinted == -math.inf, -math.inf)
+        proposed = (hinted + noise).flatten(1)
         order = proposed.topk(min(self.candidates, proposed.shape[1])).indices
         turn = torch.arange(self.candidates, device=ids.device)
         fresh = turn < order.shape[1]  # of few words the last one fills up
@@ -223,30 +253,3 @@ def _ended(problem: Problem, chosen: Tensor) -> Tensor:
         next_word = problem.vocabulary.ids[problem.next_words(chosen).argmax(1)]
         chosen = torch.cat([chosen, next_word[:, None]], 1)
     return chosen
-
-
-def _filled(problem: Problem, chosen: Tensor, spare: Tensor) -> Tensor:
-    """Ids (b, k): the words ``chosen`` (b, n) followed by the first of those at the places
-    ``spare`` (b, s) that are not among them.
-    """
-    words = problem.vocabulary.ids[spare]
-    said = (words[..., None] == chosen[:, None]).any(2)
-    order = said.to(torch.uint8).argsort(stable=True, dim=1)
-    left = problem.template.slots - chosen.shape[1]
-    turn = torch.arange(left, device=order.device).clamp(max=max(0, order.shape[1] - 1))
-    return torch.cat([chosen, words.gather(1, order[:, turn])], 1)
-
-
-def _sayable(problem: Problem, ids: Tensor, chance: Tensor) -> Tensor:
-    """Log-probabilities (..., v) after the words ids (..., n), where prompts are sentences without
-    those that would say a word again, or begin or end with a word such as "of".
-    """
-    if problem.little is None:
-        return chance
-    little = torch.isin(problem.vocabulary.ids, problem.little)  # (v,)
-    ends = ids.shape[-1] in (0, problem.template.slots - 1)
-    if ends and not little.all():
-        chance = chance.masked_fill(little, -math.inf)
-    place = torch.searchsorted(problem.vocabulary.ids, ids)
-    again = torch.zeros_like(chance, dtype=torch.bool).scatter(-1, place, True) & ~little
-    return chance.masked_fill(again, -math.inf)

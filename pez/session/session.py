@@ -17,7 +17,6 @@ from pez.models import Reader, load_model
 from pez.models.generators import DEFAULT, misread, models_for
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
-from pez.models.names import reads_photographs
 from pez.objectives import objective_class
 from pez.options import SearchOptions
 from pez.result import Result
@@ -31,15 +30,14 @@ from pez.search.stop import Stop
 from pez.search.vocabulary import Vocabulary, make_vocabulary
 from pez.session.drafts import Drafted, draft_name, draft_problem, draft_words, with_draft
 from pez.session.items import Failed, Item
-from pez.session.language import Spoken, is_needed, language_name, open_language
+from pez.session.language import Spoken, is_needed, language_name, narrow_remark, open_language
 from pez.session.memory import rows_that_fit
-from pez.session.prompt_form import Form, starting_point, style_of, usual_start
+from pez.session.prompt_form import Form, chosen_words, starting_point, usual_start
 from pez.session.scoring import Done, Scorer
 from pez.session.styles import CAPTION_WORDS, content_ids, function_ids
 from pez.session.word_cache import RatedWords
 from pez.session.words import allowed_ids
 
-USUAL = ("auto", "words")  # vocabularies in which function words are left out between commas
 MISREAD = 'SD 2, SDXL and SD 3 take "!" for padding and read prompts with it otherwise.'
 
 
@@ -186,12 +184,7 @@ class Session:
     def language(self) -> LanguageModel | None:
         """The language model that the options name or need. PezError if it is unavailable."""
         found = open_language(self.reader, self.options, self.method)
-        names = self.reader.name.split(" + ")
-        if found and not self.options.language_model and any(map(reads_photographs, names)):
-            self.remark(
-                f"{found.name} knows only texts of a small drawn world; --language-model smollm2 "
-                "knows English."
-            )
+        self.remark(narrow_remark(self.reader, self.options, found))
         return found
 
     def form(self, length: int, style: str = "") -> Form:
@@ -200,15 +193,7 @@ class Session:
         if key not in self._forms:
             options = replace(self.options, style=style) if style else self.options
             template, init = starting_point(self.reader, options, length)
-            found = style_of(options, length)
-            if found == "sentence" and not is_needed(options, self.method):
-                raise PezError(
-                    "--style sentence needs a language model that writes it; add --method vgd or "
-                    "--fluency."
-                )
-            # only words that were not chosen by the user are left out without a word
-            usual = found == "sentence" or (found == "phrases" and options.vocabulary in USUAL)
-            words = found if usual else ""
+            words = chosen_words(options, length, is_needed(options, self.method))
             self._forms[key] = Form(template.to(self.reader.table.device), init, words)
         return self._forms[key]
 
