@@ -116,7 +116,7 @@ class Bench:
             {
                 "prompts": name,
                 "photograph": self.shown.paths[place].name,
-                "prompt": prompt,
+                "prompt": prompt if results else "",  # captions are not ours to copy
                 "perplexity": round(self.language.perplexities([prompt])[0] or math.nan, 1),
                 "cosine": round(results[n].score, 4) if results else "",
                 "judge": round(float(own[n]), 4),
@@ -208,7 +208,7 @@ def page(rows: Sequence[dict]) -> str:
     few = [
         f"- {row['prompts']}: {row['prompt']}"
         for row in rows
-        if row["photograph"] == rows[0]["photograph"]
+        if row["photograph"] == rows[0]["photograph"] and row["prompt"]
     ]
     told = ["", reached(rows), "", "The first photograph's prompts:", "", *few]
     return "\n".join([*first, *table(rows), *told]) + "\n"
@@ -234,10 +234,11 @@ def main() -> int:
         with kept.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     try:
-        bench = open_bench(args.data, args.choose)
-        for way in (WAYS[0], Way(PEOPLE), *WAYS[1:]):
-            if any(row["prompts"] == way.name for row in rows):
-                continue
+        done = {row["prompts"] for row in rows}
+        missing = [way for way in (WAYS[0], Way(PEOPLE), *WAYS[1:]) if way.name not in done]
+        bench = open_bench(args.data, args.choose) if missing else None
+        for way in missing:
+            assert bench is not None
             captions = [bench.shown.captions[place] for place in bench.shown.own]
             people = way.name == PEOPLE
             rows += bench.rows(way.name, captions, ()) if people else bench.search(way)
