@@ -1,6 +1,7 @@
 """How well prompts of real photographs read, and what that costs: a language model in the search.
 
     python benchmarks/fluency.py --data FOLDER            # writes fluency.md and fluency.csv
+    python benchmarks/fluency.py --data FOLDER --page     # fluency.md alone, of what is measured
     python benchmarks/fluency.py --data FOLDER --choose   # eight other photographs, nothing written
 
 FOLDER holds ``flickr1000`` (of Flickr8k). The report is on every eighth of its last 200
@@ -161,20 +162,23 @@ def column(rows: Sequence[dict], prompts: str, name: str) -> np.ndarray:
 def table(rows: Sequence[dict]) -> list[str]:
     """The table: a line for each way."""
     lines = [
-        "| prompts | perplexity (geometric mean) | judge | median rank | difference (judge) |",
-        "|---|---|---|---|---|",
+        "| prompts | perplexity (geometric mean) | judge | median rank | to pursuit | to people |",
+        "|---|---|---|---|---|---|",
     ]
-    plain = column(rows, PLAIN, "judge")
     for name in dict.fromkeys(row["prompts"] for row in rows):
         judge, read = column(rows, name, "judge"), column(rows, name, "perplexity")
-        change = judge - plain
-        low, high = interval(change)
-        lines.append(
-            f"| {name} | {math.exp(float(np.log(read).mean())):,.0f} | {judge.mean():.3f} | "
-            f"{np.median(column(rows, name, 'rank')):.0f} | "
-            + ("" if name == PLAIN else f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
-            + " |"
-        )
+        cells = [
+            name,
+            f"{math.exp(float(np.log(read).mean())):,.0f}",
+            f"{judge.mean():.3f}",
+            f"{np.median(column(rows, name, 'rank')):.0f}",
+        ]
+        for other in (PLAIN, PEOPLE):
+            change = judge - column(rows, other, "judge")
+            low, high = interval(change)
+            shown = f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+            cells.append("" if name == other else shown)
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
@@ -200,9 +204,9 @@ def page(rows: Sequence[dict]) -> str:
         "",
         f"Written by `python benchmarks/fluency.py`, on {count} photographs of Flickr8k. Prompts",
         f"were searched on `{SEARCHED}`; perplexity is {LANGUAGE}'s. Judge is the cosine under",
-        f"`{JUDGE}`, rank that of the prompt's own photograph among 200. The difference is to",
-        f"`{PLAIN}`, which are as many words as all others but those with commas and people's",
-        "captions have, with a 95 % paired bootstrap interval.",
+        f"`{JUDGE}`, rank that of the prompt's own photograph among 200. The last columns are",
+        f"differences of the judge to `{PLAIN}` and to people's captions, with 95 % paired",
+        "bootstrap intervals. All prompts have seven words but those with commas and the captions.",
         "",
     ]
     few = [
@@ -210,7 +214,9 @@ def page(rows: Sequence[dict]) -> str:
         for row in rows
         if row["photograph"] == rows[0]["photograph"] and row["prompt"]
     ]
-    told = ["", reached(rows), "", "The first photograph's prompts:", "", *few]
+    left = [way.name for way in WAYS if not len(column(rows, way.name, "judge"))]
+    gap = ["", f"Not yet measured: {'; '.join(left)}."] if left else []
+    told = [*gap, "", reached(rows), "", "The first photograph's prompts:", "", *few]
     return "\n".join([*first, *table(rows), *told]) + "\n"
 
 
@@ -226,6 +232,7 @@ def main() -> int:
     """Measure what is missing, then write or print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="where flickr1000 lies")
+    parser.add_argument("--page", action="store_true", help="write fluency.md of what is measured")
     parser.add_argument("--choose", action="store_true", help="on the split for choosing")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -235,7 +242,8 @@ def main() -> int:
             rows = list(csv.DictReader(file))
     try:
         done = {row["prompts"] for row in rows}
-        missing = [way for way in (WAYS[0], Way(PEOPLE), *WAYS[1:]) if way.name not in done]
+        ways = () if args.page else (WAYS[0], Way(PEOPLE), *WAYS[1:])
+        missing = [way for way in ways if way.name not in done]
         bench = open_bench(args.data, args.choose) if missing else None
         for way in missing:
             assert bench is not None
