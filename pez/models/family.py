@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pez.search.tokens import Tokens
 
 # what a model is made of: a folder may hold results, pictures and notes as well
 PARTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".txt", ".model"}
+FIGURES = "figures.json"  # what a card says of a shipped model: other figures are no other model
 
 Row = dict[str, str]  # a line of ``pez models``: name, kind, note
 
@@ -38,10 +39,10 @@ class Weights:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files a model in ``folder`` is made of."""
+    """The files a model in ``folder`` is made of; figures on its card are not among them."""
     deep = (folder / "model_index.json").is_file()
     found = folder.rglob("*") if deep else folder.iterdir()
-    return [f for f in found if f.suffix in PARTS and f.is_file()]
+    return [f for f in found if f.suffix in PARTS and f.name != FIGURES and f.is_file()]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ class Companions:
     judge: str = ""
     language: str = LANGUAGE
     views: bool = False  # whether --length auto is to judge by views that it does not search
+
+
+@dataclass(frozen=True)
+class Odds:
+    """How likely a model's words are right of a picture: the logarithm of a word's odds is
+    ``slope`` x its cosine with the picture + its own number in ``words``. That number is lower for
+    words whose cosine is high whatever the picture.
+    """
+
+    slope: float
+    words: Mapping[str, float]
 
 
 class Listed(ABC):
@@ -87,3 +99,7 @@ class Family(Listed):
     def companions(self, name: str) -> Companions:
         """The judge and the language model that go with ``name``."""
         return Companions()
+
+    def odds(self, name: str) -> Odds | None:
+        """How likely the words of ``name`` are right, if that is known."""
+        return None

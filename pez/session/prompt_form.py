@@ -29,12 +29,14 @@ USUAL = ("auto", "words")  # vocabularies in which function words are left out b
 class Form:
     """Prompts of one length: their template and their start, from the options. ``words`` says
     which words fit: in ``phrases``, where each stands between commas, none such as "of"; in a
-    ``sentence`` these too, though the model's own list of words may lack them.
+    ``sentence`` these too, though the model's own list of words may lack them. ``only`` are
+    the ids (n,) that may be chosen, if not all of the session's.
     """
 
     template: Template
     init: str | torch.Tensor
     words: str = ""
+    only: torch.Tensor | None = None
 
 
 def starting_point(
