@@ -15,13 +15,14 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.methods.candidates import allowed_start, check_counts, check_shares, evaluate_all
+from pez.methods.sentences import SCALE, Tried, filled, revised, sayable, worth
 from pez.methods.simplex import start_places
 from pez.search.method import Method, State
 from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 GUIDES = ("words", "start")
-SCALE = 100.0  # CLIP's own: the factor that makes a cosine a logit
+PARTIAL = 1000.0  # by which the score of a completed partial sentence is below any whole one's
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Vgd(Method):
 
     With ``guide=start`` the hints are the first ``hints`` words of the start instead (``--init``
     random, words or pursuit), and the start itself is the first prompt that is scored.
+
+    In a sentence (``--style sentence``) no word is said twice but words such as "of", and none of
+    those is the first or the last. Hints are candidates there, but told no likelier than the
+    language model says. Partial sentences are completed with the best single words, and only whole
+    ones compete for the result, by the value above. After the last place each place is revised in
+    turn (:func:`pez.methods.sentences.revised`), then another pass begins. This is ours.
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -87,11 +94,19 @@ class Vgd(Method):
             return problem.start_forwards + 1
         return len(problem.vocabulary.ids)
 
-    def continuations(self, slots: int, steps: int) -> int:
-        """One for each beam at a place, and one for each place that the best prompt lacks."""
+    def continuations(self, slots: int, steps: int, sentence: bool = False) -> int:
+        """One for each beam at a place, and one for each place that the best prompt lacks. In a
+        sentence none of the latter, but one for the whole one; and at a place that is revised one,
+        one for each of ``beams`` prompts, and one for the prompt as it was.
+        """
         kept = min(self.beams, self.candidates)
-        places = [n % slots for n in range(steps)]
-        return sum((kept if n else 1) + slots - n - 1 for n in places)
+        if not sentence:
+            places = [n % slots for n in range(steps)]
+            return sum((kept if n else 1) + slots - n - 1 for n in places)
+        grown = [kept if n else 1 for n in range(slots)]
+        grown[-1] += 1
+        each = [*grown, *[kept + 2] * slots]
+        return sum(each[n % len(each)] for n in range(steps))
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> dict[str, Tensor]:
@@ -103,12 +118,18 @@ class Vgd(Method):
             ids[:, :said] = allowed_start(problem, rows)[:, :said]
         others = [job.restart > 0 or job.seed != 0 for job in rows.jobs]
         kept = min(self.beams, self.candidates)
-        own: State = {"hints": self._best_words(problem, rows)} if self.guide == "words" else {}
+        own: State = {}
+        if self.guide == "words":
+            own = {"hints": self._best_words(problem, rows, self.hints)}
         if self.guide == "start":
             places = start_places(problem, rows)
             begun = problem.vocabulary.ids[places]
             score = evaluate_all(problem, begun[:, None], rows.item)[1][:, 0]
+            if problem.little is not None:  # a list of words, no sentence
+                score -= PARTIAL
             own = {"hints": places[:, : self.hints], "begun": begun, "begun_score": score}
+        if problem.little is not None:
+            own["spare"] = self._best_words(problem, rows, max(2 * slots, self.candidates // 2))
         return {
             "ids": ids[:, None].repeat(1, kept, 1),
             "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
@@ -117,11 +138,11 @@ class Vgd(Method):
             **own,
         }
 
-    def _best_words(self, problem: Problem, rows: Rows) -> Tensor:
-        """Places (b, h) among the allowed words of the best single ones for each row."""
+    def _best_words(self, problem: Problem, rows: Rows, count: int) -> Tensor:
+        """Places (b, h) among the allowed words of the ``count`` best single ones for each row."""
         items = sorted({job.item for job in rows.jobs})
         order = problem.word_scores(items).argsort(descending=True, stable=True)
-        best = dict(zip(items, order[:, : self.hints], strict=True))
+        best = dict(zip(items, order[:, :count], strict=True))
         return torch.stack([best[job.item] for job in rows.jobs])
 
     @torch.no_grad()
@@ -129,24 +150,41 @@ class Vgd(Method):
         self, problem: Problem, rows: Rows, state: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Fill the next place of every row's beams; rows at one place go together."""
-        slots = problem.template.slots
+        slots, said = problem.template.slots, self._said(problem)
         ids, told = state["ids"].clone(), state["told"].clone()
         whole, score = ids[:, 0].clone(), told[:, 0].clone()
         noise = rows.uniform(ids.shape[1], len(problem.vocabulary.ids)).clamp(1e-20, 1 - 1e-7)
         noise = torch.where(state["drawn"][:, None, None], -(-noise.log()).log(), 0)
         for n in state["place"].unique().tolist():
             own = (state["place"] == n).nonzero()[:, 0]
+            if n >= slots:
+                near = state["spare"][own, : self.candidates - self.candidates // 2]
+                tried = Tried(self.candidates // 2, near, ids.shape[1])
+                at = said + n - slots
+                best = revised(problem, ids[own, 0], at, tried, rows.item[own], self.alpha)
+                whole[own], ids[own, 0], score[own] = best[0], best[0], self._ranked(best[1])
+                continue
             begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
             ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
-            whole[own] = _ended(problem, ids[own, 0, : n + 1])
-            score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
-        full = state["place"] + 1 >= slots
+            if problem.little is None:
+                whole[own] = _ended(problem, ids[own, 0, : n + 1])
+                score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
+                continue
+            whole[own] = filled(problem, ids[own, 0, : n + 1], state["spare"][own])
+            loss, scores = evaluate_all(problem, whole[own][:, None], rows.item[own])
+            if n + 1 < slots:
+                score[own] = scores[:, 0] - PARTIAL
+            else:
+                score[own] = self._ranked(worth(problem, whole[own], loss[:, 0], self.alpha))
+        last = slots if problem.little is None else 2 * slots - said
+        full = state["place"] + 1 >= last
         new = {
             "ids": ids,
             "told": torch.where(full[:, None], 0, told),
-            "place": torch.where(full, self._said(problem), state["place"] + 1),
+            "place": torch.where(full, said, state["place"] + 1),
             "drawn": state["drawn"] | full,
             "hints": state["hints"],
+            **({"spare": state["spare"]} if "spare" in state else {}),
         }
         if self.guide == "start":  # the first step also tells of the start
             better = state["begun_score"] > score
@@ -155,6 +193,10 @@ class Vgd(Method):
             done = torch.full_like(score, -torch.inf)
             new |= {"begun": state["begun"], "begun_score": done}
         return whole, score, new
+
+    def _ranked(self, rated: Tensor) -> Tensor:
+        """What sentences are worth (b,), in units of a cosine."""
+        return rated / (self.alpha * SCALE) if self.alpha > 0 else rated
 
     def _grow(
         self, problem: Problem, begun: dict[str, Tensor], noise: Tensor, item: Tensor
@@ -165,8 +207,14 @@ class Vgd(Method):
         if n == self._said(problem):  # at the start all beams are the same
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
-        chance = told[..., None] + self._hinted(problem, chance, begun)
-        proposed = (chance + noise).flatten(1)
+        hinted = told[..., None] + self._hinted(problem, chance, begun)
+        if problem.little is None:
+            chance = hinted
+        else:  # hints are only proposed
+            hinted = sayable(problem, ids, hinted)
+            chance = told[..., None] + chance
+            chance = chance.masked_fill(hinted == -math.inf, -math.inf)
+        proposed = (hinted + noise).flatten(1)
         order = proposed.topk(min(self.candidates, proposed.shape[1])).indices
         turn = torch.arange(self.candidates, device=ids.device)
         fresh = turn < order.shape[1]  # of few words the last one fills up

@@ -61,10 +61,11 @@ class Method(ABC):
         """
         return problem.start_forwards
 
-    def continuations(self, slots: int, steps: int) -> int:
-        """Prompts that a row has the language model continue (``problem.next_words``) in its first
-        ``steps`` steps, where ``slots`` places are searched: one pass of that model each. What
-        ``--fluency`` reads is no part of it.
+    def continuations(self, slots: int, steps: int, sentence: bool = False) -> int:
+        """Prompts that a row has the language model continue or read (``problem.next_words``,
+        ``problem.nll``) in its first ``steps`` steps, where ``slots`` places are searched: one pass
+        of that model each. What ``--fluency`` reads is no part of it. ``sentence`` says whether
+        ``problem.little`` is set.
         """
         return 0
 

@@ -12,7 +12,7 @@ from pez.errors import PezError
 from pez.models import Reader, open_language_model
 from pez.models.families import companions
 from pez.models.language import LanguageModel
-from pez.models.names import LANGUAGE
+from pez.models.names import LANGUAGE, reads_photographs
 from pez.models.prior import Prior
 from pez.options import SearchOptions
 from pez.search.method import Method
@@ -41,6 +41,20 @@ def open_language(reader: Reader, options: SearchOptions, method: Method) -> Lan
     """The language model of :func:`language_name`. PezError if it is unavailable."""
     name = language_name(reader.name.split(" + "), options, method)
     return open_language_model(name, str(reader.table.device)) if name else None
+
+
+def narrow_remark(reader: Reader, options: SearchOptions, language: LanguageModel | None) -> str:
+    """What to tell a user who searches a model of photographs with a language model that was not
+    named, and so is the small one of drawn pictures; empty for all others.
+    """
+    if language is None or options.language_model:
+        return ""
+    if not any(map(reads_photographs, reader.name.split(" + "))):
+        return ""
+    return (
+        f"{language.name} knows only texts of a small drawn world; --language-model smollm2 knows "
+        "English."
+    )
 
 
 @dataclass(frozen=True, eq=False)

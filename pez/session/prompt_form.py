@@ -22,17 +22,20 @@ from pez.search.template import (
 from pez.session.styles import style_template, styled, usual_style
 from pez.session.words import kept_words, refuse_banned
 
+USUAL = ("auto", "words")  # vocabularies in which function words are left out between commas
+
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """Prompts of one length: their template and their start, from the options, and whether each
-    word stands between commas, where words such as "of" mean nothing. ``only`` are the ids (n,)
-    that may be chosen, if not all of the session's.
+    """Prompts of one length: their template and their start, from the options. ``words`` says
+    which words fit: in ``phrases``, where each stands between commas, none such as "of"; in a
+    ``sentence`` these too, though the model's own list of words may lack them. ``only`` are
+    the ids (n,) that may be chosen, if not all of the session's.
     """
 
     template: Template
     init: str | torch.Tensor
-    phrases: bool = False
+    words: str = ""
     only: torch.Tensor | None = None
 
 
@@ -110,6 +113,20 @@ def style_of(options: SearchOptions, length: int) -> str:
     if options.style or options.template.strip() != "{}":
         return options.style
     return usual_style(method_class(options.method).usual_style, length)
+
+
+def chosen_words(options: SearchOptions, length: int, spoken: bool) -> str:
+    """The ``words`` of a :class:`Form`. PezError for a sentence unless a language model reads
+    prompts, that is, unless ``spoken``.
+    """
+    style = style_of(options, length)
+    if style == "sentence" and not spoken:
+        raise PezError(
+            "--style sentence needs a language model that writes it; add --method vgd or --fluency."
+        )
+    # only words that were not chosen by the user are left out without a word
+    usual = style == "sentence" or (style == "phrases" and options.vocabulary in USUAL)
+    return style if usual else ""
 
 
 def _start_ids(reader: Reader, init: str) -> list[int]:

@@ -141,7 +141,8 @@ class Scorer:
         """
         slots, init = self.problem.template.slots, self.problem.init
         given = len(init) if isinstance(init, torch.Tensor) else 0
-        own = sum(self.method.continuations(slots - given % slots, f.steps) for f in found)
+        form = {"sentence": True} if self.problem.little is not None else {}
+        own = sum(self.method.continuations(slots - given % slots, f.steps, **form) for f in found)
         each = self.method.forwards + self.method.backwards if self.options.fluency else 0
         return own + each * sum(f.steps for f in found)
 

@@ -46,7 +46,7 @@ def run(problem: Problem, method: Any, steps: int) -> Found:
 
 @dataclass(eq=False)
 class Counted:
-    """A language model that counts the prompts that it continues."""
+    """A language model that counts the prompts that it continues or reads."""
 
     inner: Language
     seen: list[int] = field(default_factory=list)
@@ -56,6 +56,7 @@ class Counted:
         return self.inner.next_words(ids)
 
     def nll(self, ids: Tensor) -> Tensor:
+        self.seen.append(len(ids))
         return self.inner.nll(ids)
 
 
@@ -157,6 +158,12 @@ def test_passes_of_the_language_model_are_counted(said: int, begun: dict[str, Pr
         method = Vgd(beams=3, candidates=8)
         run(replace(problem, language=counted), method, steps)
         assert sum(counted.seen) == method.continuations(3 - said, steps)
+    sentences = replace(problem, little=problem.vocabulary.ids[-2:])
+    for steps in (1, 2, 3, 4, 6, 7, 9, 15):
+        counted = Counted(problem.language)
+        method = Vgd(beams=3, candidates=8)
+        run(replace(sentences, language=counted), method, steps)
+        assert sum(counted.seen) == method.continuations(3 - said, steps, sentence=True)
 
 
 def test_a_result_tells_the_passes_of_the_language_model(
