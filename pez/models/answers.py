@@ -321,7 +321,8 @@ def context_scores(
     kept: tuple[Kept | None, Sequence[int]] = (None, ()),
 ) -> Tensor:
     """Labels' scores (n, g) of whole contexts. ``kept`` are beginnings of them that were read
-    before, one for each, with how many tokens each has; 0 for a context that does not begin so.
+    before, one for each or one for all, and how many tokens each context has in its own; 0 for one
+    that does not begin so.
     """
     out = torch.zeros(len(rows), len(rows[0].tails), device=speaker.device)
     begun, lengths = kept
@@ -345,9 +346,12 @@ def context_scores(
                 ids, size = padded(parts, speaker.device)
                 more = torch.tensor(forest.ids, dtype=torch.long, device=speaker.device)
                 x = speaker.table[torch.cat([ids, more.expand(len(ids), -1)], 1)][:, None]
-                index = torch.tensor(some, device=speaker.device) if known else None
                 own = begun if known else None
-                states, _ = speaker.run(x, size[:, None], forest.ancestors, own, index)
+                one = own is not None and len(own.lengths) == 1
+                index = torch.tensor([0] * len(some) if one else some, device=speaker.device)
+                states, _ = speaker.run(
+                    x, size[:, None], forest.ancestors, own, index if own else None
+                )
                 found = _at_ends(speaker, forest, states, size[:, None])[:, 0]
             out[some] = found
     return out

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pez.errors import PezError
 
 if TYPE_CHECKING:
+    from pez.options import SearchOptions
     from pez.search.problem import Objective
 
-OBJECTIVES = {
+OBJECTIVES = {  # of pictures, which --objective offers
     "match": ("pez.objectives.match:Match", "a CLIP's cosine with the picture"),
     "denoise": (
         "pez.objectives.denoise:Denoise",
         "how it helps the pipeline that --for names, e.g. mini-sd or sd15, to draw the picture",
     ),
+}
+# of other goals; each belongs to a verb, which needs no flag to name it
+OTHERS = {
+    "labels": ("pez.objectives.labels:Labels", "how a language model labels texts beside it"),
 }
 
 
@@ -36,9 +41,10 @@ class ObjectiveClass(Protocol):
 
 def objective_class(name: str) -> ObjectiveClass:
     """The class of the objective ``name``. PezError if unknown."""
-    if name not in OBJECTIVES:
+    known = OBJECTIVES | OTHERS
+    if name not in known:
         raise PezError(f"unknown objective {name!r}; there are {', '.join(OBJECTIVES)}.")
-    module, symbol = OBJECTIVES[name][0].split(":")
+    module, symbol = known[name][0].split(":")
     return getattr(import_module(module), symbol)
 
 

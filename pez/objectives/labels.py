@@ -46,6 +46,7 @@ class Labels:
     """
 
     reads_pipeline: ClassVar[bool] = False
+    reads_language: ClassVar[bool] = True
 
     reader: Speaker
     items: list[Labelled]
