@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pez.models.causal import Speaker
-from pez.models.kept import Kept
+from pez.models.kept import Kept, joined
 from pez.models.lines import Context, Frame, Tails
 
 TOKENS = 1024  # read at once without gradients: more are no faster on a CPU
@@ -275,14 +275,41 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor,
 
 @torch.no_grad()
 def kept_texts(speaker: Speaker, rows: Sequence[Sequence[int]]) -> Kept | None:
-    """Keys and values of beginnings given as ids; None if all are empty. Padding behind a text
-    needs no mask: no token of the text sees it.
+    """Keys and values of beginnings given as ids; None if all are empty. Those of about one length
+    are read together: padding behind a text needs no mask, as no token of the text sees it.
     """
-    ids, sizes = padded(rows, speaker.device)
-    if not ids.shape[1]:
+    longest = max(map(len, rows))
+    if not longest:
         return None
+    order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
     none = torch.zeros(0, 0, dtype=torch.bool, device=speaker.device)
-    return speaker.run(speaker.table[ids][:, None], sizes[:, None], none, keep=True)[1]
+    found: list[Kept] = []
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= TOKENS // 4:
+            end += 1
+        ids, sizes = padded([rows[n] for n in order[start:end]], speaker.device)
+        x = speaker.table[ids][:, None]
+        made = speaker.run(x, sizes[:, None], none, keep=True)[1] if ids.shape[1] else None
+        if made is None:  # empty ones: as long as the next, all of it padding
+            rest = [n for n in order if rows[n]]
+            return _with_empty(speaker, rows, rest)
+        found.append(made)
+        start = end
+    return joined(found, order)
+
+
+def _with_empty(
+    speaker: Speaker, rows: Sequence[Sequence[int]], rest: Sequence[int]
+) -> Kept:
+    """As :func:`kept_texts`, where only ``rest`` are not empty."""
+    kept = kept_texts(speaker, [rows[n] for n in rest])
+    assert kept is not None
+    place = torch.zeros(len(rows), dtype=torch.long, device=speaker.device)
+    place[list(rest)] = torch.arange(len(rest), device=speaker.device)
+    lengths = torch.tensor([len(row) for row in rows], device=speaker.device)
+    return Kept([(k[place], v[place]) for k, v in kept.layers], lengths)
 
 
 def plain_scores(speaker: Speaker, forest: Forest, rows: Sequence[Tensor]) -> Tensor:

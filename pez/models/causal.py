@@ -19,6 +19,7 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.files import kept_ids
 from pez.models.kept import Kept, block_mask, continued, gathered
+from pez.models.products import Switch
 from pez.search.spaced import SpacedTokens
 from pez.search.tokenizers import Pretrained
 
@@ -41,6 +42,7 @@ class Speaker:
     device: torch.device
     weights: dict[str, str] = field(default_factory=dict)
     plain: bool = False
+    switch: Switch = field(default_factory=Switch)  # products in bfloat16, if it has them
     known: Tensor | None = None
     own_words: list[str] | None = None
 

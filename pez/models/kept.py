@@ -8,10 +8,12 @@ by block, which do not see each other), q tokens of a block, w width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
@@ -29,6 +31,19 @@ class Kept:
     def width(self) -> int:
         """The longest beginning, p."""
         return self.layers[0][0].shape[2] if self.layers else 0
+
+
+def joined(parts: Sequence[Kept], order: Sequence[int]) -> Kept:
+    """Beginnings that were read in ``parts``, in the ``order`` that gives each one's place."""
+    back = torch.tensor(order, device=parts[0].lengths.device).argsort()
+    width = max(part.width for part in parts)
+
+    def whole(layer: int, which: int) -> Tensor:
+        rows = [part.layers[layer][which] for part in parts]
+        return torch.cat([F.pad(x, (0, 0, 0, width - x.shape[2])) for x in rows])[back]
+
+    layers = [(whole(n, 0), whole(n, 1)) for n in range(len(parts[0].layers))]
+    return Kept(layers, torch.cat([part.lengths for part in parts])[back])
 
 
 class _Continued(DynamicLayer):

@@ -19,6 +19,7 @@ from pez.models.hub import prepare_hub, split_revision
 from pez.models.identity import known_weights
 from pez.models.languages import LanguageFamily
 from pez.models.lines import Context, Frame
+from pez.models.products import has_products, with_products
 from pez.models.trust import check_model, unasked
 
 GGUF = ".gguf"
@@ -26,14 +27,16 @@ GGUF = ".gguf"
 
 @plain_torch()
 @random_state_kept()
-def load_speaker(name: str, device: str = "auto", dtype: str = "float32") -> Speaker:
+def load_speaker(name: str, device: str = "auto", dtype: str = "auto") -> Speaker:
     """A language model that classifies: a family's name (``smollm2``), any causal model or
-    encoder-decoder of transformers by hub id or folder, or a GGUF file.
+    encoder-decoder of transformers by hub id or folder, or a GGUF file. With bfloat16 on a CPU its
+    searches multiply in it (:mod:`pez.models.products`); ``auto`` is that where it is faster.
 
     Raises PezError if it is unavailable, has no head for next words or reads from both sides.
     """
     where = pick_device(device)
-    kind = pick_dtype(dtype, where)
+    quick = where.type == "cpu" and (dtype == "bfloat16" or (dtype == "auto" and has_products()))
+    kind = pick_dtype("float32" if quick or dtype == "auto" else dtype, where)
     for line in LANGUAGES.values():
         family = open_family(line)
         if isinstance(family, LanguageFamily) and family.claims(name):
@@ -47,6 +50,8 @@ def load_speaker(name: str, device: str = "auto", dtype: str = "float32") -> Spe
     speaker.plain = speaker.paired or not _reads_fast(speaker)
     if not speaker.paired:
         _check_causal(speaker)
+    if quick:
+        speaker.switch = with_products(model)
     return speaker
 
 

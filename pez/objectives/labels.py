@@ -111,6 +111,12 @@ class Labels:
         self, embeddings: Tensor, item: int, seen: Sequence[int] | None
     ) -> Iterator[Tensor]:
         """Terms (b,) whose sum is the loss of prompts (b, l, w) for one item."""
+        with self.reader.switch.quickly():
+            yield from self._summands(embeddings, item, seen)
+
+    def _summands(
+        self, embeddings: Tensor, item: int, seen: Sequence[int] | None
+    ) -> Iterator[Tensor]:
         goal, right = self.items[item], self._right[item]
         count = len(goal.right) if seen is None else len(seen)
         for places, scores in self._answers[item].parts(embeddings, seen):

@@ -80,6 +80,12 @@ class ClassifyOptions(SearchOptions):
         "token (0.003 in the paper)",
         metavar="X",
     )
+    dtype: str = _option(
+        "auto",
+        "float32, bfloat16 or float16; on a CPU bfloat16 is used for the products of the search "
+        "alone, and prompts are measured in float32 (auto: so where the CPU is faster at it)",
+        metavar="NAME",
+    )
     style: str = _option("words", "words in a row", metavar="NAME")
 
     def __post_init__(self) -> None:

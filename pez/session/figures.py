@@ -84,10 +84,16 @@ def measure(
     among the label ``words``: model x prompt x template x label words. ``told`` hears the share
     that is done.
     """
-    empty = label_scores(speaker, prompts, EMPTY, wording, words)
+    empty = [label_scores(speaker, [p], neutral(speaker, wording, p), wording, words)[0] for p in prompts]
     scores = label_scores(speaker, prompts, texts, wording, words, told)
     wanted = torch.tensor(right, device=scores.device)
     return [figures(own, wanted, none) for own, none in zip(scores, empty, strict=True)]
+
+
+def neutral(speaker: Speaker, wording: Wording, prompt: str) -> tuple[str, ...]:
+    """Texts without content; the empty one only if something stands before the label then."""
+    typed = any(name == "typed" for name, _ in wording.parts)
+    return EMPTY if prompt or typed or speaker.around[0] else EMPTY[:-1]
 
 
 def figures(scores: Tensor, right: Tensor, empty: Tensor) -> Figures:
