@@ -170,7 +170,8 @@ def _check_causal(speaker: Speaker) -> None:
     other = [*row[:-1], row[-2]]
     x = speaker.table[torch.tensor([row, other], device=speaker.device)]
     one, two = speaker.read(x, torch.tensor([len(row)] * 2, device=speaker.device))[:, :-1]
-    if not torch.allclose(one, two, atol=1e-2 + 1e-3 * float(one.abs().max())):
+    close = 1e-4 if speaker.table.dtype == torch.float32 else 0.05
+    if float((one - two).abs().max()) > close * float(one.abs().max()):
         raise PezError(
             f"{speaker.name} reads texts from both sides, so it has no head for next words; name "
             "a causal language model such as smollm2, or a T5."
