@@ -73,9 +73,10 @@ class SearchOptions:
     )
     style: str = _option(
         "",
-        "form of the prompt: words (in a row), phrases (words between commas) or caption; commas "
-        "and articles count for --length; with --template the form within its slots (phrases for "
-        "pursuit from 7 tokens on, else words; none with --template)",
+        "form of the prompt: words (in a row), phrases (words between commas), caption or sentence "
+        "(by a language model: with --method vgd or --fluency); commas and articles count for "
+        "--length; with --template the form within its slots (phrases for pursuit from 7 tokens "
+        "on, else words; none with --template)",
         metavar="NAME",
     )
     steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
@@ -140,9 +141,9 @@ class SearchOptions:
     )
     language_model: str = _option(
         "",
-        "causal language model of transformers, by hub id or folder, that --fluency and some "
-        "methods read; also reports the prompt's perplexity (mini-lm for shipped models, else "
-        "distilbert/distilgpt2)",
+        "causal language model of transformers, by hub id or folder, or smollm2, that --fluency "
+        "and some methods read; also reports the prompt's perplexity (mini-lm for shipped models, "
+        "else distilbert/distilgpt2)",
         metavar="NAME",
     )
     seed: int = _option(0, "random seed", metavar="N")

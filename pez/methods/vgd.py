@@ -21,6 +21,7 @@ from pez.search.problem import Problem
 from pez.search.rows import Rows
 
 GUIDES = ("words", "start")
+PARTIAL = 1000.0  # by which the score of a completed partial sentence is below any whole one's
 SCALE = 100.0  # CLIP's own: the factor that makes a cosine a logit
 
 
@@ -46,6 +47,11 @@ class Vgd(Method):
 
     With ``guide=start`` the hints are the first ``hints`` words of the start instead (``--init``
     random, words or pursuit), and the start itself is the first prompt that is scored.
+
+    In a sentence (``--style sentence``) no word is said twice but words such as "of", and none of
+    those is the first or the last. A partial sentence is completed with the best single words
+    instead, and only whole ones compete for the result: so the language model reads each beam once
+    a place. This is ours.
 
     A start text is what every prompt begins with, unless it fills all places.
     """
@@ -103,12 +109,18 @@ class Vgd(Method):
             ids[:, :said] = allowed_start(problem, rows)[:, :said]
         others = [job.restart > 0 or job.seed != 0 for job in rows.jobs]
         kept = min(self.beams, self.candidates)
-        own: State = {"hints": self._best_words(problem, rows)} if self.guide == "words" else {}
+        own: State = {}
+        if self.guide == "words":
+            own = {"hints": self._best_words(problem, rows, self.hints)}
         if self.guide == "start":
             places = start_places(problem, rows)
             begun = problem.vocabulary.ids[places]
             score = evaluate_all(problem, begun[:, None], rows.item)[1][:, 0]
+            if problem.little is not None:  # a list of words, no sentence
+                score -= PARTIAL
             own = {"hints": places[:, : self.hints], "begun": begun, "begun_score": score}
+        if problem.little is not None:
+            own["spare"] = self._best_words(problem, rows, 2 * slots)
         return {
             "ids": ids[:, None].repeat(1, kept, 1),
             "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
@@ -117,11 +129,11 @@ class Vgd(Method):
             **own,
         }
 
-    def _best_words(self, problem: Problem, rows: Rows) -> Tensor:
-        """Places (b, h) among the allowed words of the best single ones for each row."""
+    def _best_words(self, problem: Problem, rows: Rows, count: int) -> Tensor:
+        """Places (b, h) among the allowed words of the ``count`` best single ones for each row."""
         items = sorted({job.item for job in rows.jobs})
         order = problem.word_scores(items).argsort(descending=True, stable=True)
-        best = dict(zip(items, order[:, : self.hints], strict=True))
+        best = dict(zip(items, order[:, :count], strict=True))
         return torch.stack([best[job.item] for job in rows.jobs])
 
     @torch.no_grad()
@@ -138,8 +150,13 @@ class Vgd(Method):
             own = (state["place"] == n).nonzero()[:, 0]
             begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
             ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
-            whole[own] = _ended(problem, ids[own, 0, : n + 1])
+            if problem.little is None:
+                whole[own] = _ended(problem, ids[own, 0, : n + 1])
+            else:
+                whole[own] = _filled(problem, ids[own, 0, : n + 1], state["spare"][own])
             score[own] = evaluate_all(problem, whole[own][:, None], rows.item[own])[1][:, 0]
+            if problem.little is not None and n + 1 < slots:
+                score[own] -= PARTIAL
         full = state["place"] + 1 >= slots
         new = {
             "ids": ids,
@@ -147,6 +164,7 @@ class Vgd(Method):
             "place": torch.where(full, self._said(problem), state["place"] + 1),
             "drawn": state["drawn"] | full,
             "hints": state["hints"],
+            **({"spare": state["spare"]} if "spare" in state else {}),
         }
         if self.guide == "start":  # the first step also tells of the start
             better = state["begun_score"] > score
@@ -165,7 +183,7 @@ class Vgd(Method):
         if n == self._said(problem):  # at the start all beams are the same
             ids, told, noise = ids[:, :1], told[:, :1], noise[:, :1]
         chance = problem.next_words(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
-        chance = told[..., None] + self._hinted(problem, chance, begun)
+        chance = _sayable(problem, ids, told[..., None] + self._hinted(problem, chance, begun))
         proposed = (chance + noise).flatten(1)
         order = proposed.topk(min(self.candidates, proposed.shape[1])).indices
         turn = torch.arange(self.candidates, device=ids.device)
@@ -205,3 +223,30 @@ def _ended(problem: Problem, chosen: Tensor) -> Tensor:
         next_word = problem.vocabulary.ids[problem.next_words(chosen).argmax(1)]
         chosen = torch.cat([chosen, next_word[:, None]], 1)
     return chosen
+
+
+def _filled(problem: Problem, chosen: Tensor, spare: Tensor) -> Tensor:
+    """Ids (b, k): the words ``chosen`` (b, n) followed by the first of those at the places
+    ``spare`` (b, s) that are not among them.
+    """
+    words = problem.vocabulary.ids[spare]
+    said = (words[..., None] == chosen[:, None]).any(2)
+    order = said.to(torch.uint8).argsort(stable=True, dim=1)
+    left = problem.template.slots - chosen.shape[1]
+    turn = torch.arange(left, device=order.device).clamp(max=max(0, order.shape[1] - 1))
+    return torch.cat([chosen, words.gather(1, order[:, turn])], 1)
+
+
+def _sayable(problem: Problem, ids: Tensor, chance: Tensor) -> Tensor:
+    """Log-probabilities (..., v) after the words ids (..., n), where prompts are sentences without
+    those that would say a word again, or begin or end with a word such as "of".
+    """
+    if problem.little is None:
+        return chance
+    little = torch.isin(problem.vocabulary.ids, problem.little)  # (v,)
+    ends = ids.shape[-1] in (0, problem.template.slots - 1)
+    if ends and not little.all():
+        chance = chance.masked_fill(little, -math.inf)
+    place = torch.searchsorted(problem.vocabulary.ids, ids)
+    again = torch.zeros_like(chance, dtype=torch.bool).scatter(-1, place, True) & ~little
+    return chance.masked_fill(again, -math.inf)

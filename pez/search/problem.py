@@ -95,8 +95,10 @@ class Problem:
     """Everything a method may know; nothing here is specific to CLIP.
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
-    ``draft`` are set for methods that request them. ``halt`` says whether the user has waited
-    long enough: then words and phrases are no longer rated.
+    ``draft`` are set for methods that request them. ``little`` is set where prompts are to be
+    sentences: the words (n,), such as "of", that may be said again but not begin or end one.
+    ``halt`` says whether the user has waited long enough: then words and phrases are no longer
+    rated.
     """
 
     vocabulary: Vocabulary
@@ -105,6 +107,7 @@ class Problem:
     init: str | Tensor = "random"
     word_batch: int = 512
     language: Language | None = None
+    little: Tensor | None = None
     kept: Kept | None = None  # returns cached features, or rates
     draft: Problem | None = None  # the same problem for a cheaper model
     halt: Callable[[], bool] | None = None

@@ -25,13 +25,14 @@ from pez.session.words import kept_words, refuse_banned
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """Prompts of one length: their template and their start, from the options, and whether each
-    word stands between commas, where words such as "of" mean nothing.
+    """Prompts of one length: their template and their start, from the options. ``words`` says
+    which words fit: in ``phrases``, where each stands between commas, none such as "of"; in a
+    ``sentence`` these too, though the model's own list of words may lack them.
     """
 
     template: Template
     init: str | torch.Tensor
-    phrases: bool = False
+    words: str = ""
 
 
 def starting_point(

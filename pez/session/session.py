@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from pez.models import Reader
 from pez.models.generators import misread, model_names
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
+from pez.models.names import reads_photographs
 from pez.objectives import objective_class
 from pez.options import SearchOptions
 from pez.result import Result
@@ -34,7 +35,7 @@ from pez.session.language import Spoken, is_needed, language_name, open_language
 from pez.session.memory import rows_that_fit
 from pez.session.prompt_form import Form, starting_point, style_of, usual_start
 from pez.session.scoring import Done, Scorer
-from pez.session.styles import content_ids
+from pez.session.styles import CAPTION_WORDS, content_ids, function_ids
 from pez.session.word_cache import RatedWords
 from pez.session.words import allowed_ids
 
@@ -80,10 +81,15 @@ def open_reader(options: SearchOptions, method: Method | None = None) -> Reader:
     return with_draft(objective.open(options), options, method)
 
 
-def reader_ids(reader: Reader, options: SearchOptions, note: Note | None = None) -> torch.Tensor:
-    """The allowed ids (n,) of ``options``; ``note`` receives what a user should know of them."""
+def reader_ids(
+    reader: Reader, options: SearchOptions, note: Note | None = None, more: Collection[str] = ()
+) -> torch.Tensor:
+    """The allowed ids (n,) of ``options``; ``note`` receives what a user should know of them.
+    Of a model with a word list of its own the words ``more`` are allowed as well.
+    """
     known = None if reader.known is None else reader.known.cpu()
     which, ban, own = options.vocabulary, options.ban, reader.own_words
+    own = [*own, *sorted({*more} - {*own})] if own else own
     ids = allowed_ids(reader.tokens, which, ban, known, own, note)
     return ids.to(reader.table.device)
 
@@ -108,8 +114,8 @@ class Session:
     options: SearchOptions
     method: Method
     _forms: dict[tuple[int, str], Form] = field(default_factory=dict)
-    _drafts: dict[bool, Vocabulary] = field(default_factory=dict)  # for phrases, and others
-    _speakers: dict[bool, Spoken] = field(default_factory=dict)
+    _drafts: dict[str, Vocabulary] = field(default_factory=dict)  # by the words of a form
+    _speakers: dict[str, Spoken] = field(default_factory=dict)
     _rated: RatedWords = field(default_factory=RatedWords)
     _remarks: dict[str, bool] = field(default_factory=dict)  # text -> whether it was reported
 
@@ -140,8 +146,10 @@ class Session:
         return reader_ids(self.reader, self.options, self.remark)
 
     def words(self, form: Form) -> Vocabulary:
-        """The words that may be chosen in a form: between commas none such as "of"."""
-        return self._content if form.phrases else self.vocabulary
+        """The words that may be chosen in a form."""
+        if form.words == "sentence":
+            return self._all_words
+        return self._content if form.words == "phrases" else self.vocabulary
 
     @cached_property
     def _content(self) -> Vocabulary:
@@ -149,9 +157,21 @@ class Session:
         return make_vocabulary(self.reader.tokens, self.reader.table, ids, self.reader.parts)
 
     @cached_property
+    def _all_words(self) -> Vocabulary:
+        ids = reader_ids(self.reader, self.options, self.remark, CAPTION_WORDS)
+        return make_vocabulary(self.reader.tokens, self.reader.table, ids, self.reader.parts)
+
+    @cached_property
     def language(self) -> LanguageModel | None:
         """The language model that the options name or need. PezError if it is unavailable."""
-        return open_language(self.reader, self.options, self.method)
+        found = open_language(self.reader, self.options, self.method)
+        names = self.reader.name.split(" + ")
+        if found and not self.options.language_model and any(map(reads_photographs, names)):
+            self.remark(
+                f"{found.name} knows only texts of a small drawn world; --language-model smollm2 "
+                "knows English."
+            )
+        return found
 
     def form(self, length: int, style: str = "") -> Form:
         """The prompt form with ``length`` free tokens; a ``style`` overrides the options' own."""
@@ -159,9 +179,16 @@ class Session:
         if key not in self._forms:
             options = replace(self.options, style=style) if style else self.options
             template, init = starting_point(self.reader, options, length)
+            found = style_of(options, length)
+            if found == "sentence" and not is_needed(options, self.method):
+                raise PezError(
+                    "--style sentence needs a language model that writes it; add --method vgd or "
+                    "--fluency."
+                )
             # only words that were not chosen by the user are left out without a word
-            phrases = style_of(options, length) == "phrases" and options.vocabulary in USUAL
-            self._forms[key] = Form(template.to(self.reader.table.device), init, phrases)
+            usual = found == "sentence" or (found == "phrases" and options.vocabulary in USUAL)
+            words = found if usual else ""
+            self._forms[key] = Form(template.to(self.reader.table.device), init, words)
         return self._forms[key]
 
     def problem(self, items: Sequence[Item], form: Form) -> Problem:
@@ -187,6 +214,9 @@ class Session:
         if spoken := self._spoken(form):
             problem = spoken.join(problem, self.method)
             self.remark(spoken.remark(problem))
+        if form.words == "sentence":
+            little = function_ids(reader.tokens, problem.vocabulary.ids)
+            problem = replace(problem, little=little)
         if not objective.linear:
             return problem
         words = self._rated.of(f"{reader.name} {sorted(reader.weights.items())} {options.dtype}")
@@ -208,17 +238,17 @@ class Session:
 
     def _draft_words(self, form: Form) -> Vocabulary:
         assert isinstance(self.reader, Drafted)
-        if form.phrases not in self._drafts:
-            self._drafts[form.phrases] = draft_words(self.reader, self.words(form))
-        return self._drafts[form.phrases]
+        if form.words not in self._drafts:
+            self._drafts[form.words] = draft_words(self.reader, self.words(form))
+        return self._drafts[form.words]
 
     def _spoken(self, form: Form) -> Spoken | None:
         if self.language is None or not is_needed(self.options, self.method):
             return None
-        if form.phrases not in self._speakers:
+        if form.words not in self._speakers:
             spoken = Spoken(self.language, self.words(form), self.options.fluency)
-            self._speakers[form.phrases] = spoken
-        return self._speakers[form.phrases]
+            self._speakers[form.words] = spoken
+        return self._speakers[form.words]
 
 
 def search_items(

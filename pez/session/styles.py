@@ -15,6 +15,7 @@ STYLES = {
     "words": "words in a row",
     "phrases": "words between commas, as many as fit",
     "caption": 'as in "a painting of a boat , sunset , sea"',
+    "sentence": 'as in "a man riding a horse on a beach", by a language model',
 }
 
 
@@ -33,7 +34,20 @@ whose why will with within without would yet you your yours yourself yourselves
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
+# those that captions of photographs are full of: models of photographs were trained on few others
+_CAPTION_WORDS = """
+a an and are around at behind beside between by down from her his in into is its near of off on
+onto out over the their through to together under up while with
+"""
+CAPTION_WORDS = frozenset(_CAPTION_WORDS.split())
+
 SHORT = 7  # tokens below which commas would displace more useful words
+
+
+def function_ids(tokens: Tokens, ids: Tensor) -> Tensor:
+    """Those of ``ids`` (n,) that are words such as "of", which a sentence may say again."""
+    said = [i for i in ids.tolist() if tokens.decode([i]).lower() in FUNCTION_WORDS]
+    return torch.tensor(said, dtype=torch.long, device=ids.device)
 
 
 def usual_style(style: str, length: int) -> str:
@@ -69,6 +83,8 @@ def style_template(style: str, length: int) -> str:
         raise PezError(f"unknown style {style!r}; use {', '.join(near)}.")
     if style == "words" or length < 3:
         return "{}"
+    if style == "sentence":
+        return f"a {{{length - 1}}}"
     if style == "caption" and length >= 6:
         article = length % 2  # what does not fit into pairs of comma and word
         head = "a {1} of a {1}" if article else "{1} of a {1}"

@@ -24,6 +24,7 @@ from pez.models.prior import Prior
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem
 from pez.session.session import Watch
+from pez.session.styles import FUNCTION_WORDS
 
 CPU = torch.device("cpu")
 WORDS = ("<s>", "<unk>", "a", "red", "boot", "fish", "on")
@@ -242,3 +243,56 @@ def test_the_shipped_model_opens_by_its_name_wherever_one_is_named() -> None:
 
     assert open_language_model("mini-lm", "cpu").name == "mini-lm"
     assert identity("mini-lm").startswith("mini-lm@")
+
+
+# ---- sentences
+
+
+def test_a_sentence_says_no_word_twice_and_ends_with_none_such_as_of(
+    mini: Reader, pictures: list[Image.Image]
+) -> None:
+    settings: dict[str, Any] = {"reader": mini, "method": "vgd", "style": "sentence", "length": 7}
+    plain, again = (pez.invert(pictures[:3], **settings, steps=n) for n in (6, 12))
+    assert isinstance(plain, list) and isinstance(again, list)
+    for result in (*plain, *again):
+        assert isinstance(result, pez.Result)
+        words = result.prompt.split()
+        content = [word for word in words if word not in FUNCTION_WORDS]
+        assert words[0] == "a" and len(words) == 7
+        assert len(set(content)) == len(content) and {words[1], words[-1]} <= {*content}
+
+
+def test_a_partial_sentence_is_completed_without_the_language_model(
+    mini: Reader, pictures: list[Image.Image]
+) -> None:
+    settings: dict[str, Any] = {"reader": mini, "method": "vgd", "style": "sentence", "length": 7}
+    result = pez.invert(pictures[0], **settings, steps=3)
+    assert isinstance(result, pez.Result)
+    words = result.prompt.split()
+    assert len(words) == 7 and len(set(words)) == len(words)
+    whole = pez.invert(pictures[0], **settings, steps=6)
+    assert isinstance(whole, pez.Result) and whole.perplexity and result.perplexity
+    assert whole.perplexity < result.perplexity
+
+
+def test_a_sentence_needs_a_language_model(mini: Reader, pictures: list[Image.Image]) -> None:
+    with pytest.raises(PezError, match="add --method vgd or --fluency"):
+        pez.invert(pictures[0], reader=mini, style="sentence", length=5, steps=1)
+
+
+def test_smollm2_writes_sentences_for_a_model_without_words_such_as_of(
+    smollm2: LanguageModel,
+) -> None:
+    shown = sorted((data_folder() / "samples" / "photographs").glob("*.jpg"))[0]
+    photo = pez.load_model("photo", "cpu")
+    told: list[str] = []
+    result = pez.invert(
+        shown, reader=photo, watch=Watch(note=told.append), method="vgd", style="sentence",
+        length=5, steps=4, language_model="smollm2", set=("beams=3", "candidates=20", "alpha=0.3"),
+    )  # fmt: skip
+    assert isinstance(result, pez.Result) and result.perplexity and result.perplexity < 2000
+    assert result.prompt.startswith("a ") and len(result.prompt.split()) == 5
+    assert [p and round(p, 2) for p in smollm2.perplexities([result.prompt])] == [
+        round(result.perplexity, 2)
+    ]
+    assert len(told) == 1 and "are one token of smollm2" in told[0]
