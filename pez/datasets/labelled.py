@@ -40,9 +40,7 @@ class Hub:
 HUB = {
     "sst2": Hub("stanfordnlp/sst2", "sentence", "validation", ("negative", "positive")),
     "ag_news": Hub("fancyzhx/ag_news", "text", "test", ("World", "Sports", "Business", "Sci/Tech")),
-    "amazon_polarity": Hub(
-        "fancyzhx/amazon_polarity", "content", "test", ("negative", "positive")
-    ),
+    "amazon_polarity": Hub("fancyzhx/amazon_polarity", "content", "test", ("negative", "positive")),
 }
 
 
@@ -137,7 +135,8 @@ def _columns(names: Sequence[str], where: str, text: str, label: str) -> tuple[s
         if len(own) != 1:
             several = f"{' and '.join(own)} could both be it" if own else "it cannot be guessed"
             raise PezError(
-                f"{where} has the columns {', '.join(names[:12])}; {several}: name it with {option}."
+                f"{where} has the columns {', '.join(names[:12])}; {several}: name it with "
+                f"{option}."
             )
         found.append(own[0])
     return found[0], found[1]

@@ -33,7 +33,8 @@ class Wording:
             if n % 2:
                 if piece not in SLOTS:
                     raise PezError(
-                        f"--template has {{{piece}}}; its places are {{text}}, {{prompt}}, {{label}}."
+                        f"--template has {{{piece}}}; its places are {{text}}, {{prompt}} and "
+                        "{label}."
                     )
                 parts.append((piece, ""))
             elif piece:

@@ -1,8 +1,8 @@
 """What a language model answers: log-probabilities of the label words, up to what they share.
 
 Of a label of several tokens the log-probabilities are summed. The first token of all labels is
-predicted at one place, where the sum over the vocabulary is the same for all: so it is left out, and
-only the label words' logits are needed. Letters of dimensions: b prompts, n texts, g labels, l
+predicted at one place, where the sum over the vocabulary is the same for all: so it is left out,
+and only the label words' logits are needed. Letters of dimensions: b prompts, n texts, g labels, l
 tokens of a prompt, w width.
 """
 
@@ -39,6 +39,7 @@ class Forest:
 
     @classmethod
     def of(cls, tails: Tails, device: torch.device) -> Forest:
+        """For labels with these ids."""
         nodes: dict[tuple[int, ...], int] = {}
         steps = []
         for label, tail in enumerate(tails):
@@ -300,9 +301,7 @@ def kept_texts(speaker: Speaker, rows: Sequence[Sequence[int]]) -> Kept | None:
     return joined(found, order)
 
 
-def _with_empty(
-    speaker: Speaker, rows: Sequence[Sequence[int]], rest: Sequence[int]
-) -> Kept:
+def _with_empty(speaker: Speaker, rows: Sequence[Sequence[int]], rest: Sequence[int]) -> Kept:
     """As :func:`kept_texts`, where only ``rest`` are not empty."""
     kept = kept_texts(speaker, [rows[n] for n in rest])
     assert kept is not None

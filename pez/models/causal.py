@@ -1,7 +1,7 @@
 """Language models that classify: any of transformers with a head for next words.
 
-Causal ones are read fast where they allow it (:mod:`pez.models.kept`); others, and encoder-decoders,
-as transformers reads them. Which way gives the model's own figures is tried once when it is opened.
+Causal ones are read fast where they allow it (:mod:`pez.models.kept`); others, and
+encoder-decoders, as transformers reads them. Which way gives the model's own figures is tried once when it is opened.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ class Speaker:
     @cached_property
     def first(self) -> list[int]:
         """What a decoder begins with."""
-        ids = [getattr(self.model.config, "decoder_start_token_id", None), self.tokenizer.bos_token_id]
+        ids = [
+            getattr(self.model.config, "decoder_start_token_id", None),
+            self.tokenizer.bos_token_id,
+        ]
         found = [i for i in ids if i is not None]
         if not found:
             raise PezError(f"{self.name} does not say what its decoder begins with; name another.")
@@ -94,7 +97,9 @@ class Speaker:
     @cached_property
     def window(self) -> int:
         """Tokens up to which every layer sees all before it; 0 is any number."""
-        sizes = [getattr(self.config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+        sizes = [
+            getattr(self.config, name, None) for name in ("sliding_window", "attention_chunk_size")
+        ]
         return min([n for n in sizes if isinstance(n, int) and n > 0], default=0)
 
     @cached_property

@@ -20,8 +20,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Keys and values, each (n, heads, p, size), of every layer; ``lengths`` (n,) of the beginnings,
-    behind which the rest is padding.
+    """Keys and values, each (n, heads, p, size), of every layer; ``lengths`` (n,) of the
+    beginnings, behind which the rest is padding.
     """
 
     layers: list[tuple[Tensor, Tensor]]

@@ -143,9 +143,7 @@ def _reads_fast(speaker: Speaker) -> bool:
                 Frame(tuple(row[:n]), tuple(row[n + 2 :]), tails)
                 for row, n in zip(given, cut, strict=True)
             ]
-            texts = [
-                speaker.table[[*f.before, *prompt, *f.after]] for f in frames
-            ]
+            texts = [speaker.table[[*f.before, *prompt, *f.after]] for f in frames]
             wanted = _odds(plain_scores(speaker, forest, texts))
             found = torch.zeros_like(wanted)
             answers = Answers(speaker, frames, leads)
@@ -176,5 +174,3 @@ def _check_causal(speaker: Speaker) -> None:
             f"{speaker.name} reads texts from both sides, so it has no head for next words; name "
             "a causal language model such as smollm2, or a T5."
         )
-
-

@@ -29,10 +29,16 @@ class ObjectiveClass(Protocol):
     """What a registered class declares, and how it is made.
 
     ``reads_pipeline``: its reader is the pipeline that ``--for`` names, and its targets are what
-    that makes of pictures. Otherwise its reader is one or more CLIPs and targets are features.
+    that makes of pictures. ``reads_language``: its reader is a language model, which weighs
+    fluency itself. Otherwise its reader is one or more CLIPs and targets are features.
     """
 
     reads_pipeline: bool
+    reads_language: bool
+
+    def open(self, options: SearchOptions, /) -> Any:
+        """The reader that ``options`` name, loaded (a class method). PezError if it is missing."""
+        ...
 
     def __call__(self, reader: Any, items: Sequence[Any], /) -> Objective:
         """The objective for a reader and the targets of each item."""

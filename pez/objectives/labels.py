@@ -92,9 +92,12 @@ class Labels:
         return loss, score
 
     def _loss(
-        self, embeddings: Tensor, items: Sequence[int], chosen: Sequence[Sequence[int]] | None = None
+        self,
+        embeddings: Tensor,
+        items: Sequence[int],
+        chosen: Sequence[Sequence[int]] | None = None,
     ) -> Tensor:
-        """Loss (b,) of prompts (b, l, w), each for its item, over all its texts or the ``chosen``."""
+        """Loss (b,) of prompts (b, l, w), each for its item, over all its texts or ``chosen``."""
         groups: dict[tuple[int, int], list[int]] = {}
         for row, item in enumerate(items):  # rows that see the same texts are read together
             groups.setdefault((item, -1 if chosen is None else row), []).append(row)
@@ -107,9 +110,7 @@ class Labels:
         back = torch.tensor(order, device=embeddings.device).argsort()
         return torch.cat(parts)[back]
 
-    def _terms(
-        self, embeddings: Tensor, item: int, seen: Sequence[int] | None
-    ) -> Iterator[Tensor]:
+    def _terms(self, embeddings: Tensor, item: int, seen: Sequence[int] | None) -> Iterator[Tensor]:
         """Terms (b,) whose sum is the loss of prompts (b, l, w) for one item."""
         with self.reader.switch.quickly():
             yield from self._summands(embeddings, item, seen)
@@ -135,7 +136,8 @@ class Labels:
         reader = self.reader
         if reader.paired or table.data_ptr() != reader.table.data_ptr():
             raise PezError(
-                f"--fluency needs one table for input and output, which {reader.name} lacks; omit it."
+                f"--fluency needs one table for input and output, and {reader.name} has two; omit "
+                "it."
             )
         start = reader.table[reader.around[0]].expand(len(embeddings), -1, -1)
         predicted = embeddings if start.shape[1] else embeddings[:, 1:]
@@ -191,7 +193,9 @@ class _Eager(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, terms: Callable[[Tensor], Iterator[Tensor]]) -> Tensor:
+    def forward(
+        ctx: Any, embeddings: Tensor, terms: Callable[[Tensor], Iterator[Tensor]]
+    ) -> Tensor:
         point = embeddings.detach().requires_grad_(True)
         loss = embeddings.new_zeros(len(embeddings))
         gradient = torch.zeros_like(embeddings)

@@ -44,7 +44,9 @@ class Found:
     seconds: float
     history: list[dict] = field(default_factory=list)
     extra: State = field(default_factory=dict)
-    others: list[tuple[list[int], float]] = field(default_factory=list)  # the next best, with scores
+    others: list[tuple[list[int], float]] = field(
+        default_factory=list
+    )  # the next best, with scores
 
 
 @dataclass(frozen=True)

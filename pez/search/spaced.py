@@ -53,5 +53,7 @@ class SpacedTokens(Tokens):
         once = self._ids(list(words.values()), self._blank)
         twice = self._ids([f"{word} {word}" for word in words.values()], self._blank)
         return [
-            i for i, one, two in zip(words, once, twice, strict=True) if one == [i] and two == [i, i]
+            i
+            for i, one, two in zip(words, once, twice, strict=True)
+            if one == [i] and two == [i, i]
         ]

@@ -51,7 +51,9 @@ class ClassifyOptions(SearchOptions):
     )
     test_size: int = _option(300, "texts that prompts are measured on at last", metavar="N")
     test_file: str = _option(
-        "", "file of the texts to measure on (else rows that were not searched with)", metavar="FILE"
+        "",
+        "file of the texts to measure on (else rows that were not searched with)",
+        metavar="FILE",
     )
     text_column: str = _option(
         "", "column of texts; with both columns as numbers there is no head line", metavar="NAME"
@@ -105,11 +107,11 @@ class ClassifyOptions(SearchOptions):
             raise PezError(f"--fluency must be below 1, not {self.fluency}: it is a share.")
         if len(self.model) > 1:
             raise PezError("pez classify searches one language model; give --model once.")
-        if (words := self.names(self.label_words)) and (names := self.names(self.labels)):
-            if len(words) != len(names):
-                raise PezError(
-                    f"--label-words has {len(words)} words for {len(names)} labels; give one each."
-                )
+        words, names = self.names(self.label_words), self.names(self.labels)
+        if words and names and len(words) != len(names):
+            raise PezError(
+                f"--label-words has {len(words)} words for {len(names)} labels; give one each."
+            )
         Wording.of(self.template)
 
     @staticmethod

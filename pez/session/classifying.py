@@ -181,14 +181,16 @@ def _shown(run: _Run, before: list[Found], steps: int) -> Callable[[Progress], N
     def show(now: Progress) -> None:
         score, ids = max([(f.score, f.ids) for f in before] + [(now.score, now.ids)])
         jobs = run.options.restarts
-        done = Progress(steps * len(before) + now.steps, steps * jobs, len(before), jobs, score, ids)
+        done = Progress(
+            steps * len(before) + now.steps, steps * jobs, len(before), jobs, score, ids
+        )
         progress(done, tokens.decode(ids))
 
     return show
 
 
 def finalists(run: _Run, found: Sequence[Found]) -> list[Finalist]:
-    """The best prompts of all searches, each text once, best first by their scores in the search."""
+    """The best prompts of all searches, each text once, best first by scores in the search."""
     decode = run.speaker.tokens.decode
     every = [
         Finalist(decode(ids), restart, score)
@@ -312,4 +314,3 @@ def _described(run: _Run, told: dict[str, Any]) -> dict[str, Any]:
         "template": run.options.template,
         "texts": {name: len(part.texts) for name, part in sizes.items()},
     } | told
-

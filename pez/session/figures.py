@@ -40,6 +40,7 @@ class Rate:
 
     @classmethod
     def of(cls, right: int, count: int) -> Rate:
+        """Of ``right`` ones among ``count``."""
         p = right / count
         spread = Z * math.sqrt(p * (1 - p) / count + Z * Z / (4 * count * count))
         middle, scale = p + Z * Z / (2 * count), 1 + Z * Z / count
@@ -84,7 +85,9 @@ def measure(
     among the label ``words``: model x prompt x template x label words. ``told`` hears the share
     that is done.
     """
-    empty = [label_scores(speaker, [p], neutral(speaker, wording, p), wording, words)[0] for p in prompts]
+    empty = [
+        label_scores(speaker, [p], neutral(speaker, wording, p), wording, words)[0] for p in prompts
+    ]
     scores = label_scores(speaker, prompts, texts, wording, words, told)
     wanted = torch.tensor(right, device=scores.device)
     return [figures(own, wanted, none) for own, none in zip(scores, empty, strict=True)]
@@ -137,7 +140,11 @@ def label_scores(
     for start in range(0, len(order), AT_ONCE):
         places = order[start : start + AT_ONCE]
         some = [texts[n] for n in places]
-        begun = None if wording.prompt_leads or speaker.plain else _Begun.of(speaker, wording, some, words)
+        begun = (
+            None
+            if wording.prompt_leads or speaker.plain
+            else _Begun.of(speaker, wording, some, words)
+        )
         for n, prompt in enumerate(prompts):
             rows = contexts(speaker, wording, prompt, some, words)
             out[n, places] = _scores(speaker, rows, begun)

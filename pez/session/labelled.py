@@ -35,8 +35,8 @@ class Texts:
 @dataclass(frozen=True)
 class Data:
     """What a search is given: ``train`` examples, ``valid`` to choose by, ``test`` to measure on;
-    the ``labels`` as a user reads them and the ``words`` that stand for them. ``notes`` say what was
-    left out and how labels are read.
+    the ``labels`` as a user reads them and the ``words`` that stand for them. ``notes`` say what
+    was left out and how labels are read.
     """
 
     name: str
@@ -76,8 +76,8 @@ def read_data(source: str | Sequence[tuple[str, str]], options: ClassifyOptions)
     train, valid = draw_rows(split.rows, right, (options.shots, options.validation), seed)
     if len(set(right[n] for n in valid)) < len(labels):
         raise PezError(
-            f"{name} has too few rows for {options.shots} examples of each label and more to choose "
-            "by; choose a smaller --shots."
+            f"{name} has too few rows for {options.shots} examples of each label and more to "
+            "choose by; choose a smaller --shots."
         )
     apart = _test_split(source, options)
     if apart is None:

@@ -63,7 +63,9 @@ def starting_point(
         check_length(len(ids), reader.limit)
         template = freeze(ids, sorted(kept))
         return template, torch.tensor([ids[n] for n in template.free.tolist()])
-    form = _form(options, length, length, reader.limit) if options.style else options.prompt_template
+    form = (
+        _form(options, length, length, reader.limit) if options.style else options.prompt_template
+    )
     template = parse_template(form, tokens, length, (), reader.limit)
     if len(ids) > template.slots:
         raise PezError(

@@ -154,7 +154,7 @@ def test_a_model_that_sees_both_sides_is_refused(tmp_path: Path) -> None:
     size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = BertConfig(vocab_size=len(words), intermediate_size=48, **size)
     BertLMHeadModel(config).save_pretrained(tmp_path)
-    with pytest.raises(PezError, match="both sides|no head for next words"):
+    with pytest.raises(PezError, match="no head for next words"):
         load_speaker(str(tmp_path), "cpu")
 
 
