@@ -1,7 +1,8 @@
 """Language models that classify: any of transformers with a head for next words.
 
 Causal ones are read fast where they allow it (:mod:`pez.models.kept`); others, and
-encoder-decoders, as transformers reads them. Which way gives the model's own figures is tried once when it is opened.
+encoder-decoders, as transformers reads them. Which way gives the model's own figures is tried once
+when it is opened.
 """
 
 from __future__ import annotations

@@ -129,16 +129,11 @@ class Labels:
 
     def nll(self, embeddings: Tensor) -> Tensor:
         """Mean negative log-likelihood (b,) of a token, in nats, of prompts (b, l, w) behind the
-        start tokens; differentiable, each word as output and as context. PezError for a model
-        with two tables, whose gradient with respect to the words as output is not the embeddings'.
+        start tokens; differentiable, each word as output and as context. PezError as of
+        :func:`output_scale`.
         """
-        table, _ = self.reader.head
         reader = self.reader
-        if reader.paired or table.data_ptr() != reader.table.data_ptr():
-            raise PezError(
-                f"--fluency needs one table for input and output, and {reader.name} has two; omit "
-                "it."
-            )
+        table, scale = reader.head[0], output_scale(reader)
         start = reader.table[reader.around[0]].expand(len(embeddings), -1, -1)
         predicted = embeddings if start.shape[1] else embeddings[:, 1:]
         if not predicted.shape[1]:
@@ -147,7 +142,7 @@ class Labels:
         seen = torch.ones(x.shape[:2], dtype=torch.long, device=x.device)
         base = reader.model.base_model(inputs_embeds=x, attention_mask=seen, use_cache=False)
         hidden = base.last_hidden_state[:, -predicted.shape[1] :].float()
-        expected = (hidden * predicted).sum(-1)
+        expected = (hidden * predicted / scale).sum(-1)
         return ((hidden @ table.float().T).logsumexp(-1) - expected).mean(1)
 
     def features(self, embeddings: Tensor) -> Tensor:
@@ -185,6 +180,22 @@ class Labels:
             scores = context_scores(self.reader, rows)
             out.append(-float(F.cross_entropy(scores, self._right[item])))
         return out
+
+
+def output_scale(reader: Speaker) -> float:
+    """By what a word's embedding is larger than its row of the output's table. PezError for a model
+    with two tables: a word as output would then have no gradient with respect to its embedding.
+    """
+    count = min(64, len(reader.table))
+    own, out = reader.table[:count].float(), reader.head[0][:count].float()
+    scale = 0.0
+    if not reader.paired and own.shape == out.shape:
+        scale = float((own * out).sum() / out.square().sum().clamp(min=1e-12))
+    if not scale or not torch.allclose(own, scale * out, rtol=1e-2, atol=1e-5):
+        raise PezError(
+            f"--fluency needs one table for input and output, and {reader.name} has two; omit it."
+        )
+    return scale
 
 
 class _Eager(torch.autograd.Function):

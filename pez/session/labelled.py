@@ -19,7 +19,7 @@ from pez.datasets.labelled import (
 from pez.errors import PezError
 from pez.models.causal import Speaker
 from pez.models.lines import check_words, contexts, cut_texts, frames
-from pez.objectives.labels import Labelled
+from pez.objectives.labels import Labelled, output_scale
 from pez.session.classify_options import ClassifyOptions
 from pez.session.items import Item
 
@@ -171,6 +171,8 @@ def labelled_item(speaker: Speaker, data: Data, options: ClassifyOptions) -> Ite
             f"the tokenizer of {speaker.name} joins words of the prompt with what is beside them; "
             "put blanks around {prompt} in --template."
         )
+    if options.fluency:
+        output_scale(speaker)
     notes = data.notes
     if lost := len(found) - len(kept):
         notes = (*notes, f"{lost} examples are read joined with the prompt and are left out.")
