@@ -15,8 +15,21 @@ from tiny_speakers import tiny_gpt2
 from pez.cli import main
 from pez.session.classify_options import ClassifyOptions
 
-WORDS = "film story plot cast people time man acting".split()
-QUICK = "--steps 1 --restarts 1 --finalists 1 --random 1 --validation 4 --test-size 8".split()
+WORDS = ["film", "story", "plot", "cast", "people", "time", "man", "acting"]
+QUICK = [
+    "--steps",
+    "1",
+    "--restarts",
+    "1",
+    "--finalists",
+    "1",
+    "--random",
+    "1",
+    "--validation",
+    "4",
+    "--test-size",
+    "8",
+]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from pez.session.figures import Rate, figures
 from pez.session.labelled import Data, fitted, labelled_item, read_data
 from pez.session.session import Session, Watch
 
-WORDS = "film story plot cast people time man acting".split()
+WORDS = ["film", "story", "plot", "cast", "people", "time", "man", "acting"]
 SMALL: dict[str, Any] = {
     "labels": "terrible,great",
     "shots": 4,
@@ -84,7 +84,7 @@ def test_each_method_serves(speaker: Speaker, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["exchange", "vgd"])
 def test_methods_that_cannot_serve_say_so(speaker: Speaker, method: str) -> None:
-    with pytest.raises(PezError, match="does not apply|is for CLIPs"):
+    with pytest.raises(PezError, match=r"does not apply|is for CLIPs"):
         found(speaker, method=method)
 
 
