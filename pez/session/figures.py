@@ -45,7 +45,7 @@ class Rate:
         spread = Z * math.sqrt(p * (1 - p) / count + Z * Z / (4 * count * count))
         middle, scale = p + Z * Z / (2 * count), 1 + Z * Z / count
         low, high = (middle - spread) / scale, (middle + spread) / scale
-        return cls(p, max(0.0, low), min(1.0, high), count)
+        return cls(p, low if right else 0.0, high if right < count else 1.0, count)
 
     def record(self) -> dict[str, float]:
         """As JSON has it."""
