@@ -18,19 +18,6 @@ from pez.session.classify_options import ClassifyOptions
 WORDS = ["film", "story", "plot", "cast", "people", "time", "man", "acting"]
 QUICK = ["--steps", "1", "--restarts", "1", "--finalists", "1", "--random", "1"]
 SIZES = ["--validation", "4", "--test-size", "8"]
-    "--steps",
-    "1",
-    "--restarts",
-    "1",
-    "--finalists",
-    "1",
-    "--random",
-    "1",
-    "--validation",
-    "4",
-    "--test-size",
-    "8",
-]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +44,8 @@ def test_commands_of_the_page_run(reviews: Path, capsys: CAPTURE) -> None:
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "pez"
-        assert main([*arguments, *QUICK, *SIZES, "--vocabulary", "whole", "--device", "cpu"]) == 0, command
+        given = [*arguments, *QUICK, *SIZES, "--vocabulary", "whole", "--device", "cpu"]
+        assert main(given) == 0, command
         assert len(capsys.readouterr().out.splitlines()) == 1
     result = json.loads(Path("found.jsonl").read_text())
     assert result["figures"]["test"]["manual"][0]["prompt"] == "The review is"
