@@ -118,9 +118,10 @@ def _split(cells: Iterable[dict[str, Any]], where: str, text: str, label: str) -
 
 def _text(cell: Any) -> str:
     """A cell as text, without the blanks around it; empty for none."""
-    if cell is None or isinstance(cell, bool | float | list | dict | bytes):
-        whole = isinstance(cell, float) and cell.is_integer()
-        return str(int(cell)) if whole else ""  # pandas writes labels beside gaps as 1.0
+    if isinstance(cell, float):  # pandas writes labels beside gaps as 1.0
+        return str(int(cell)) if cell.is_integer() else ""
+    if cell is None or isinstance(cell, bool | list | dict | bytes):
+        return ""
     return str(cell).strip()
 
 

@@ -45,13 +45,13 @@ class Product(nn.Module):
         self.layer, self.switch = layer, switch
         self.turned = not isinstance(layer, nn.Linear)  # GPT-2's layers have it the other way round
         half = weight.detach().t() if self.turned else weight.detach()
-        self.half = half.to(torch.bfloat16).contiguous()
+        self.rounded = half.to(torch.bfloat16).contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer's own."""
         if not self.switch.on:
             return self.layer(x)
-        out = F.linear(x.to(torch.bfloat16), self.half).float()
+        out = F.linear(x.to(torch.bfloat16), self.rounded).float()
         bias: Any = self.layer.bias
         return out if bias is None else out + bias
 

@@ -79,7 +79,9 @@ def _opened(name: str) -> tuple[Any, Any]:
         check_model(source, revision, name)
         with unasked():
             config = AutoConfig.from_pretrained(source, **more)
-            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            kind: Any = AutoModelForCausalLM
+            if config.is_encoder_decoder:
+                kind = AutoModelForSeq2SeqLM
             if type(config) not in kind._model_mapping:
                 raise _headless(name, config)
             tokenizer = AutoTokenizer.from_pretrained(source, **more)

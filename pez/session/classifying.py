@@ -120,7 +120,7 @@ def _searched(run: _Run) -> Result:
         raise PezError("stopped before the first prompt was found.")
     listed = finalists(run, found)
     run.best, run.score = listed[0].prompt, listed[0].score
-    scorer = Scorer(run.speaker, problem, session.method, options, session.record)
+    scorer = Scorer(session.reader, problem, session.method, options, session.record)
     told: dict[str, Any] = {}
     first = listed[0]
     try:
@@ -210,12 +210,12 @@ def _chosen(
     options, data = run.options, run.data
     drawn = random_prompts(run, problem, key) if options.random else []
     prompts = [one.prompt for one in listed]
-    everything = list(dict.fromkeys([*prompts, "", *drawn, *manual]))
+    everything = _once([*prompts, "", *drawn, *manual])
     valid = dict(zip(everything, run.measured(everything, data.valid, "choosing:"), strict=True))
     best = min(listed, key=lambda one: valid[one.prompt].loss)
     run.best, run.score = best.prompt, best.score
     luck = min(drawn, key=lambda text: valid[text].loss) if drawn else None
-    wanted = list(dict.fromkeys([best.prompt, "", *([luck] if luck else []), *manual]))
+    wanted = _once([best.prompt, "", *([luck] if luck else []), *manual])
     test = dict(zip(wanted, run.measured(wanted, data.test, "measuring:"), strict=True))
     told = {
         "test": _compared(test, best.prompt, luck, manual),
@@ -227,6 +227,11 @@ def _chosen(
         for one in listed
     ]
     return best, told
+
+
+def _once(texts: Sequence[str]) -> list[str]:
+    """Texts without repeats."""
+    return list(dict.fromkeys(texts))
 
 
 def _compared(
@@ -278,7 +283,7 @@ def _given(run: _Run) -> Result:
     prompt = " ".join((options.prompt or "").split())
     run.best = prompt
     manual = manual_prompts(options)
-    wanted = list(dict.fromkeys([prompt, "", *manual]))
+    wanted = _once([prompt, "", *manual])
     (train,) = run.measured([prompt], data.train, "reading:")
     valid = dict(zip(wanted, run.measured(wanted, data.valid, "measuring:"), strict=True))
     test = dict(zip(wanted, run.measured(wanted, data.test, "measuring:"), strict=True))

@@ -93,11 +93,18 @@ def read_data(source: str | Sequence[tuple[str, str]], options: ClassifyOptions)
         test = draw_any(rows, places, options.test_size, seed)
         if not test:
             raise PezError(f"{options.test_file or name} has no row with one of these labels.")
-    chosen = [_texts(split.rows, right, train), _texts(split.rows, right, valid)]
-    chosen.append(_texts(rows, places, test))
     parts = [[split.rows[n] for n in (*train, *valid)], [rows[n] for n in test]]
     key = texts_key([row for part in parts for row in part])
-    return Data(name, labels, words, *chosen, key, tuple(notes))
+    return Data(
+        name,
+        labels,
+        words,
+        _texts(split.rows, right, train),
+        _texts(split.rows, right, valid),
+        _texts(rows, places, test),
+        key,
+        tuple(notes),
+    )
 
 
 def _pairs(source: Sequence[tuple[str, str]]) -> Split:

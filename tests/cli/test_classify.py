@@ -100,7 +100,7 @@ def test_bad_input_is_told_in_a_sentence(
 ) -> None:
     if content is not None:
         reviews.write_text(content)
-    assert main([*ASKED, *options]) == 2
+    assert main([*ASKED, "--validation", "8", *options]) == 2
     out, err = capsys.readouterr()
     assert out == "" and what in err and "Traceback" not in err
 

@@ -46,7 +46,9 @@ def byte_pairs(folder: Path, start: bool = False, end: bool = True) -> PreTraine
         own.post_processor = processors.TemplateProcessing(  # type: ignore
             single="<s> $A", special_tokens=[("<s>", own.token_to_id("<s>"))]
         )
-    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"} if end else {}
+    names: dict[str, Any] = (
+        {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"} if end else {}
+    )
     full = PreTrainedTokenizerFast(tokenizer_object=own, **names)
     full.save_pretrained(str(folder))
     return full
@@ -74,15 +76,19 @@ def pieces(folder: Path) -> PreTrainedTokenizerFast:
 def tiny_gpt2(folder: Path, **more: Any) -> Path:
     """GPT-2: learned positions, one table for input and output, no start token."""
     words = byte_pairs(folder, **more)
-    size = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
+    size: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
     return _saved(GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **size)), folder)
 
 
 def tiny_llama(folder: Path, **more: Any) -> Path:
     """Llama: rotary positions, shared keys, two tables, a start token."""
     words = byte_pairs(folder, start=True)
-    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128}
+    size: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads: dict[str, Any] = {
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+    }
     config = LlamaConfig(vocab_size=len(words), bos_token_id=0, eos_token_id=1, **size, **heads)
     return _saved(LlamaForCausalLM(config), folder)
 
@@ -90,8 +96,8 @@ def tiny_llama(folder: Path, **more: Any) -> Path:
 def tiny_t5(folder: Path) -> Path:
     """T5: an encoder that sees both sides, and a decoder."""
     words = pieces(folder)
-    size = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 2, "num_heads": 4}
-    config = T5Config(vocab_size=len(words), decoder_start_token_id=0, **size)
+    size: dict[str, Any] = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 2, "num_heads": 4}
+    config = T5Config(vocab_size=len(words), **(size | {"decoder_start_token_id": 0}))
     return _saved(T5ForConditionalGeneration(config), folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,7 +132,7 @@ def test_gradients_are_those_of_texts_read_whole(speaker: Speaker, template: str
 def test_causal_models_are_read_fast_and_others_as_transformers_does(tmp_path: Path) -> None:
     assert not load_speaker(str(tiny_gpt2(tmp_path / "a")), "cpu").plain
     words = byte_pairs(tmp_path / "b")
-    size = {"hidden_size": 32, "n_layer": 2, "n_head": 4}
+    size: dict[str, Any] = {"hidden_size": 32, "n_layer": 2, "n_head": 4}
     BloomForCausalLM(BloomConfig(vocab_size=len(words), **size)).save_pretrained(tmp_path / "b")
     bloom = load_speaker(str(tmp_path / "b"), "cpu")  # its positions are those of a mask
     wording = Wording.of(TEMPLATES[0])
@@ -151,7 +152,7 @@ def test_a_tokenizer_without_any_end_token_is_read_alike(tmp_path: Path) -> None
 
 def test_a_model_that_sees_both_sides_is_refused(tmp_path: Path) -> None:
     words = byte_pairs(tmp_path)
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    size: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = BertConfig(vocab_size=len(words), intermediate_size=48, **size)
     BertLMHeadModel(config).save_pretrained(tmp_path)
     with pytest.raises(PezError, match="no head for next words"):
@@ -168,7 +169,7 @@ def clip_like(tmp_path: Path) -> Iterator[Callable[[], Path]]:
     from transformers import ViTConfig, ViTModel
 
     def make() -> Path:
-        size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        size: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
         ViTModel(ViTConfig(intermediate_size=16, **size)).save_pretrained(tmp_path)
         byte_pairs(tmp_path)
         return tmp_path
