@@ -97,7 +97,8 @@ def tiny_t5(folder: Path) -> Path:
     """T5: an encoder that sees both sides, and a decoder."""
     words = pieces(folder)
     size: dict[str, Any] = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 2, "num_heads": 4}
-    config = T5Config(vocab_size=len(words), **(size | {"decoder_start_token_id": 0}))
+    size["decoder_start_token_id"] = 0
+    config = T5Config(vocab_size=len(words), **size)
     return _saved(T5ForConditionalGeneration(config), folder)
 
 
