@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pez.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from pez.api import classify as classify
     from pez.api import distill as distill
     from pez.api import invert as invert
     from pez.api import mix as mix
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # loaded when first used, so that `pez --help` need not wait for torch
 _PUBLIC = {
+    "classify": "pez.api",
     "distill": "pez.api",
     "invert": "pez.api",
     "mix": "pez.api",
@@ -51,6 +53,7 @@ __all__ = [  # noqa: RUF022
     "PezError",
     "PezWarning",
     "__version__",
+    "classify",
     "distill",
     "evaluate",
     "generate",

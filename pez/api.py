@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, overload
 
 import torch
@@ -29,7 +30,10 @@ from pez.session.calls import (
     tell,
     warn_caller,
 )
+from pez.session.classify_options import ClassifyOptions
+from pez.session.classifying import classify_data
 from pez.session.items import Read, cut_note, mix_item, picture_items, text_items
+from pez.session.labelled import read_data
 from pez.session.runs import run
 from pez.session.session import Session, Watch, open_reader, reader_vocabulary
 from pez.session.views import held_out_views, needs_views
@@ -259,6 +263,36 @@ def search_mixes(
     if free:
         session.reader.free_vision()
     return run(session, items, watch)
+
+
+@plain_torch()
+def classify(
+    data: str | os.PathLike[str] | Sequence[tuple[str, str]],
+    *,
+    reader: Any = None,
+    watch: Watch | None = None,
+    options: ClassifyOptions | None = None,
+    warn: Warn | None = None,
+    **settings: Any,
+) -> Result:
+    """One prompt that makes a language model label texts, with what it reaches on other texts.
+
+    ``data`` is a file of labelled texts, a name such as ``sst2``, or pairs of text and label;
+    ``settings`` are the fields of :class:`pez.session.classify_options.ClassifyOptions`, and
+    ``reader`` a model of :func:`pez.models.speakers.load_speaker`. ``warn`` is told what was left
+    out, by default as a PezWarning. The figures are in ``result.figures``
+    (:mod:`pez.session.figures`). Raises as :func:`invert` does.
+    """
+    options, watch = checked_options(ClassifyOptions, options, settings), checked_watch(watch)
+    say = checked_function(warn, "warn") or warn_caller
+    source = str(data) if isinstance(data, str | os.PathLike) else list(data)
+    texts = read_data(source, options)
+    session = Session.open(options) if reader is None else Session.of(reader, options)
+
+    def work(watch: Watch) -> None:
+        classify_data(session, texts, replace(watch, note=watch.note or say))
+
+    return first(collect([texts.name], watch, work))
 
 
 @overload

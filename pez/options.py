@@ -43,6 +43,9 @@ class SearchOptions:
     """The options of every searching verb."""
 
     objective: ClassVar[str] = "match"
+    usual_model: ClassVar[str] = ""  # of a verb whose models are no CLIPs
+    usual_passes: ClassVar[int] = 0  # of one search, if --steps is 0; 0 is the method's own steps
+    unused: ClassVar[tuple[str, ...]] = ()  # fields that a verb has no flag for
 
     model: tuple[str, ...] = _option(
         (),
@@ -173,6 +176,11 @@ class SearchOptions:
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
         object.__setattr__(self, "restarts", max(self.restarts, self.top))
         check_numbers({"fluency": self.fluency, "seconds": self.seconds} | self.given)
+
+    @property
+    def prompt_template(self) -> str:
+        """The fixed words and free slots of the prompt itself."""
+        return self.template
 
     @property
     def given(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ class Result:
     """One found prompt.
 
     ``ids`` and ``score`` are of the returned text: tokenised afresh and read by the model's
-    whole plain forward. The score is a cosine; for several targets the sum of weight times cosine,
+    whole plain forward. The score is a cosine (of ``classify`` minus a loss, see
+    :mod:`pez.objectives.labels`); for several targets the sum of weight times cosine,
     divided by the sum of the weights above 0, so that with targets to avoid it may be above 1.
     ``targets`` names what was matched; ``steps`` are those of the winning
     row. ``seconds`` are this prompt's share of the time, from the reading of its target on: what
@@ -32,6 +33,9 @@ class Result:
     ``alternatives`` are the best prompts of different restarts, best first, this one included, each
     as ``{"prompt": ..., "score": ...}`` and scored as it is: as many as ``top`` asks for, fewer if
     restarts found the same; none if it asks for one.
+
+    ``figures`` are what else was measured of the prompt and beside it, such as how well it
+    classifies (:mod:`pez.session.classifying`); none for most verbs.
 
     A soft prompt has no text: ``prompt`` and ``score`` are then of the nearest words, while
     ``soft_score`` is what the ``embeddings`` themselves reach, one tensor (k, w) a model for
@@ -60,6 +64,7 @@ class Result:
     perplexity: float | None = None  # of the prompt, by a language model if one was named
     notes: list[str] = field(default_factory=list)
     alternatives: list[dict[str, Any]] = field(default_factory=list)  # prompt and score
+    figures: dict[str, Any] = field(default_factory=dict)
     embeddings: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> str:
@@ -69,7 +74,7 @@ class Result:
         for name in ("weights", "history", "soft_score", "negative", "perplexity"):
             if fields[name] is None:
                 del fields[name]
-        for name in ("notes", "alternatives"):
+        for name in ("notes", "alternatives", "figures"):
             if not fields[name]:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False)
@@ -110,7 +115,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("ids", "targets", "alternatives"), list),
     **dict.fromkeys(("score", "seconds", "finished"), float),
     **dict.fromkeys(("steps", "seed"), int),
-    **{"passes": dict, "options": dict, "interrupted": bool},
+    **{"passes": dict, "options": dict, "figures": dict, "interrupted": bool},
 }
 _KINDS_OR_NONE: dict[str, Any] = {
     **{"weights": dict, "history": list, "negative": str},

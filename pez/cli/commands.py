@@ -106,6 +106,13 @@ def mix(args: argparse.Namespace) -> int:
     return resume(args, options, names, lambda _, key: key == mix_key(parts), work)
 
 
+def classify(args: argparse.Namespace) -> int:
+    """``pez classify``."""
+    from pez.cli.classify import run_classify
+
+    return run_classify(args)
+
+
 def score(args: argparse.Namespace) -> int:
     """``pez score``: a line for each prompt, the cosine and the prompt."""
     options = _model_options(args)

@@ -20,7 +20,10 @@ O = TypeVar("O", bound=SearchOptions | GenerateOptions)  # noqa: E741
 def read_options(kind: type[O], args: argparse.Namespace) -> O:
     """The options dataclass from parsed arguments."""
     values: dict[str, Any] = {}
+    unused = kind.unused if issubclass(kind, SearchOptions) else ()
     for field in fields(kind):
+        if field.name in unused:
+            continue
         value = getattr(args, field.name)
         many = field.default is MISSING
         values[field.name] = tuple(value or ()) if many else value

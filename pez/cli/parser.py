@@ -11,6 +11,7 @@ from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.objectives import about
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.session.classify_options import ClassifyOptions
 from pez.version import __version__
 from pez.workers.choose import add_workers
 
@@ -22,6 +23,7 @@ EXAMPLES = """examples:
   pez distill "a long prompt ..." --ratio 0.3
   pez mix --image a.jpg=0.7 --text "oil painting"=0.3 --negative blurry=0.2
   pez generate "a red boot" --generator mini-sd
+  pez classify reviews.csv --labels negative,positive --shots 16
   pez score cat.jpg "a photo of a cat" "a dog"
 """
 
@@ -108,6 +110,15 @@ def make_parser() -> argparse.ArgumentParser:
     mix = verb("mix", "one prompt from several pictures and texts by weight", "mix")
     _add_options(mix, MixOptions)
     _add_output(mix)
+    classify = verb("classify", "a prompt that makes a language model label texts", "classify")
+    classify.add_argument(
+        "data",
+        metavar="DATA",
+        help="CSV, TSV, JSON lines or parquet with a text and a label in each row, or sst2, "
+        "ag_news or amazon_polarity of the hub",
+    )
+    _add_options(classify, ClassifyOptions)
+    _add_output(classify)
     score = verb("score", "the cosine of each prompt with a picture", "score")
     score.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
     score.add_argument(
@@ -183,7 +194,10 @@ def _add_options(
 ) -> None:
     """One flag for each field of an options dataclass."""
     group = parser.add_argument_group(title)
+    unused = kind.unused if issubclass(kind, SearchOptions) else ()
     for field in fields(kind):
+        if field.name in unused:
+            continue
         default = field.default if field.default is not MISSING else ()
         flag = field.metadata["flag"] or "--" + field.name.replace("_", "-")
         text, metavar = field.metadata["help"], field.metadata["metavar"] or None

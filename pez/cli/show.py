@@ -166,6 +166,8 @@ def totals(scores: Sequence[float], failed: int, seconds: float) -> str:
 def summary(result: Result) -> str:
     """A line about a result for stderr, and one for its negative prompt."""
     cut = ", stopped early" if result.interrupted else ""
+    if "label_words" in result.figures:
+        return _accuracies(result.figures) + f"; {result.seconds:.1f} s{cut}"
     soft = "" if result.soft_score is None else f", its embeddings {result.soft_score:.4f}"
     read = "" if result.perplexity is None else f", perplexity {result.perplexity:.3g}"
     # with something to avoid it is no cosine, and may be above 1
@@ -175,3 +177,23 @@ def summary(result: Result) -> str:
         f"{result.seconds:.1f} s{cut}"
         + (f"\npez: negative: {result.negative}" if result.negative else "")
     )
+
+
+def _accuracies(figures: dict[str, Any]) -> str:
+    """A line about how well a prompt classifies, and one for each that it is compared with."""
+    test = figures["test"]
+    rows = [("prompt", test["prompt"]), ("no prompt", test["none"])]
+    if "random" in test:
+        rows.append((f"random: {test['random']['prompt']}", test["random"]))
+    rows += [(f"manual: {one['prompt']}", one) for one in test.get("manual", ())]
+    if "soft" in test:
+        rows.append(("embeddings", test["soft"]))
+    lines = []
+    for name, row in rows:
+        ways = {way: rate for way, rate in row.items() if isinstance(rate, dict)}
+        told = [
+            f"{way} {100 * r['accuracy']:.1f} % ({100 * r['low']:.1f} to {100 * r['high']:.1f})"
+            for way, r in ways.items()
+        ]
+        lines.append(f"{', '.join(told)}  {name}")
+    return f"on {figures['texts']['test']} texts: " + "\npez: ".join(lines)

@@ -40,6 +40,21 @@ def read_table(path: str | Path, give: str) -> Iterator[tuple[int, dict[str, str
         yield line, dict(zip(names, map(_plain, cells), strict=True))
 
 
+def read_plain_table(path: str | Path, give: str) -> Iterator[dict[str, str]]:
+    """The cells of each row by their places, "1" for the first: of a table without a head line.
+    PezError as for :func:`read_table`.
+    """
+    width = 0
+    for line, cells in _rows(path, give):
+        width = width or len(cells)
+        if len(cells) != width:
+            raise PezError(
+                f"{path}, line {line}: {len(cells)} cells where the first line has {width}; "
+                "put quotes around a cell that holds a separator."
+            )
+        yield {str(n): _plain(cell) for n, cell in enumerate(cells, 1)}
+
+
 def _rows(path: str | Path, give: str) -> Iterator[tuple[int, list[str]]]:
     separator = "\t" if str(path).lower().endswith(".tsv") else ","
     lines = (text + "\n" for _, text in read_lines(path, give))

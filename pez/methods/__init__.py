@@ -111,8 +111,13 @@ def open_method(options: SearchOptions) -> Method:
 
 
 def steps_of(options: SearchOptions) -> int:
-    """The steps of one search: those asked for, else the method's own number."""
-    return options.steps or method_class(options.method).usual_steps
+    """The steps of one search: those asked for, else as many as the verb's passes allow (one
+    backwards costs two forwards), else the method's own number.
+    """
+    if options.steps or not options.usual_passes:
+        return options.steps or method_class(options.method).usual_steps
+    method = make_method(options.method, options.set, **options.given)
+    return max(1, options.usual_passes // (method.forwards + 2 * method.backwards))
 
 
 def record_of(options: SearchOptions, method: Method | None = None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pez.files import data_folder, user_path
 from pez.models.family import Listed, Row, Weights
 from pez.models.hub import split_revision
 from pez.models.names import OFFLINE, shipped_generators
+from pez.options import SearchOptions
 from pez.search.tokens import Tokens
 
 CARD = "pez.json"  # in a generator's folder: {"steps": 20, "guidance": 4.0, "size": 64}
@@ -185,3 +186,12 @@ def weights_digest(folder: Path) -> str:
             digest.update(f"{path.relative_to(folder).as_posix()}:{size}:".encode())
             digest.update(start + file.read())
     return digest.hexdigest()[:16]
+
+
+def model_names(options: SearchOptions) -> tuple[str, ...]:
+    """The models to search: those named, those of ``--for``, else the verb's usual one."""
+    if options.model and options.generator:
+        raise PezError("give either --model or --for, not both.")
+    if options.generator:
+        return models_for(options.generator)
+    return options.model or (options.usual_model or DEFAULT,)

@@ -22,8 +22,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pez.models.diffusion import Denoiser
+from pez.errors import PezError
+from pez.models.diffusion import Denoiser, load_denoiser
 from pez.objectives.match import Targets
+from pez.options import SearchOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +37,20 @@ class Denoise:
     """
 
     reads_pipeline: ClassVar[bool] = True
+    reads_language: ClassVar[bool] = False
 
     reader: Denoiser
     items: list[Targets]
     noises: int = 4  # pairs of timestep and noise for each picture
     late: tuple[float, float] = (0.5, 0.9)  # share of the timesteps, the last being pure noise
+
+    @classmethod
+    def open(cls, options: SearchOptions) -> Denoiser:
+        """The pipeline that ``options`` name with ``--for``. PezError if they name none."""
+        if options.model or not options.generator:
+            name = options.objective
+            raise PezError(f"--objective {name} reads with a pipeline; give --for mini-sd or sd15.")
+        return load_denoiser(options.generator, options.device, options.dtype)
 
     @property
     def batch(self) -> int:

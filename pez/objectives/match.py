@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.models import Reader
+from pez.models import Reader, load_model
+from pez.models.generators import model_names
+from pez.options import SearchOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,15 @@ class Match:
     """
 
     reads_pipeline: ClassVar[bool] = False
+    reads_language: ClassVar[bool] = False
 
     reader: Reader
     items: list[Targets]
+
+    @classmethod
+    def open(cls, options: SearchOptions) -> Reader:
+        """The CLIPs that ``options`` name."""
+        return load_model(model_names(options), options.device, options.dtype)
 
     @cached_property
     def _directions(self) -> Tensor:

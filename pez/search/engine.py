@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ class Found:
     seconds: float
     history: list[dict] = field(default_factory=list)
     extra: State = field(default_factory=dict)
+    others: list[tuple[list[int], float]] = field(
+        default_factory=list
+    )  # the next best, with scores
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ class Progress:
 
 @dataclass(eq=False)
 class _Batch:
-    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device."""
+    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device. Where more
+    than one prompt is kept, ``pool`` (b, m, k) holds the best with their scores (b, m), each once.
+    """
 
     rows: Rows
     state: State
@@ -71,6 +77,7 @@ class _Batch:
     spent: list[float]
     history: list[list[tuple[Tensor, Tensor]]]
     extra: State
+    pool: tuple[Tensor, Tensor] | None = None
 
 
 def search(
@@ -81,6 +88,7 @@ def search(
     device: torch.device,
     *,
     width: int = 0,
+    keep: int = 1,
     keep_history: bool = False,
     stop: Stop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -93,7 +101,8 @@ def search(
     halved and its rows start over, which changes no result: a row's random draws are its own.
     When the user stops, rows under search return their best so far and waiting jobs nothing.
     ``on_found`` gets the rows that end together, so that they can be scored together; its time
-    counts for none. ``began`` is when the time begins, by ``time.monotonic``; 0 is now.
+    counts for none. ``keep`` prompts of each row are returned, the best of those that its steps
+    tried. ``began`` is when the time begins, by ``time.monotonic``; 0 is now.
     """
     stop = stop or Stop()
     began = last = began or time.monotonic()
@@ -119,7 +128,7 @@ def search(
                     taken = [waiting.pop() for _ in range(min(free, len(waiting)))]
                     since = time.monotonic() if clock else began
                     try:
-                        batch = _join(batch, _begin(problem, method, taken, device, since))
+                        batch = _join(batch, _begin(problem, method, taken, device, since, keep))
                     except BaseException:
                         waiting += reversed(taken)
                         raise
@@ -148,8 +157,8 @@ def search(
                     on_progress(_progress(problem, batch, budget, found, len(waiting)))
                 if ended:
                     done = _take(problem, batch, ended)
-                    keep = [r for r in range(len(batch.rows)) if r not in set(ended)]
-                    batch = _select(batch, keep) if keep else None
+                    left = [r for r in range(len(batch.rows)) if r not in set(ended)]
+                    batch = _select(batch, left) if left else None
                     finish(done)
                     last = time.monotonic()
         except KeyboardInterrupt as interrupt:
@@ -163,11 +172,15 @@ def search(
 
 
 def _begin(
-    problem: Problem, method: Method, jobs: list[Job], device: torch.device, since: float
+    problem: Problem, method: Method, jobs: list[Job], device: torch.device, since: float, keep: int
 ) -> _Batch:
     rows = Rows(jobs, device)
     b, k = len(jobs), problem.template.slots
     state = method.start(problem, rows)
+    pool = None
+    if keep > 1:
+        none = torch.full((b, keep), -torch.inf, device=device)
+        pool = torch.zeros(b, keep, k, dtype=torch.long, device=device), none
     return _Batch(
         rows,
         state,
@@ -179,6 +192,7 @@ def _begin(
         [0.0] * b,
         [[] for _ in jobs],
         method.extra(state),
+        pool,
     )
 
 
@@ -195,6 +209,8 @@ def _step(
     better = active & (score > batch.score)
     gained = active & (score > batch.score + ROUNDING)  # a repeat of one prompt is no gain
     batch.best = torch.where(better[:, None], ids, batch.best)
+    if batch.pool:
+        batch.pool = _pooled(*batch.pool, ids, torch.where(active, score, -torch.inf))
     batch.score = torch.where(better, score, batch.score)
     batch.stale = torch.where(gained, 0, batch.stale + active.long())
     batch.age = batch.age + active.long()
@@ -206,6 +222,17 @@ def _step(
         for past, row_ids, row_score in zip(batch.history, ids, score, strict=True):
             past.append((row_ids, row_score))
     return batch
+
+
+def _pooled(pool: Tensor, known: Tensor, ids: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """The pool (b, m, k) and its scores (b, m) with prompts (b, k) and scores (b,) that are better
+    than its last. A prompt that it has already keeps the score that it was stored with.
+    """
+    same = (pool == ids[:, None]).all(-1) & known.isfinite()
+    score = torch.where(same.any(1), -torch.inf, score)
+    scores, order = torch.cat([known, score[:, None]], 1).sort(dim=1, descending=True, stable=True)
+    prompts = torch.cat([pool, ids[:, None]], 1).take_along_dim(order[..., None], 1)
+    return prompts[:, :-1], scores[:, :-1]
 
 
 def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
@@ -236,9 +263,21 @@ def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
             batch.spent[row],
             _history(problem, batch.history[row][: ages[n]]),
             {name: value[n] for name, value in extra.items()},
+            _others(problem, batch, row),
         )
         for n, row in enumerate(rows)
     ]
+
+
+def _others(problem: Problem, batch: _Batch, row: int) -> list[tuple[list[int], float]]:
+    """The prompts of a row's pool behind its best, with their scores."""
+    if not batch.pool:
+        return []
+    pool, known = batch.pool[0][row], batch.pool[1][row].tolist()
+    pairs = zip(problem.template.fill(pool).tolist(), known, strict=True)
+    best = batch.best[row]
+    same = (pool == best).all(-1).tolist()
+    return [pair for pair, own in zip(pairs, same, strict=True) if not own and pair[1] > -math.inf]
 
 
 def _history(problem: Problem, steps: list[tuple[Tensor, Tensor]]) -> list[dict]:
@@ -266,6 +305,7 @@ def _select(batch: _Batch, keep: list[int]) -> _Batch:
         [batch.spent[r] for r in keep],
         [batch.history[r] for r in keep],
         {k: v[index] for k, v in batch.extra.items()},
+        (batch.pool[0][index], batch.pool[1][index]) if batch.pool else None,
     )
 
 
@@ -287,6 +327,9 @@ def _join(old: _Batch | None, new: _Batch) -> _Batch:
         old.spent + new.spent,
         old.history + new.history,
         {k: torch.cat([v, new.extra[k]]) for k, v in old.extra.items()},
+        (torch.cat([old.pool[0], new.pool[0]]), torch.cat([old.pool[1], new.pool[1]]))
+        if old.pool and new.pool
+        else None,
     )
 
 

@@ -93,11 +93,14 @@ def draft_name(options: SearchOptions, method: Method | None = None) -> str:
     PezError where no draft can be used.
     """
     name = (method or open_method(options)).draft_model
-    if name and objective_class(options.objective).reads_pipeline:
+    objective = objective_class(options.objective)
+    if name and objective.reads_pipeline:
         raise PezError(
             f"--set draft does not apply to --objective {options.objective}, as {name} is no "
             "pipeline; omit one of them."
         )
+    if name and objective.reads_language:
+        raise PezError("--set draft names a CLIP, which cannot rank a language model's candidates.")
     return name
 
 

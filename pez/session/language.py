@@ -14,6 +14,7 @@ from pez.models.families import companions
 from pez.models.language import LanguageModel
 from pez.models.names import LANGUAGE, reads_photographs
 from pez.models.prior import Prior
+from pez.objectives import objective_class
 from pez.options import SearchOptions
 from pez.search.method import Method
 from pez.search.problem import Problem
@@ -21,7 +22,13 @@ from pez.search.vocabulary import Vocabulary, make_vocabulary
 
 
 def is_needed(options: SearchOptions, method: Method | type[Method]) -> bool:
-    """Whether the search itself uses a language model: for ``--fluency`` or its method."""
+    """Whether the search itself uses a language model beside its reader: for ``--fluency`` or its
+    method. PezError if the method does, and the reader is a language model itself.
+    """
+    if objective_class(options.objective).reads_language:
+        if method.reads_language:
+            raise PezError(f"--method {method.name} is for CLIPs; use pursuit, gcg or pez.")
+        return False
     return options.fluency > 0 or method.reads_language
 
 

@@ -45,7 +45,7 @@ def starting_point(
     """The template, and ``auto``, one of STARTS or the ids (k,) at its free places."""
     tokens, init, keep = reader.tokens, options.init, kept_words(options.keep)
     refuse_banned(tokens, keep, options.ban, "--keep")
-    refuse_banned(tokens, [options.template], options.ban, "--template")
+    refuse_banned(tokens, [options.prompt_template], options.ban, "--template")
     if init in ("auto", *STARTS):
         room = length - kept_length(reader, options, length)
         if room < 1:
@@ -58,7 +58,7 @@ def starting_point(
         return parse_template(form, tokens, room, keep, reader.limit), init
     ids = _start_ids(reader, init)
     if keep:
-        if options.template.strip() != "{}":
+        if options.prompt_template.strip() != "{}":
             raise PezError("--keep with a start text needs the plain template; omit one of them.")
         kept = {i for word in keep for i in tokens.encode(word)}
         missing = [w for w in keep if not set(tokens.encode(w)) <= set(ids)]
@@ -67,7 +67,9 @@ def starting_point(
         check_length(len(ids), reader.limit)
         template = freeze(ids, sorted(kept))
         return template, torch.tensor([ids[n] for n in template.free.tolist()])
-    form = _form(options, length, length, reader.limit) if options.style else options.template
+    form = (
+        _form(options, length, length, reader.limit) if options.style else options.prompt_template
+    )
     template = parse_template(form, tokens, length, (), reader.limit)
     if len(ids) > template.slots:
         raise PezError(
@@ -87,11 +89,11 @@ def kept_length(reader: Reader, options: SearchOptions, length: int) -> int:
         return 0
     if _in_phrases(options, length):
         return sum(len(reader.tokens.encode(phrase)) + 1 for phrase in dict.fromkeys(keep))
-    return len(words_in_front(options.template, reader.tokens, keep))
+    return len(words_in_front(options.prompt_template, reader.tokens, keep))
 
 
 def _in_phrases(options: SearchOptions, length: int) -> bool:
-    return options.template.strip() == "{}" and style_of(options, length) == "phrases"
+    return options.prompt_template.strip() == "{}" and style_of(options, length) == "phrases"
 
 
 def _form(options: SearchOptions, length: int, room: int, limit: int) -> str:
@@ -100,8 +102,8 @@ def _form(options: SearchOptions, length: int, room: int, limit: int) -> str:
     """
     check_length(room, limit)
     style = style_of(options, length)
-    if options.template.strip() != "{}":
-        return styled(options.template, style, room) if style else options.template
+    if options.prompt_template.strip() != "{}":
+        return styled(options.prompt_template, style, room) if style else options.prompt_template
     if not _in_phrases(options, length):
         return style_template(style, room)
     form = style_template(style, room) if room > 2 else "{1}"
@@ -110,7 +112,7 @@ def _form(options: SearchOptions, length: int, room: int, limit: int) -> str:
 
 def style_of(options: SearchOptions, length: int) -> str:
     """The given style, or the method's usual one; none for a template without a given style."""
-    if options.style or options.template.strip() != "{}":
+    if options.style or options.prompt_template.strip() != "{}":
         return options.style
     return usual_style(method_class(options.method).usual_style, length)
 

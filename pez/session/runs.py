@@ -100,7 +100,7 @@ def _sweep(session: Session, items: Sequence[Item], watch: Watch) -> list[Result
     best: list[Result | None] = [None] * len(items)
     reached = [-math.inf] * len(items)
     options, style = session.options, ""
-    if options.template.strip() == "{}":  # one style for all lengths
+    if options.prompt_template.strip() == "{}":  # one style for all lengths
         style = options.style or session.method.usual_style
     going = list(range(len(items)))
     own = replace(options, style=style) if style else options

@@ -64,7 +64,7 @@ class Scorer:
             totals = [s - self.options.fluency * n for s, n in zip(reached, nats, strict=True)]
             order = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)
             best = order[0]
-            result = self._result(one, best, own[best], reached[best], read[own[best]])
+            result = self.result(one, best, own[best], reached[best], read[own[best]])
             if self.options.top > 1:
                 differ = dict.fromkeys(own[n] for n in order)
                 result = replace(result, alternatives=self._alternatives(differ, one.place, scores))
@@ -97,9 +97,10 @@ class Scorer:
             out += self.language.perplexities(texts[start : start + READ])
         return dict(zip(texts, out, strict=True))
 
-    def _result(
+    def result(
         self, done: Done, best: int, prompt: str, score: float, perplexity: float | None
     ) -> Result:
+        """The result of an item whose restart ``best`` won with this prompt."""
         reader, method, options = self.reader, self.method, self.options
         steps = sum(found.steps for found in done.found)
         cached, left_out = self.problem.cached_forwards

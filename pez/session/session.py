@@ -13,8 +13,8 @@ import torch
 
 from pez.errors import PezError
 from pez.methods import method_class, open_method, record_of, steps_of
-from pez.models import Reader, load_model
-from pez.models.generators import DEFAULT, misread, models_for
+from pez.models import Reader
+from pez.models.generators import misread, model_names
 from pez.models.identity import known_weights
 from pez.models.language import LanguageModel
 from pez.objectives import objective_class
@@ -59,15 +59,6 @@ class Watch:
         return replace(self, result=lambda n, result: report(places[n], result))
 
 
-def model_names(options: SearchOptions) -> tuple[str, ...]:
-    """The models to search: those named, those of ``--for``, else the default."""
-    if options.model and options.generator:
-        raise PezError("give either --model or --for, not both.")
-    if options.generator:
-        return models_for(options.generator)
-    return options.model or (DEFAULT,)
-
-
 def weights_now(options: SearchOptions) -> dict[str, str]:
     """The hash of the weights, where it is known, of every model that affects the outcome of
     ``options``. A result found now would record these.
@@ -85,19 +76,7 @@ def open_reader(options: SearchOptions, method: Method | None = None) -> Reader:
     method = method or open_method(options)
     objective = objective_class(options.objective)
     draft_name(options, method)
-    if objective.reads_pipeline:
-        return _open_denoiser(options)
-    reader = load_model(model_names(options), options.device, options.dtype)
-    return with_draft(reader, options, method)
-
-
-def _open_denoiser(options: SearchOptions) -> Reader:
-    from pez.models.diffusion import load_denoiser
-
-    if options.model or not options.generator:
-        name = options.objective
-        raise PezError(f"--objective {name} reads with a pipeline; give --for mini-sd or sd15.")
-    return load_denoiser(options.generator, options.device, options.dtype)
+    return with_draft(objective.open(options), options, method)
 
 
 def reader_ids(

@@ -56,6 +56,22 @@ def test_the_best_so_far_outlives_the_restart_that_found_it(problem: Problem) ->
     assert (seen[-1].score, seen[-1].ids) == (best.score, best.ids)
 
 
+def test_the_next_best_are_those_of_the_history_each_once(problem: Problem) -> None:
+    for method in (Pez(), Random()):
+        plain = run(problem, jobs_for(3), Budget(12), method)
+        kept = run(problem, jobs_for(3), Budget(12), method, keep=4, width=2)
+        for one, found in zip(plain, sorted(kept, key=lambda f: f.job.item), strict=True):
+            assert found.ids == one.ids and found.score == pytest.approx(one.score, abs=1e-5)
+            tried: dict[tuple[int, ...], float] = {}
+            for step in one.history:
+                tried.setdefault(tuple(step["ids"]), step["score"])
+            wanted = sorted(tried.values(), reverse=True)[:4]
+            scores = [found.score, *(score for _, score in found.others)]
+            assert scores == pytest.approx(wanted, abs=1e-5)
+            assert len({tuple(found.ids), *(tuple(ids) for ids, _ in found.others)}) == len(scores)
+            assert all(tried[tuple(ids)] == pytest.approx(s) for ids, s in found.others)
+
+
 def test_history_has_the_projected_ids_and_score_of_each_step(
     problem: Problem, mini: Reader, looks: Tensor
 ) -> None:
