@@ -14,8 +14,10 @@ from pez.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pez.api import distill as distill
+    from pez.api import explain as explain
     from pez.api import invert as invert
     from pez.api import mix as mix
+    from pez.api import neighbour_map as neighbour_map
     from pez.api import neighbours as neighbours
     from pez.api import score as score
     from pez.errors import Interrupted as Interrupted
@@ -25,14 +27,18 @@ if TYPE_CHECKING:
     from pez.evaluation.report import report as report
     from pez.evaluation.run import evaluate as evaluate
     from pez.generation import generate as generate
+    from pez.inspect.attention import attention as attention
     from pez.models import load_model as load_model
     from pez.result import Result as Result
 
 # loaded when first used, so that `pez --help` need not wait for torch
 _PUBLIC = {
+    "attention": "pez.inspect.attention",
     "distill": "pez.api",
+    "explain": "pez.api",
     "invert": "pez.api",
     "mix": "pez.api",
+    "neighbour_map": "pez.api",
     "neighbours": "pez.api",
     "report": "pez.evaluation.report",
     "score": "pez.api",
@@ -51,12 +57,15 @@ __all__ = [  # noqa: RUF022
     "PezError",
     "PezWarning",
     "__version__",
+    "attention",
     "distill",
     "evaluate",
+    "explain",
     "generate",
     "invert",
     "load_model",
     "mix",
+    "neighbour_map",
     "neighbours",
     "report",
     "score",
