@@ -178,6 +178,8 @@ def explain_prompt(
     left_out: list[list[Piece]] = [[], *([word] for word in words)]
     reached = torch.stack([side.scores(left_out) for side in sides])  # (models, 1 + words)
     adds = reached[:, :1] - reached[:, 1:]
+    for m, side in enumerate(sides):  # what is not read differs by rounding alone
+        adds[m, [n for n, word in enumerate(words) if word not in side.words]] = 0.0
     mean = adds.mean(0).tolist()
     slopes = [side.gradients() for side in sides]
     effects = []

@@ -24,6 +24,7 @@ from pez.search.vocabulary import Vocabulary, unit_rows
 LEAST = 5  # tokens on a map
 SIDE, HEAD, GAP, MARGIN = 620, 64, 20, 46  # pixels of a panel, and within it
 BIG, SMALL = 16, 13  # of letters
+FAR = 20  # from a dot: a name beyond has a line to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,9 @@ def _panel(sheet: Sheet, space: Space, spots: np.ndarray, left: int, top: int) -
         colour = INK if n < words else COLOURS[space.owner[n] % len(COLOURS)]
         box = _free((x, y), width_of(space.tokens[n], size), size, taken, frame)
         taken.append(box)
+        near = min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])
+        if abs(near[0] - x) + abs(near[1] - y) > FAR:
+            sheet.pen.line((x, y, *near), LINE, 1)
         sheet.text(box[0], (box[1] + box[3]) / 2, space.tokens[n], colour, size)
 
 
@@ -120,7 +124,7 @@ def _free(
     """Where a name of ``wide`` pixels stands: beside its dot, on the first side with room."""
     x, y = spot
     first: Box | None = None
-    for far in (8, 16, 26, 38):
+    for far in (8, 16, 26, 38, 52, 68, 86, 106):
         for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)):
             left = x + far if dx > 0 else x - far - wide if dx < 0 else x - wide / 2
             middle = y + dy * (far + size / 2)

@@ -45,7 +45,7 @@ def words_of(painter: Painter, prompt: str | Tensor) -> Words:
     if kind.startswith("StableDiffusion3"):
         first = pipe.tokenizer_max_length
         more = getattr(pipe, "text_encoder_3", None) is not None
-        readers = [(pipe.tokenizer, 1, first), *([(pipe.tokenizer_3, first, None)] if more else [])]
+        readers = [(pipe.tokenizer, 0, first), *([(pipe.tokenizer_3, first, None)] if more else [])]
         return _joint_words(painter, prompt, readers)
     if kind.startswith("Flux") and getattr(pipe, "tokenizer_2", None) is not None:
         return _joint_words(painter, prompt, [(pipe.tokenizer_2, 0, None)])
@@ -114,17 +114,24 @@ def _chunks(tokenizer: Any, ids: Sequence[int], limit: int) -> list[range]:
 def _joint_words(
     painter: Painter, prompt: str, readers: Sequence[tuple[Any, int, int | None]]
 ) -> Words:
-    """SD 3 and FLUX: each tokenizer with the place of its first token, and the place after its end
-    token if it is not the last of all.
+    """SD 3 and FLUX: each tokenizer with the place where its part begins, and where it ends if
+    that is not the end of all.
     """
     text = "".join(part.text for part in painter.encoding.parts(prompt))
     names = [word.text for word in split_words(text)]
     places: dict[int, list[int]] = defaultdict(list)
     for tokenizer, first, end in readers:
-        for n, word in enumerate(owners(tokenizer, text), first):
+        for n, word in enumerate(owners(tokenizer, text), first + _starts(tokenizer, text)):
             if word is not None and (end is None or n < end - 1):
                 places[word].append(n)
     return _gathered(names, places)
+
+
+def _starts(tokenizer: Any, text: str) -> int:
+    """How many tokens a tokenizer puts before a text: CLIP's one, T5's none."""
+    whole, bare = (tokenizer(text, add_special_tokens=s)["input_ids"] for s in (True, False))
+    same = (n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
+    return next(same, 0)
 
 
 def _soft_words(painter: Painter, count: int) -> Words:

@@ -4,8 +4,8 @@ Each attention layer gets a processor that hands everything on to the one that w
 that works out, from the same inputs, how much each place of the picture attends to each position of
 the text. So the picture stays the same to the bit. Probabilities are averaged over heads, layers
 and steps, layers of other resolutions enlarged to the finest one (DAAM: Tang et al. 2023, "What the
-DAAM: Interpreting Stable Diffusion Using Cross Attention", section 3). They are enlarged bilinearly;
-DAAM's bicubic enlarging may fall below zero.
+DAAM: Interpreting Stable Diffusion Using Cross Attention", section 3). They are enlarged
+bilinearly; DAAM's bicubic enlarging may fall below zero.
 
 In a U-Net the picture attends to the text alone. In SD 3 and FLUX (MMDiT, Esser et al. 2024) it
 attends to itself as well: there the text's part is kept, and divided by its sum over the text.
