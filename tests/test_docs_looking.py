@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pez.cli import main
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.readme import with_tables
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "looking-inside.md").read_text(encoding="utf-8")
@@ -38,7 +43,7 @@ def test_commands_of_the_page_run(
             main([*arguments, "--device", "cpu"] if "tokens" not in arguments else arguments) == 0
         )
         assert capsys.readouterr().out.strip()
-        for option, name in zip(arguments, arguments[1:], strict=False):
+        for option, name in pairwise(arguments):
             if option in ("--output", "--csv", "--map", "--arrays"):
                 assert (checkout / name).stat().st_size
 
@@ -47,3 +52,7 @@ def test_python_of_the_page_runs(checkout: Path, capsys: pytest.CaptureFixture[s
     for block in blocks("python"):
         exec(compile(block, "looking-inside.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_the_table_of_the_page_is_that_of_the_benchmark() -> None:
+    assert "| box |" in PAGE and with_tables(PAGE) == PAGE

@@ -17,6 +17,7 @@ from pez.generation.painter import Painter, Progress
 from pez.generation.pipelines import open_painter
 from pez.inspect.places import words_of
 from pez.inspect.recorder import recording
+from pez.models.ambient import plain_torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class Attention:
         }
 
 
+@plain_torch()
 def attention(
     prompt: str | Tensor,
     *,

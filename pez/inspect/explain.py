@@ -213,11 +213,11 @@ def explain_prompt(
 def _left_out(
     sides: Sequence[_Side], candidates: list[Piece], count: int, score: float, margin: float
 ) -> tuple[list[Piece], float]:
-    """Those of the candidates that leave together, and the mean score without them. At each turn
-    the one leaves whose loss costs least; one word of the ``count`` stays.
+    """Those of the candidates that leave together, and the mean score without them: what no model
+    reads, then at each turn the one whose loss costs least. One word of the ``count`` stays.
     """
-    gone: list[Piece] = []
-    least = score
+    gone = [word for word in candidates if not any(word in side.words for side in sides)]
+    candidates, least = [word for word in candidates if word not in gone], score
     while candidates and len(gone) < count - 1:
         tried = [[*gone, word] for word in candidates]
         reached = torch.stack([side.scores(tried) for side in sides]).mean(0)

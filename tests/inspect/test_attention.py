@@ -74,6 +74,8 @@ def test_the_picture_is_the_same_and_the_maps_sum_to_one(
     assert torch.allclose(together, torch.ones_like(together), atol=1e-5)
     assert {name: type(one) for name, one in net.attn_processors.items()} == before
     assert found.every.std() > 0
+    high, wide = found.every.shape[1:]
+    assert high * found.image.width == wide * found.image.height
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -97,14 +97,19 @@ def test_the_words_left_out_together_cost_at_most_the_margin(
         assert found.shorter == prompt or len(found.shorter) < len(prompt)
 
 
-def test_words_beyond_the_limit_add_nothing(picture: Image.Image, mini: Reader) -> None:
-    prompt = " ".join(["cat"] * mini.limit + ["butterfly"] * 2)
+def test_words_beyond_the_limit_add_nothing(
+    picture: Image.Image, reader: Callable[[str], OpenClip]
+) -> None:
+    short = reader("short")
+    words = ["red", "blue", "green", "dog", "tree", "boat", "star", "cat"]
+    prompt = " ".join([*(words * 9)[: short.limit], "butterfly", "castle"])
     with pytest.warns(pez.PezWarning, match="reads only the first"):
-        found = pez.explain(picture, prompt, reader=mini)
+        found = pez.explain(picture, prompt, reader=short)
     last = found.words[-2:]
     assert [word.views[0].reads for word in last] == [0, 0]
     assert all(word.adds == 0 == word.views[0].gradient and word.redundant for word in last)
-    assert "butterfly" not in found.shorter
+    assert all(word.views[0].reads for word in found.words[:-2])
+    assert "butterfly" not in found.shorter and "castle" not in found.shorter
 
 
 def test_each_model_answers_for_itself(
