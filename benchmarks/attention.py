@@ -55,20 +55,10 @@ def cases() -> list[Case]:
             if "things" not in row or len(row["things"]) != 1:
                 continue
             (thing,) = row["things"]
-            names = world.NAMES[thing]
-            if any(
-                word in names for word in row["text"].replace(",", " ").replace(":", " ").split()
-            ):
-                out.append(
-                    Case(
-                        row["file_name"],
-                        row["text"],
-                        thing,
-                        names,
-                        row["background"],
-                        row["size"],
-                    )
-                )
+            names, text = world.NAMES[thing], row["text"]
+            if set(text.replace(",", " ").replace(":", " ").split()) & set(names):
+                place = row["background"], row["size"]
+                out.append(Case(row["file_name"], text, thing, names, *place))
     return out
 
 
@@ -95,12 +85,12 @@ def share(values: Tensor, mask: np.ndarray) -> float:
     return float(large[mask].sum() / large.sum())
 
 
-def measure(found: list[Case], seeds: int) -> list[dict]:
+def measure(found: list[Case], seeds: int, steps: int = 0) -> list[dict]:
     """A row for each case and seed, and for each place that is known there."""
     import pez
     from pez.generation import GenerateOptions, open_painter
 
-    painter = open_painter(GenerateOptions(generator="mini-sd", device="cpu"))
+    painter = open_painter(GenerateOptions(generator="mini-sd", device="cpu", steps=steps))
     rows = []
     for case in found:
         first = zlib.crc32(case.caption.encode()) % 10**6
@@ -155,9 +145,9 @@ def page(rows: list[dict], seeds: int) -> str:
         "",
         "The share of a map's mass within the thing's place, mean and 95 % bootstrap interval over",
         "captions. *Chance* is the place's share of the picture; *gain* is what the map of the",
-        "thing's word has above it, and *above* the part of the pictures in which it has any. *Box*:",
-        "the square where mini-sd stands things. *Pixels*: what differs from the picture's edge,",
-        "before plain colours.",
+        "thing's word has above it, and *above* the part of the pictures in which it has any.",
+        "*Box*: the square where mini-sd stands things. *Pixels*: what differs from the picture's",
+        "edge, before plain colours.",
         "",
         "| place | captions | pictures | chance | thing's word | gain | other words | above |",
         "|---|---|---|---|---|---|---|---|",
