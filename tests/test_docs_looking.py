@@ -24,6 +24,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
+def shown(block: str) -> list[list[str]]:
+    """The words of the table that the page prints below a block of commands, if it does. Figures
+    are left out: their last digits differ among processors.
+    """
+    _, _, below = PAGE.partition(f"```sh\n{block}```\n\n```text\n")
+    lines = [line for line in below.partition("```")[0].splitlines() if not line.startswith("pez:")]
+    return [line.split()[2:] for line in lines]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the shipped data, to run commands in."""
