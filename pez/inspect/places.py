@@ -16,7 +16,7 @@ from pez.inspect.words import split_words
 
 
 @dataclass
-class Words:
+class PromptWords:
     """The words of a prompt in order, and the ``places`` of each in what the generator attends to.
 
     A word that is read twice, as SD 3 reads every prompt by CLIP and by T5, has places in both.
@@ -32,7 +32,7 @@ class Words:
             self.places.append(list(places))
 
 
-def words_of(painter: Painter, prompt: str | Tensor) -> Words:
+def words_of(painter: Painter, prompt: str | Tensor) -> PromptWords:
     """The words of a prompt as the generator reads it, its template included; each vector of a soft
     prompt (k, w) is a word. PezError for a generator whose reading is not known.
     """
@@ -69,7 +69,7 @@ def owners(tokenizer: Any, text: str) -> list[int | None]:
     return out
 
 
-def _clip_words(painter: Painter, prompt: str) -> Words:
+def _clip_words(painter: Painter, prompt: str) -> PromptWords:
     """SD 1, SD 2 and SDXL: start, tokens and end of each chunk; SDXL's two encoders read alike."""
     encoding, pipe = painter.encoding, painter.pipe
     fragments = [
@@ -113,7 +113,7 @@ def _chunks(tokenizer: Any, ids: Sequence[int], limit: int) -> list[range]:
 
 def _joint_words(
     painter: Painter, prompt: str, readers: Sequence[tuple[Any, int, int | None]]
-) -> Words:
+) -> PromptWords:
     """SD 3 and FLUX: each tokenizer with the place where its part begins, and where it ends if
     that is not the end of all.
     """
@@ -134,11 +134,11 @@ def _starts(tokenizer: Any, text: str) -> int:
     return next(same, 0)
 
 
-def _soft_words(painter: Painter, count: int) -> Words:
+def _soft_words(painter: Painter, count: int) -> PromptWords:
     """The words of the template around a soft prompt's vectors."""
     tokenizer = painter.pipe.tokenizer
     before, after = painter.encoding.template.split("{}")
-    out = Words()
+    out = PromptWords()
     start = 1
     for side, text in (("before", before), ("after", after)):
         found = owners(tokenizer, text)
@@ -157,8 +157,8 @@ def _soft_words(painter: Painter, count: int) -> Words:
     return out
 
 
-def _gathered(names: Sequence[str], places: dict[int, list[int]]) -> Words:
-    out = Words()
+def _gathered(names: Sequence[str], places: dict[int, list[int]]) -> PromptWords:
+    out = PromptWords()
     for n, name in enumerate(names):
         out.add(name, places.get(n, []))
     return out
