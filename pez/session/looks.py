@@ -85,7 +85,8 @@ def explain(
     for one in readers:
         if isinstance(what, str) and not one.tokens.encode(what):
             raise PezError(f"{one.name} reads no token in the text {what!r}; give at least a word.")
-        goals.append((one.encode_text if isinstance(what, str) else one.encode_images)([what])[0])
+        found = one.encode_text([what]) if isinstance(what, str) else one.encode_images([what])
+        goals.append(found[0])
         long = (what, prompt) if isinstance(what, str) else (prompt,)
         tell([cut_note(one, each) for each in long], say)
     name = what if isinstance(what, str) else source_name(target, 1)
@@ -101,8 +102,10 @@ def each_reader(reader: Any, options: SearchOptions) -> list[Reader]:
     if not listed:
         raise PezError("reader is an empty list; give a model from pez.load_model.")
     plain = replace(options, model=())
-    given = [checked_reader(one, plain) for one in listed]
-    found = [own for one in given for own in (one.readers if isinstance(one, Ensemble) else [one])]
+    given = [one for one in (checked_reader(one, plain) for one in listed) if one is not None]
+    found: list[Reader] = [
+        own for one in given for own in (one.readers if isinstance(one, Ensemble) else [one])
+    ]
     if options.model and [one.name for one in found] != list(model_names(options)):
         names = ", ".join(one.name for one in found)
         raise PezError(f"reader is {names}, but model names others; omit one of them.")

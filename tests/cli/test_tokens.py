@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from typing import Any
 
 import pytest
 from command_line import CAPTURE, lines
@@ -52,12 +53,9 @@ def test_chunks_are_those_that_pez_generate_draws(tokens: Tokens) -> None:
     class Reads:
         device = "cpu"
 
-    provider = EmbeddingsProvider(
-        own,
-        Reads(),
-        truncate=False,
-        split_long_text_mode=SplitLongTextMode.WORDS,  # type: ignore
-    )
+    encoder: Any = Reads()
+    words = SplitLongTextMode.WORDS
+    provider = EmbeddingsProvider(own, encoder, truncate=False, split_long_text_mode=words)
     text = "a watercolour painting of a butterfly, (very) nice. " * 6
     ids, _, _ = provider.get_token_ids_and_expand_weights([text], [1.0], device="cpu")
     rows = ids.view(-1, own.model_max_length).tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +55,10 @@ def test_both_maps_keep_groups_apart_and_are_the_same_again() -> None:
         apart = ((spots[:, None] - spots[None]) ** 2).sum(-1) + 1e9 * np.eye(24)
         assert (group[apart.argmin(1)] == group).all()
     assert np.array_equal(flat_tsne(rows), flat_tsne(rows))
-    before = np.random.get_state()[1]
+    before: Any = np.random.get_state()
     flat_tsne(rows)
-    assert np.array_equal(np.random.get_state()[1], before)
+    after: Any = np.random.get_state()
+    assert np.array_equal(after[1], before[1])
 
 
 def test_names_on_a_map_do_not_cover_each_other() -> None:
