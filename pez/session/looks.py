@@ -99,13 +99,14 @@ def each_reader(reader: Any, options: SearchOptions) -> list[Reader]:
         each = [(name,) for name in model_names(options)]
         return [open_reader(replace(options, model=name, generator="")) for name in each]
     listed = list(reader) if isinstance(reader, list | tuple) else [reader]
-    if not listed:
-        raise PezError("reader is an empty list; give a model from pez.load_model.")
     plain = replace(options, model=())
-    given = [one for one in (checked_reader(one, plain) for one in listed) if one is not None]
-    found: list[Reader] = [
-        own for one in given for own in (one.readers if isinstance(one, Ensemble) else [one])
-    ]
+    found: list[Reader] = []
+    for one in listed:
+        own = checked_reader(one, plain)
+        if own is not None:
+            found += own.readers if isinstance(own, Ensemble) else [own]
+    if not found:
+        raise PezError("reader holds no model; give one from pez.load_model, or a list of them.")
     if options.model and [one.name for one in found] != list(model_names(options)):
         names = ", ".join(one.name for one in found)
         raise PezError(f"reader is {names}, but model names others; omit one of them.")
