@@ -8,17 +8,16 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, overload
 
-import torch
 from PIL import Image
 
 from pez.errors import PezError
 from pez.images import expand_sources
+from pez.inspect.near import nearest_tokens, word_id
 from pez.models import Reader
 from pez.models.ambient import plain_torch
-from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, as_number, shown
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, shown
 from pez.result import Result
 from pez.search.template import check_length
-from pez.search.vocabulary import unit_rows
 from pez.session.calls import (
     Warn,
     checked_function,
@@ -34,6 +33,9 @@ from pez.session.classify_options import ClassifyOptions
 from pez.session.classifying import classify_data
 from pez.session.items import Read, cut_note, mix_item, picture_items, text_items
 from pez.session.labelled import read_data
+from pez.session.looks import checked_top
+from pez.session.looks import explain as explain
+from pez.session.looks import neighbour_map as neighbour_map
 from pez.session.runs import run
 from pez.session.session import Session, Watch, open_reader, reader_vocabulary
 from pez.session.views import held_out_views, needs_views
@@ -351,26 +353,12 @@ def neighbours(
     options = checked_options(SearchOptions, None, settings)
     if not isinstance(word, str):
         raise PezError(f"word must be a text, not {shown(word)}.")
-    most = as_number(top, int)
-    if most is None or most < 1:
-        raise PezError(f"--top must be a whole number, 1 or more, not {shown(top)}.")
+    most = checked_top(top)
     checked_function(warn, "warn")
     reader = checked_reader(reader, options) or open_reader(options)
-    ids = reader.tokens.encode(word)
-    if len(ids) != 1:
-        pieces = ", ".join(reader.tokens.decode([i]) for i in ids) or "nothing"
-        raise PezError(f"{word!r} is {len(ids)} tokens, not one ({pieces}); give a single word.")
-    if reader.known is not None and ids[0] not in reader.known.tolist():
-        raise PezError(f"{reader.name} was not trained on the word {word!r}; try another.")
+    here = word_id(reader, word)
     vocabulary = reader_vocabulary(reader, options, warn)
-    here = torch.tensor(ids, device=vocabulary.table.device)
-    own = unit_rows(vocabulary.embed(here), vocabulary.parts)
-    cosine = (vocabulary.unit @ own[0]) / len(vocabulary.parts)
-    best = cosine.topk(min(most, len(cosine)))
-    return [
-        (int(vocabulary.ids[n]), reader.tokens.decode([int(vocabulary.ids[n])]), float(c))
-        for c, n in zip(best.values, best.indices, strict=True)
-    ]
+    return [(near.id, near.token, near.cosine) for near in nearest_tokens(vocabulary, here, most)]
 
 
 def _session(reader: Reader | None, options: SearchOptions) -> Session:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from pez.errors import PezError
 from pez.files import MOST_TEXT, open_plain, user_path
 
+MARGIN = 0.002  # of a cosine: what a word may add and still be called redundant
 MOST = 10**8  # of steps, and of any other count without a bound of its own here
 # what fills memory: each restart is a row to come, each row of a batch a prompt in memory
 _MOST = {"length": 10**6, "restarts": 10**4, "top": 10**4, "rows": 10**5, "batch_size": 10**6}

@@ -65,7 +65,8 @@ def every_verb(picture: Image.Image, reader: Reader) -> list[Any]:
     ]
     shown = [(one.prompt, one.score, one.passes["backward"]) for one in found]
     scores = pez.score(picture, ["a cat", "a dog"], reader=reader)
-    return [*shown, scores, pez.neighbours("cat", 3, reader=reader)]
+    looks = [pez.neighbours("cat", 3, reader=reader), pez.explain(picture, "a cat", reader=reader)]
+    return [*shown, scores, *looks]
 
 
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND.keys())

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pez.api import neighbours as near_words
 from pez.api import score as score_prompts
 from pez.api import search_mixes, search_pictures, search_texts
 from pez.cli.inputs import read_options, read_texts
@@ -21,7 +20,6 @@ from pez.cli.spread import search_spread
 from pez.cli.streams import answer
 from pez.errors import PezError
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
-from pez.search.tokens import Tokens
 from pez.session.items import Failed
 from pez.session.session import Session, Watch, open_reader
 from pez.sources import Source, mix_key, mix_parts, source_name, text_key
@@ -142,44 +140,29 @@ def _model_options(args: argparse.Namespace) -> SearchOptions:
 
 
 def tokens(args: argparse.Namespace) -> int:
-    """``pez tokens``: a line for each token; those beyond the limit are marked."""
+    """``pez tokens``: a line for each token; chunks, and those beyond the limit, are marked."""
+    from pez.cli.tokens import show_tokens
     from pez.models import model_tokens
 
     texts = read_texts(args.text)
     known = model_tokens(args.model)
     for text in texts:
-        _show_tokens(text, known, args.json)
+        show_tokens(text, known, args.json)
     return 0
 
 
-def _show_tokens(text: str, known: Tokens, as_json: bool) -> None:
-    ids = known.encode(text)
-    pieces = [known.decode([i]) for i in ids]
-    if as_json:
-        back = known.encode(known.decode(ids)) == ids if ids else True
-        row = {"text": text, "ids": ids, "tokens": pieces, "count": len(ids)}
-        row |= {"limit": known.limit, "read": known.decode(ids[: known.limit]), "round_trip": back}
-        answer(json.dumps(row, ensure_ascii=False))
-        return
-    for n, (i, piece) in enumerate(zip(ids, pieces, strict=True)):
-        answer(f"{n + 1:4d}  {i:6d}  {piece}{'' if n < known.limit else '   <- falls off'}")
-    note(f"{len(ids)} tokens; the model reads at most {known.limit}.")
-    if len(ids) > known.limit:
-        note(f"falls off: {known.decode(ids[known.limit :])}")
+def explain(args: argparse.Namespace) -> int:
+    """``pez explain``: what each word of a prompt adds."""
+    from pez.cli.looks import run_explain
+
+    return run_explain(args, _model_options(args))
 
 
 def neighbours(args: argparse.Namespace) -> int:
-    """``pez neighbours``: id, cosine and word of the nearest tokens."""
-    options = _model_options(args)
-    reader = open_reader(options)
-    for i, text, cosine in near_words(
-        args.word, args.top, reader=reader, warn=note, vocabulary=args.vocabulary
-    ):
-        if args.json:
-            answer(json.dumps({"id": i, "token": text, "cosine": cosine}, ensure_ascii=False))
-        else:
-            answer(f"{i:6d}  {cosine:.4f}  {text}")
-    return 0
+    """``pez neighbours``: the nearest tokens, and a map of them."""
+    from pez.cli.looks import run_neighbours
+
+    return run_neighbours(args, _model_options(args))
 
 
 def models(args: argparse.Namespace) -> int:
@@ -229,6 +212,13 @@ def generate(args: argparse.Namespace) -> int:
     from pez.cli.generate import run as draw
 
     return draw(args)
+
+
+def attention(args: argparse.Namespace) -> int:
+    """``pez attention``: where in a picture each word is attended to."""
+    from pez.cli.attention import run_attention
+
+    return run_attention(args)
 
 
 def _listed(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.objectives import about
-from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.options import MARGIN, DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.session.classify_options import ClassifyOptions
 from pez.version import __version__
 from pez.workers.choose import add_workers
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   pez generate "a red boot" --generator mini-sd
   pez classify reviews.csv --labels negative,positive --shots 16
   pez score cat.jpg "a photo of a cat" "a dog"
+  pez explain cat.jpg "a photo of a cat"    what each word adds
 """
 
 
@@ -128,14 +129,36 @@ def make_parser() -> argparse.ArgumentParser:
         help="a text, or a file or stdin: one a line, or JSON lines or CSV with a prompt",
     )
     _add_model(score)
-    tokens = verb("tokens", "how the tokenizer splits a text, and what exceeds the limit", "tokens")
+    explain = verb("explain", "what each word of a prompt adds to its score", "explain")
+    explain.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
+    explain.add_argument("prompt", metavar="PROMPT|FILE|-", help="a prompt, or a file that has one")
+    explain.add_argument("--text", action="store_true", help="IMAGE is not a picture but a text")
+    explain.add_argument(
+        "--margin",
+        type=float,
+        default=MARGIN,
+        metavar="X",
+        help="a word is redundant if the score falls by at most this without it (%(default)s)",
+    )
+    explain.add_argument(
+        "--output", default="", metavar="FILE", help="also draw the words' bars (PNG)"
+    )
+    explain.add_argument(
+        "--csv", default="", metavar="FILE", help="also write a row for each word and model"
+    )
+    _add_model(explain, "as for invert; give it several times to ask each model by itself")
+    tokens = verb(
+        "tokens",
+        "how the tokenizer splits a text into tokens and chunks, and what exceeds the limit",
+        "tokens",
+    )
     tokens.add_argument(
         "text", metavar="TEXT|FILE|-", help="a text, or the texts of a file or of stdin"
     )
     tokens.add_argument("--model", default="", metavar="NAME", help="whose tokenizer")
     tokens.add_argument("--json", action="store_true", help="one JSON object")
-    near = verb("neighbours", "the tokens nearest to a word in the embedding space", "neighbours")
-    near.add_argument("word", metavar="WORD")
+    near = verb("neighbours", "the tokens nearest to words in the embedding space", "neighbours")
+    near.add_argument("word", nargs="+", metavar="WORD")
     near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
     near.add_argument(
         "--vocabulary",
@@ -143,7 +166,10 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="KIND|FILE",
         help="tokens to search among: auto, words, whole, ascii, all or a file of words",
     )
-    _add_model(near)
+    near.add_argument(
+        "--map", default="", metavar="FILE", help="also draw them as a map (PNG), by PCA and t-SNE"
+    )
+    _add_model(near, "as for invert; give it several times to see each model's own neighbours")
     models = verb("models", "models that can be searched", "models")
     models.add_argument("--json", action="store_true", help="one JSON object a line")
     methods = verb("methods", "ways to search", "methods")
@@ -165,6 +191,23 @@ def make_parser() -> argparse.ArgumentParser:
     )
     generate.add_argument("--json", action="store_true", help="one JSON object a picture")
     generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    attention = verb(
+        "attention", "where in a drawn picture each word of its prompt is attended to", "attention"
+    )
+    attention.add_argument(
+        "prompt",
+        metavar="PROMPT|FILE|-",
+        help="one prompt: a text, a file that has one, or a soft prompt (.safetensors, .pt, .bin)",
+    )
+    _add_options(attention, GenerateOptions, "drawing")
+    attention.add_argument(
+        "--output", default="pez-attention.png", metavar="FILE", help="the maps' sheet (PNG)"
+    )
+    attention.add_argument(
+        "--arrays", default="", metavar="FILE", help="also write the maps as arrays (.npz)"
+    )
+    attention.add_argument("--json", action="store_true", help="one JSON object a picture")
+    attention.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     from pez.cli.evaluate_arguments import add_evaluate, add_report, add_similarity
 
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
@@ -263,8 +306,8 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", action="append", metavar="NAME", help="as for invert")
+def _add_model(parser: argparse.ArgumentParser, model: str = "as for invert") -> None:
+    parser.add_argument("--model", action="append", metavar="NAME", help=model)
     parser.add_argument("--for", dest="generator", default="", metavar="NAME", help="as for invert")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
     parser.add_argument(

@@ -62,6 +62,25 @@ class Encoding:
         with quiet():
             self._plain_negative = self._is_plain(self._negative)
 
+    @property
+    def template(self) -> str:
+        """The fixed words around each prompt."""
+        return self._template
+
+    @property
+    def reads_clip(self) -> bool:
+        """Whether CLIPs alone read prompts, before a U-Net."""
+        return bool(self._encoders)
+
+    @property
+    def limit(self) -> int:
+        """Tokens that the CLIPs read at once, between start and end."""
+        return min(encoder.limit for encoder in self._encoders)
+
+    def parts(self, prompt: str) -> list[Fragment]:
+        """The parts of a prompt in the template, with their weights."""
+        return self._fragments(self._template.replace("{}", prompt))
+
     def read(self, prompt: str | Tensor) -> str | Encoded:
         """A plain text if the pipeline can read it itself, else the text encoders' output.
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from pez.errors import PezError
 from pez.methods import method_class, open_method, record_of, steps_of
 from pez.models import Reader
 from pez.models.generators import misread, model_names

@@ -33,7 +33,8 @@ def test_help_of_every_verb_comes_without_torch() -> None:
     script = """if True:
         import sys
         from pez.cli import main
-        verbs = "- invert distill mix score tokens neighbours models methods generate demo"
+        verbs = "- invert distill mix score explain tokens neighbours models methods generate"
+        verbs += " attention demo"
         for verb in verbs.split():
             try:
                 main([verb, "--help"][verb == "-":])
