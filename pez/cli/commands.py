@@ -255,6 +255,27 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def serve(args: argparse.Namespace) -> int:
+    """``pez serve``: the page's address on stdout; it runs until Ctrl-C."""
+    import webbrowser
+
+    from pez.web.options import ServeOptions
+    from pez.web.server import serve as serve_page
+
+    names = ("host", "port", "password", "device", "dtype")
+    given = {name: getattr(args, name) for name in names}
+    listed = {name: tuple(getattr(args, name) or ()) for name in ("model", "generator")}
+
+    def ready(address: str) -> None:
+        answer(address)
+        note("the page is there; Ctrl-C ends it.")
+        if args.open:
+            webbrowser.open(address)
+
+    serve_page(ServeOptions(**given, **listed), ready)
+    return 0
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.cli.demo import run_demo
