@@ -46,23 +46,16 @@ def best_swaps(
     near = vocabulary.unit @ unit_rows(vocabulary.embed(own[0, place : place + 1]), reader.parts)[0]
     slope = reader.table[vocabulary.ids] @ _slope(reader, own, direction)[place]
     used = torch.isin(vocabulary.ids, own)
-    best = [
-        values.masked_fill(used, -torch.inf).topk(_some(used)).indices for values in (near, slope)
-    ]
+    most = min(TRIED, int((~used).sum()))
+    best = [fit.masked_fill(used, -torch.inf).topk(most).indices for fit in (near, slope)]
     words = vocabulary.ids[torch.cat(best).unique()]
     tried = own.repeat(len(words), 1)
     tried[:, place] = words
     with torch.no_grad():
         scores = reader.features(reader.table[tried]) @ direction
-    order = scores.argsort(descending=True)[:top].tolist()
-    return [
-        Swap(reader.tokens.decode([int(words[n])]), int(words[n]), float(scores[n])) for n in order
-    ]
-
-
-def _some(used: Tensor) -> int:
-    """How many words can be tried."""
-    return min(TRIED, int((~used).sum()))
+    order = scores.argsort(descending=True)[:top]
+    found = zip(words[order].tolist(), scores[order].tolist(), strict=True)
+    return [Swap(reader.tokens.decode([id]), id, score) for id, score in found]
 
 
 def _slope(reader: Reader, ids: Tensor, direction: Tensor) -> Tensor:

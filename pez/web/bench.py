@@ -118,7 +118,8 @@ class Bench:
         typed = wanted.avoid.replace(",", " ").split()
         ban = plain_words(list(dict.fromkeys([*desk.banned, *typed])))
         own = {"model": (wanted.model,), "device": self.models.device, "dtype": self.models.dtype}
-        return self.options(**(wanted.options | own | {"ban": ban} | more))
+        every: dict[str, Any] = wanted.options | own | {"ban": ban} | more
+        return self.options(**every)
 
     def _search(
         self,

@@ -9,7 +9,12 @@ import gradio as gr
 from pez.web.board import asset
 from pez.web.history import KEY, history_list
 from pez.web.models import Models
+from pez.web.tabs.distil import distil_tab
+from pez.web.tabs.explore import explore_tab
+from pez.web.tabs.generate import generate_tab
 from pez.web.tabs.invert import invert_tab
+from pez.web.tabs.mix import mix_tab
+from pez.web.tabs.searching import AT_ONCE
 
 HOUR = 3600  # seconds that files of visitors are kept
 # gradio's own greys are too light to read for many
@@ -35,9 +40,17 @@ def make_page(models: Models, names: Sequence[str], generators: Sequence[str]) -
         gr.Markdown(TITLE)
         # the key of the encryption is no secret: it keeps a history readable after a restart
         history = gr.BrowserState([], storage_key=KEY, secret=KEY)
-        with gr.Tabs():
-            with gr.Tab("Invert"):
-                invert_tab(models, names, history)
+        with gr.Tab("Invert"):
+            invert_tab(models, names, history)
+        with gr.Tab("Distil"):
+            distil_tab(models, names, history)
+        with gr.Tab("Mix"):
+            mix_tab(models, names, history)
+        if generators:
+            with gr.Tab("Generate"):
+                generate_tab(models, generators)
+        with gr.Tab("Explore"):
+            explore_tab(models, names)
         with gr.Accordion("History", open=False, elem_id="history"):
             past = gr.HTML(
                 history_list([]),
@@ -46,10 +59,9 @@ def make_page(models: Models, names: Sequence[str], generators: Sequence[str]) -
                 elem_id="history-list",
             )
             clear = gr.Button("Clear the history", size="sm")
-        quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-        history.change(history_list, [history], [past], **quick)
-        page.load(history_list, [history], [past], **quick)
-        clear.click(lambda: [], None, [history], **quick)
+        history.change(history_list, [history], [past], **AT_ONCE)
+        page.load(history_list, [history], [past], **AT_ONCE)
+        clear.click(lambda: [], None, [history], **AT_ONCE)
     return page
 
 

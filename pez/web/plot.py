@@ -26,7 +26,8 @@ def score_plot(curve: Sequence[tuple[int, float]]) -> Markup:
     points = " ".join(f"{x(step):.1f},{y(score):.1f}" for step, score in curve)
     said = f"The score rose from {curve[0][1]:.3f} to {high:.3f} in {last} steps."
     parts = [
-        f'<svg class="pez-plot" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(said)}">',
+        f'<svg class="pez-plot" viewBox="0 0 {WIDE} {HIGH}" role="img" '
+        f'aria-label="{escape(said)}">',
         f'<line x1="{LEFT}" y1="{y(low):.1f}" x2="{WIDE - 4}" y2="{y(low):.1f}" class="pez-axis"/>',
         f'<polyline points="{points}" class="pez-line"/>',
         f'<text x="{LEFT - 6}" y="{y(high) + 4:.1f}" text-anchor="end">{high:.3f}</text>',

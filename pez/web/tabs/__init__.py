@@ -1,1 +1,1 @@
-"""The tabs of the page, one file each; :mod:`pez.web.tabs.searching` is what three of them share."""
+"""The tabs of the page, one file each; three of them share :mod:`pez.web.tabs.searching`."""

@@ -21,6 +21,7 @@ WORK: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "minimal",
 }
+QUIET: dict[str, Any] = WORK | {"show_progress": "hidden"}
 AT_ONCE: dict[str, Any] = {
     "concurrency_limit": None,
     "api_visibility": "private",
@@ -88,7 +89,7 @@ def searching_tab(
 
     find.click(on_find, [desk, history, *own.components, *controls], outputs, **WORK)
     onward.click(on_go, [desk, history, *controls], outputs, **WORK)
-    board.click(on_board, [desk], [board], **(WORK | {"show_progress": "hidden"}))
+    board.click(on_board, [desk], [board], **QUIET)
     stop.click(lambda desk: desk.halt(), [desk], None, **AT_ONCE)
 
 
