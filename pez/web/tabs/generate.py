@@ -180,14 +180,11 @@ def _status(running: Running) -> str:
 
 
 def plain_text(text: str) -> str:
-    """A negative prompt. PezError for what might name a file: options look whether there is one,
-    and visitors must not learn what files this machine has.
+    """A negative prompt with a blank in front, so that options do not look whether a file of that
+    name is here: visitors must not learn what files this machine has.
     """
     plain = text.strip()
-    one_word = len(plain.split()) == 1
-    if plain.startswith(("/", "~", ".")) or (one_word and any(c in plain for c in "/\\.")):
-        raise PezError(f"--negative {plain[:60]!r} looks like a file; describe it in words.")
-    return f"{plain}," if one_word else plain
+    return f" {plain}" if plain else ""
 
 
 def _painter(models: Models, options: GenerateOptions) -> Painter:
