@@ -121,8 +121,8 @@ def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: s
 
     lock, ban = words(page)[:2]
     page.click(CHIP, lock)
-    page.shoot("menu")
     page.one("#invert-board .pez-swaps button")
+    page.shoot("menu")
     page.click("#invert-board button", "Lock")
     page.one("#invert-board .pez-chip.locked", lock)
     page.click(CHIP, ban)

@@ -28,3 +28,9 @@ element.addEventListener("keydown", (event) => {
     trigger("click", { act: "close", n: 0 });
   }
 });
+let live = false;
+watch("value", () => {  // on a phone the board is below the controls
+  const now = element.querySelector("[data-pez=live]") !== null;
+  if (now && !live) element.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  live = now;
+});
