@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import base64
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +17,8 @@ from pez.session.items import Item, mix_item, picture_items, text_items
 from pez.session.session import Session, Watch
 from pez.sources import Part
 
-Warn = Callable[[str], None]
+THUMB = "data:image/jpeg;base64,"
+SIDE = 56  # pixels of a small picture
 
 
 class Aim(Protocol):
@@ -29,8 +32,8 @@ class Aim(Protocol):
         """The targets as the model sees them."""
         ...
 
-    def only(self, place: int) -> Aim:
-        """One of them."""
+    def thumbs(self) -> list[str]:
+        """A small picture of each, as an address that holds it; empty for texts."""
         ...
 
 
@@ -49,9 +52,9 @@ class Pictures:
         """See :class:`Aim`."""
         return list(picture_items(reader, self._groups, self.together).values())
 
-    def only(self, place: int) -> Pictures:
+    def thumbs(self) -> list[str]:
         """See :class:`Aim`."""
-        return self if self.together else Pictures((self.pictures[place],))
+        return [small_picture(group[0]) for group in self._groups]
 
     @property
     def _groups(self) -> list[Sequence[Image.Image]]:
@@ -72,9 +75,9 @@ class Texts:
         """See :class:`Aim`."""
         return text_items(reader, self.texts)
 
-    def only(self, place: int) -> Texts:
+    def thumbs(self) -> list[str]:
         """See :class:`Aim`."""
-        return Texts((self.texts[place],))
+        return [""] * len(self.texts)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,14 @@ class Mix:
         """See :class:`Aim`."""
         return [mix_item(reader, self.parts)]
 
-    def only(self, place: int) -> Mix:
+    def thumbs(self) -> list[str]:
         """See :class:`Aim`."""
-        return self
+        return [""]
+
+
+def small_picture(picture: Image.Image) -> str:
+    """A picture of at most SIDE pixels as an address that holds it."""
+    small, file = picture.copy(), io.BytesIO()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    small.save(file, "JPEG", quality=70)
+    return THUMB + base64.b64encode(file.getvalue()).decode()

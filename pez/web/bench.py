@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,17 @@ from pez.errors import PezError
 from pez.options import SearchOptions
 from pez.result import Result
 from pez.search.stop import Stop
+from pez.session.items import Item
+from pez.session.runs import run
 from pez.session.session import Session, Watch
 from pez.session.swaps import best_swaps, prompt_score
 from pez.web.aims import Aim
 from pez.web.board import desk_board, error_board, in_page, running_board
 from pez.web.desk import Desk, going_on, plain_words
 from pez.web.models import Models
-from pez.web.running import Running, follow
+from pez.web.running import Running, Work, follow
 
+_LOG = logging.getLogger(__name__)
 SWAPS = 10  # words offered for a place
 Boards = Iterator[str]
 
@@ -49,21 +53,41 @@ class Bench:
         except PezError as error:
             yield self._sorry(desk, error)
             return
-        yield from self._search(desk, target, options, wanted.model)
+        items: list[Item] = []
+
+        def work(watch: Watch) -> list[Result | None]:
+            reader = self.models.reader(wanted.model)
+            results = target.search(Session.of(reader, options), watch)
+            items.extend(target.items(reader))
+            return results
+
+        def take(results: list[Result | None]) -> None:
+            desk.take(items, target.thumbs(), results, wanted.model)
+
+        yield from self._search(desk, work, take)
 
     def go_on(self, desk: Desk, wanted: Wanted) -> Boards:
-        """Search on from the words that are shown, for the same target."""
+        """Search on from the words that are shown, for the same target and with its model."""
         try:
-            if desk.aim is None or not desk.ids:
+            if not desk.items or not desk.ids:
                 raise PezError("there is no prompt yet to go on from; find one first.")
             reader = self.models.reader(desk.model)
-            more = going_on({}, desk, reader.tokens)
+            more = going_on(desk, reader.tokens) | {"model": (desk.model,)}
             options = self._options(desk, wanted, more)
         except PezError as error:
             yield self._sorry(desk, error)
             return
-        place, before = desk.chosen, desk.results
-        yield from self._search(desk, desk.aim.only(place), options, desk.model, place, before)
+        place = desk.chosen
+
+        def work(watch: Watch) -> list[Result | None]:
+            session = Session.of(reader, options)
+            return run(session, [desk.items[place]], watch, len(desk.ids))
+
+        def take(results: list[Result | None]) -> None:
+            desk.results = [*desk.results[:place], *results, *desk.results[place + 1 :]]
+            desk.choose(place)
+
+        yield from self._search(desk, work, take)
 
     def act(self, desk: Desk, act: str, n: int) -> str:
         """What a click on the board asks for. The board after it."""
@@ -74,6 +98,10 @@ class Bench:
                 self._act(desk, act, n)
         except PezError as error:
             return self._shown(desk, in_page(error))
+        except Exception as error:
+            _LOG.exception("a click on the page failed")
+            failed = f"This failed ({type(error).__name__}: {error}); try again."
+            return self._shown(desk, failed)
         return self._shown(desk)
 
     def _act(self, desk: Desk, act: str, n: int) -> None:
@@ -119,34 +147,18 @@ class Bench:
         ban = plain_words(list(dict.fromkeys([*desk.banned, *typed])))
         own = {"model": (wanted.model,), "device": self.models.device, "dtype": self.models.dtype}
         every: dict[str, Any] = wanted.options | own | {"ban": ban} | more
+        if "init" in more:
+            every.pop("ratio", None)  # the start's length is the prompt's
         return self.options(**every)
 
     def _search(
-        self,
-        desk: Desk,
-        aim: Aim,
-        options: SearchOptions,
-        model: str,
-        place: int | None = None,
-        before: list[Result | None] | None = None,
+        self, desk: Desk, work: Work, take: Callable[[list[Result | None]], None]
     ) -> Boards:
-        """Search and put the results on the desk: all of them, or the one at ``place`` among those
-        from ``before``.
-        """
+        """Do the ``work`` of a search, and let ``take`` put its results on the desk."""
         if desk.searching:
             yield self._shown(desk, "a search is running; stop it first, or wait.")
             return
         stop = desk.stop = Stop()
-        items = []
-
-        def work(watch: Watch) -> list[Result | None]:
-            reader = self.models.reader(model)
-            session = Session.of(reader, options)
-            results = aim.search(session, watch)
-            if place is None:
-                items.extend(aim.items(reader))
-            return results
-
         running, last = Running(), ""
         try:
             for running in follow(work, stop, self.models.busy):
@@ -162,11 +174,7 @@ class Bench:
         if not any(running.results):
             yield self._sorry(desk, "stopped before the first prompt was found.")
             return
-        if place is None or before is None:
-            desk.take(aim, items, running.results, model)
-        else:
-            desk.results = [*before[:place], *running.results, *before[place + 1 :]]
-            desk.choose(place)
+        take(running.results)
         yield self._shown(desk)
 
     def _sorry(self, desk: Desk, error: object) -> str:

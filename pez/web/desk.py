@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pez.errors import PezError
 from pez.models import Reader
@@ -14,7 +15,6 @@ from pez.search.stop import Stop
 from pez.search.tokens import Tokens
 from pez.session.items import Item
 from pez.session.swaps import Swap
-from pez.web.aims import Aim
 
 COMMA = ","
 LONGEST = 60  # characters of a word
@@ -34,14 +34,15 @@ class Chip:
 class Desk:
     """A visitor's results and choices.
 
-    ``aim`` is what was searched for last, with its ``items`` as the model ``model`` sees them;
+    ``items`` are what was searched for last, as ``model`` sees them (no picture stays in memory),
+    ``thumbs`` are small pictures of them;
     ``chosen`` is the place of the result whose words are shown, ``ids`` are these, and ``score``
     is theirs. ``opened`` is the place of the word whose ``swaps`` are shown.
     """
 
     model: str = ""
-    aim: Aim | None = None
     items: list[Item] = field(default_factory=list)
+    thumbs: list[str] = field(default_factory=list)
     results: list[Result | None] = field(default_factory=list)
     chosen: int = 0
     ids: list[int] = field(default_factory=list)
@@ -70,9 +71,11 @@ class Desk:
         if self.stop is not None:
             self.stop.asked = True
 
-    def take(self, aim: Aim, items: list[Item], results: list[Result | None], model: str) -> None:
+    def take(
+        self, items: list[Item], thumbs: list[str], results: list[Result | None], model: str
+    ) -> None:
         """Put new results on the desk. Locks and bans stay."""
-        self.aim, self.items, self.results, self.model = aim, items, results, model
+        self.items, self.thumbs, self.results, self.model = items, thumbs, results, model
         self.choose(next((n for n, one in enumerate(results) if one), 0))
 
     def choose(self, place: int) -> None:
@@ -124,16 +127,15 @@ def chips(
     ]
 
 
-def going_on(options: dict[str, object], desk: Desk, tokens: Tokens) -> dict[str, object]:
-    """The settings of a search that goes on from the words shown: they are its start, and commas
+def going_on(desk: Desk, tokens: Tokens) -> dict[str, Any]:
+    """The options of a search that goes on from the words shown: they are its start, and commas
     and locked words stay where they are.
     """
     words = [tokens.decode([i]) for i in desk.ids]
-    phrases = COMMA in words
     keep = [word for word in dict.fromkeys(words) if word in desk.locked or word == COMMA]
     start = "ids:" + ",".join(map(str, desk.ids))
-    more = {"init": start, "keep": plain_words(keep), "length": len(desk.ids)}
-    return options | more | {"style": "phrases" if phrases else "words"}
+    style = "phrases" if COMMA in words else "words"
+    return {"init": start, "keep": plain_words(keep), "length": len(desk.ids), "style": style}
 
 
 def plain_words(words: Sequence[str]) -> tuple[str, ...]:

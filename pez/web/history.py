@@ -5,31 +5,23 @@ The server keeps none of it. What comes back from a browser is read with distrus
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import time
 from typing import Any
 
-from PIL import Image
-
-from pez.web.aims import Aim, Pictures
+from pez.web.aims import THUMB
 from pez.web.board import render
 from pez.web.desk import Desk
 
 KEY = "pez-history"  # in the browser's storage
 MOST = 30  # entries
 LONGEST = 2000  # characters
-SIDE = 56  # pixels of a small picture
-_THUMB = "data:image/jpeg;base64,"
 Entry = dict[str, Any]
 
 
 def added(history: Any, desk: Desk) -> list[Entry]:
     """The history with what is on the desk, newest first."""
     old = checked(history)
-    if desk.aim is None:
-        return old
     now = time.strftime("%Y-%m-%d %H:%M")
     new = [
         {
@@ -37,7 +29,7 @@ def added(history: Any, desk: Desk) -> list[Entry]:
             "score": round(result.score, 4),
             "model": result.model,
             "when": now,
-            "thumb": _thumb(desk.aim, place),
+            "thumb": desk.thumbs[place],
             "target": ", ".join(result.targets)[:80],
         }
         for place, result in enumerate(desk.results)
@@ -66,15 +58,4 @@ def _is_entry(entry: Any) -> bool:
         return False
     score = entry["score"]
     plain = isinstance(score, int | float) and math.isfinite(score)
-    return plain and (not entry["thumb"] or entry["thumb"].startswith(_THUMB))
-
-
-def _thumb(aim: Aim, place: int) -> str:
-    """A small picture of the target as an address that holds it; empty for texts."""
-    if not isinstance(aim, Pictures):
-        return ""
-    picture = aim.pictures[0 if aim.together else place].copy()
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=70)
-    return _THUMB + base64.b64encode(file.getvalue()).decode()
+    return plain and (not entry["thumb"] or entry["thumb"].startswith(THUMB))

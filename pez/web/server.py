@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pez.web.uploads import MOST_BYTES
 
 EXTRA = "pip install 'pez-prompts[web]'"
 FIRST, TRIED = 7860, 100  # ports
+WAIT = 1.0  # seconds after a wrong password
 _SILENT = {  # gradio reads these when it is loaded
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_SHARE": "False",
@@ -76,7 +78,7 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
     page.queue(default_concurrency_limit=1, max_size=64, api_open=False).launch(
         server_name=options.host,
         server_port=port,
-        auth=_only(options.password) if options.password else None,
+        auth=knows(options.password) if options.password else None,  # type: ignore[arg-type]
         auth_message="Any name will do; the password is the one that pez serve was given.",
         share=False,
         quiet=True,
@@ -103,9 +105,18 @@ def _warm(models: Models, name: str) -> None:
         models.reader(name)
 
 
-def _only(password: str) -> Callable[[str, str], bool]:
-    """Whether a visitor knows the password, whatever the name."""
-    return lambda _name, given: secrets.compare_digest(given.encode(), password.encode())
+def knows(password: str) -> Callable[[str, str], Awaitable[bool]]:
+    """Whether a visitor knows the password, whatever the name. A wrong one has to wait, so that
+    guessing is slow.
+    """
+
+    async def check(_name: str, given: str) -> bool:
+        right = secrets.compare_digest(given.encode(), password.encode())
+        if not right:
+            await asyncio.sleep(WAIT)
+        return right
+
+    return check
 
 
 def free_port(host: str, port: int = 0) -> int:

@@ -165,6 +165,9 @@ def test_a_text_is_distilled(models: Models) -> None:
     aim = Texts(("a small sketch of a red dragon on a hill",))
     *_, board = bench.find(desk, lambda: aim, Wanted("mini", {"ratio": 0.5, "steps": 5}))
     assert desk.result and 'data-pez="prompt"' in board
+    found = list(desk.ids)
+    *_, board = bench.go_on(desk, Wanted("mini", {"ratio": 0.5, "steps": 5}))
+    assert "pez-error" not in board and len(desk.ids) == len(found)
 
 
 def test_words_of_visitors_are_never_files(

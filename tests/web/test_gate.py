@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from pez.cli import main
 from pez.errors import PezError
+from pez.web import server
 from pez.web.gate import HEADERS, Gate, is_allowed
 from pez.web.options import ServeOptions
-from pez.web.server import free_port
+from pez.web.server import free_port, knows
 
 FILE = "/gradio_api/file="
 
@@ -89,6 +91,15 @@ def test_others_may_come_only_with_a_password() -> None:
         ServeOptions(password="short")
     with pytest.raises(PezError, match="--port"):
         ServeOptions(port=70000)
+
+
+def test_a_password_is_asked_for_and_guessing_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "WAIT", 0.2)
+    check = knows("eight or more")
+    assert asyncio.run(check("anyone", "eight or more")) is True  # type: ignore[arg-type]
+    begin = time.monotonic()
+    assert asyncio.run(check("anyone", "eight or less")) is False  # type: ignore[arg-type]
+    assert time.monotonic() - begin >= 0.2
 
 
 def test_a_taken_port_is_a_sentence() -> None:
