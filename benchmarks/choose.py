@@ -61,6 +61,7 @@ def trials_of(plan: Mapping[str, Any]) -> list[tuple[Trial, Cell]]:
                     steps = steps_within(own, len(models), max(some))
                     way = Way(entry.name, models, replace(own, steps=steps))
                     cell = Cell("choose", entry.name, start, split["form"], way, some)
+                    cell = replace(cell, items=entry.items)
                     out.append(((entry.name, start, settings), cell))
     return out
 

@@ -67,6 +67,16 @@ def test_every_method_has_every_start_and_form_or_a_reason() -> None:
     assert "`pez-bank` begins at the best prompts of its bank" in told and "not in" not in told
 
 
+def test_a_slow_method_is_searched_on_less_everywhere_and_that_is_said() -> None:
+    (slow,) = (table for table in PLAN["methods"] if table.get("items"))
+    cells = [c for c in cells_of(PLAN, CHOSEN, []) if c.method == slow["name"]]
+    cells += [cell for (name, *_), cell in trials_of(PLAN) if name == slow["name"]]
+    assert {cell.items for cell in cells} == {slow["items"]}
+    assert {cell.seeds for cell in cells if cell.block != "choose"} == {slow["seeds"]}
+    told = " ".join(missing_starts(PLAN))
+    assert f"`{slow['name']}` is slow: {slow['items']} pictures and {slow['seeds']} seed" in told
+
+
 def test_a_cell_spends_what_its_budget_pays_for_and_no_more() -> None:
     for cell in cells_of(PLAN, CHOSEN, []):
         if cell.timed or cell.method == NO_STEP:
@@ -200,7 +210,7 @@ def test_frequent_words_are_counted_by_picture() -> None:
 
 
 def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
-    names = ["photo=mini", "photo-b=mini-b", "photo-judge=mini-judge"]
+    names = ["photo=mini", "photo-b=mini-b", "photo-judge=mini-judge", "smollm2=mini-lm"]
     plan = renamed(PLAN | {"data": {"kind": "world"}, "passes": [12, 24], "seconds": [0.5]}, names)
     split = {"first": 21, "count": 4, "every": 2}
     world = World(json.dumps([plan["data"], split]), "", ("mini",), "mini-judge", 0)

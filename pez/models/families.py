@@ -22,7 +22,10 @@ OTHERS = {
     "generator": "pez.models.generators:Generators",
 }
 # causal language models other than transformers' own, which go by their ids and folders
-LANGUAGES = {"shipped": "pez.models.languages:ShippedLanguages"}
+LANGUAGES = {
+    "shipped": "pez.models.languages:ShippedLanguages",
+    "packaged": "pez.models.packaged:PackagedLanguages",
+}
 
 
 def open_family(where: str) -> Listed:
