@@ -262,9 +262,15 @@ def serve(args: argparse.Namespace) -> int:
     from pez.web.options import ServeOptions
     from pez.web.server import serve as serve_page
 
-    names = ("host", "port", "password", "device", "dtype")
-    given = {name: getattr(args, name) for name in names}
-    listed = {name: tuple(getattr(args, name) or ()) for name in ("model", "generator")}
+    options = ServeOptions(
+        host=args.host,
+        port=args.port,
+        password=args.password,
+        model=tuple(args.model or ()),
+        generator=tuple(args.generator or ()),
+        device=args.device,
+        dtype=args.dtype,
+    )
 
     def ready(address: str) -> None:
         answer(address)
@@ -272,7 +278,7 @@ def serve(args: argparse.Namespace) -> int:
         if args.open:
             webbrowser.open(address)
 
-    serve_page(ServeOptions(**given, **listed), ready)
+    serve_page(options, ready)
     return 0
 
 

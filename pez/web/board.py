@@ -14,6 +14,8 @@ from pez.web.desk import Desk, edited
 from pez.web.plot import score_plot
 from pez.web.running import Running
 
+# words that begin sentences; others may be names of models and files, which stay as they are
+_BEGIN = frozenset(("a", "an", "another", "choose", "every", "no", "the", "there", "this"))
 _FLAG = re.compile(r"--([a-z][a-z-]*)")
 
 
@@ -48,7 +50,8 @@ def _data(text: str, kind: str) -> str:
 def in_page(error: object) -> str:
     """An error's sentence in the page's terms: its controls have names, not flags."""
     text = _FLAG.sub(lambda found: found[1].replace("-", " "), str(error))
-    return text[:1].upper() + text[1:]
+    begins = text.partition(" ")[0] in _BEGIN
+    return text[:1].upper() + text[1:] if begins else text
 
 
 def empty_board(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from pez.errors import PezError
@@ -54,7 +54,9 @@ class Running:
             self.notes.append(text)
 
 
-def follow(work: Work, stop: Stop, busy: threading.Lock, every: float = EVERY) -> Iterator[Running]:
+def follow(
+    work: Work, stop: Stop, busy: threading.Lock, every: float = EVERY
+) -> Generator[Running, None, None]:
     """Do ``work`` in a thread, when ``busy`` is free; what is known of it, every so often and at
     its end. Whoever stops listening, as by closing the page, stops the search.
     """

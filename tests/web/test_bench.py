@@ -158,6 +158,7 @@ def test_every_error_is_a_sentence_on_the_board(bench: Bench, pictures: list[Ima
     assert "500 tokens" in board and "--" not in board.split("alert")[1].split("</p>")[0]
     assert desk.stop is None
     assert in_page("choose a smaller --length.") == "Choose a smaller length."
+    assert in_page("mini was not trained.").startswith("mini"), "a name stays as it is"
 
 
 def test_a_text_is_distilled(models: Models) -> None:

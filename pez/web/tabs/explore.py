@@ -26,7 +26,7 @@ def explore_tab(models: Models, names: Sequence[str]) -> None:
     """Build the tab."""
     with gr.Row():
         with gr.Column(min_width=280):
-            word = gr.Textbox("cup", label="A word", max_length=80, elem_id="explore-word")
+            word = gr.Textbox("dog", label="A word", max_length=80, elem_id="explore-word")
             near_by = _model(names, "explore-word-model")
             near = gr.Button("Neighbours", elem_id="explore-near")
             nearest = _answer("explore-neighbours")
