@@ -72,11 +72,11 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
     from pez.web.gate import Gate
     from pez.web.page import make_page, theme
 
-    models = Models(options.device, options.dtype)
+    models, host = Models(options.device, options.dtype), options.host.strip("[]")
     page = make_page(models, names, offered_generators(options.generator))
     gate = Middleware(Gate, folder=folder, private=options.private)  # type: ignore[arg-type]
     page.queue(default_concurrency_limit=1, max_size=64, api_open=False).launch(
-        server_name=options.host,
+        server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         auth=knows(options.password) if options.password else None,  # type: ignore[arg-type]
         auth_message="Any name will do; the password is the one that pez serve was given.",
