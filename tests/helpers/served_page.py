@@ -89,7 +89,7 @@ class Page:
             one for one in self.browser.find_elements("css selector", css) if one.is_displayed()
         ]
 
-    def until(self, true: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, true: Callable[[], Any], seconds: float = 180) -> Any:
         """What ``true`` returns as soon as that is something."""
         from selenium.common.exceptions import StaleElementReferenceException as Stale
         from selenium.webdriver.support.ui import WebDriverWait
