@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "pez"
 # from top to bottom; parts of one layer do not import each other, except in the lowest
 LAYERS = (
     ("__init__", "__main__"),
-    ("cli", "web", "comfy"),
+    ("cli",),
+    ("web", "comfy"),
     ("evaluation",),
     ("api",),
     ("session",),

@@ -252,6 +252,33 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def serve(args: argparse.Namespace) -> int:
+    """``pez serve``: the page's address on stdout; it runs until Ctrl-C."""
+    import webbrowser
+
+    from pez.web.options import ServeOptions
+    from pez.web.server import serve as serve_page
+
+    options = ServeOptions(
+        host=args.host,
+        port=args.port,
+        password=args.password,
+        model=tuple(args.model or ()),
+        generator=tuple(args.generator or ()),
+        device=args.device,
+        dtype=args.dtype,
+    )
+
+    def ready(address: str) -> None:
+        answer(address)
+        note("the page is there; Ctrl-C ends it.")
+        if args.open:
+            webbrowser.open(address)
+
+    serve_page(options, ready)
+    return 0
+
+
 def demo(args: argparse.Namespace) -> int:
     """``pez demo``."""
     from pez.cli.demo import run_demo

@@ -213,10 +213,41 @@ def make_parser() -> argparse.ArgumentParser:
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
     add_similarity(verb("similarity", "how similar two pictures are under a judge", "similarity"))
     add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
+    _add_serve(verb("serve", "a page in the browser that does all this", "serve"))
     demo = verb("demo", "invert shipped photographs with a shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which drawn picture (0)")
     return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (127.0.0.1: this machine alone); others need --password",
+    )
+    serve.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port (the first free one from 7860 on)"
+    )
+    serve.add_argument("--password", default="", metavar="TEXT", help="what visitors must know")
+    serve.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="a model to offer beside the shipped ones, the first as default; may be repeated",
+    )
+    serve.add_argument(
+        "--generator",
+        action="append",
+        metavar="NAME",
+        help="a generator to offer beside the shipped one; may be repeated",
+    )
+    serve.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
+    serve.add_argument(
+        "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
+    )
+    serve.add_argument("--open", action="store_true", help="open it in the browser")
 
 
 def _lazy(name: str) -> Callable[[argparse.Namespace], int]:

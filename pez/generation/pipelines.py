@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +74,36 @@ def open_painter(options: GenerateOptions) -> Painter:
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
+    return _painter(pipe, setup, device, words)
+
+
+def with_options(painter: Painter, options: GenerateOptions) -> Painter:
+    """A loaded generator with other numbers, another negative prompt and other pictures. PezError
+    for options that it would have to be loaded for anew.
+    """
+    for name, task in _LOADED.items():
+        if task(painter.options) != task(options):
+            raise PezError(f"another --{name} needs the generator to be loaded anew.")
+    return _painter(painter.pipe, make_setup(options), pick_device(options.device), painter.words)
+
+
+# what of the options decides how a generator is loaded
+_LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
+    "generator": lambda options: options.generator,
+    "scheduler": lambda options: options.scheduler,
+    "lora": lambda options: options.lora,
+    "embedding": lambda options: options.embedding,
+    "image": lambda options: bool(options.image),
+    "mask": lambda options: bool(options.mask),
+    "control": lambda options: (
+        (options.control_kind, options.control_model) if options.control else None
+    ),
+    "device": lambda options: (options.device, options.dtype, options.offload),
+}
+
+
+def _painter(pipe: Any, setup: Setup, device: torch.device, words: list[str]) -> Painter:
+    options = setup.options
     encoding = Encoding(pipe, options.negative, options.template, options.literal)
     pictures = _pictures(pipe, setup, device)
     return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, words)
