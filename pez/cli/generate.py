@@ -19,6 +19,7 @@ from pez.cli.streams import Unprinted, answer
 from pez.errors import PezError
 from pez.files import output_path
 from pez.files.lock import Lock
+from pez.formats.embeddings import ENDS, joined, read_embeddings
 from pez.formats.prompts import file_or_text
 from pez.generation.files import (
     check_picture,
@@ -31,9 +32,8 @@ from pez.generation.files import (
 from pez.generation.options import GenerateOptions
 from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
+from pez.session.embeddings import holds_embeddings
 from pez.workers.choose import Workers, read_workers
-
-_SOFT = (".safetensors", ".pt", ".bin")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,27 +161,19 @@ def _place(item: tuple[Path, int]) -> int:
 
 
 def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
-    """Prompts with their labels: a text, the lines of a file or of stdin, or a soft prompt's
-    file, which holds one tensor (k, w).
+    """Prompts with their labels: a text, the lines of a file or of stdin, or the rows (k, w) of a
+    file of embeddings.
     """
-    path = file_or_text(source, "") if source.lower().endswith(_SOFT) else None
-    if path is None:
+    path = file_or_text(source, "")
+    if path is None or not (path.suffix.lower() in ENDS or holds_embeddings(path)):
         return [(text, text) for text in read_texts(source)]
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix != ".safetensors":
-            held = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            held = load_file(path)
-    except Exception as error:  # each format fails in its own way
-        why = str(error).split("\n")[0][:120]
-        raise PezError(f"{source} is not a file of tensors ({why}).") from None
-    found = list(held.values()) if isinstance(held, dict) else [held]
-    if len(found) != 1 or not isinstance(found[0], Tensor):
-        raise PezError(f"{source} is not a soft prompt: it must hold one tensor (tokens, width).")
-    soft = found[0].detach()
-    soft = soft[None] if soft.ndim == 1 else soft  # one token, as training scripts may save it
-    digest = hashlib.sha256(soft.float().numpy().tobytes()).hexdigest()[:12]
+    found = read_embeddings(path)
+    if len(found) != 1:
+        words = ", ".join(one.word for one in found)
+        raise PezError(
+            f"{source} holds {len(found)} words ({words[:80]}), and a soft prompt is one; give it "
+            "as --embedding and write them."
+        )
+    soft = joined(found[0])
+    digest = hashlib.sha256(soft.numpy().tobytes()).hexdigest()[:12]
     return [(f"{path.stem} (soft {digest})", soft)]

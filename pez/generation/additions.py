@@ -1,4 +1,4 @@
-"""What can be added to a loaded pipeline: another sampler, LoRAs, textual inversions."""
+"""What can be added to a loaded pipeline: another sampler, LoRAs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
         path = user_path(source)
-        _refuse_missing(source, "--lora")
+        refuse_missing(source, "--lora")
         name = f"lora{n}"
         with explained(source):
             if path.exists() and not path.is_dir():
@@ -93,7 +93,7 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     pipe.set_adapters(names, weights)
 
 
-def _refuse_missing(source: str, option: str) -> None:
+def refuse_missing(source: str, option: str) -> None:
     """PezError for a file that is not there, which the hub would be asked for."""
     on_hub = source.count("/") == 1 and source[0] not in "./~"
     if not user_path(source).exists() and (not on_hub or names_weights(source)):
@@ -112,43 +112,3 @@ def _hub_lora(pipe: Any, source: str, name: str) -> None:
         pipe.load_lora_weights(folder, adapter_name=name)
     else:
         pipe.load_lora_weights(repo, adapter_name=name, revision=revision)
-
-
-def add_embedding(pipe: Any, source: str) -> list[str]:
-    """Load a textual inversion by file or id; returns the words for it in prompts.
-
-    A file that names no word gets its own name in angle brackets. SDXL's files hold a part for
-    each of its two text encoders.
-    """
-    if not hasattr(pipe, "load_textual_inversion"):
-        raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
-    before = set(pipe.tokenizer.get_vocab())
-    path = user_path(source)
-    _refuse_missing(source, "--embedding")
-    if path.exists() and not path.is_dir():
-        check_file(path)
-    if path.is_file() and path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state, word = load_file(path), f"<{path.stem}>"
-        if "clip_g" in state:
-            if getattr(pipe, "text_encoder_2", None) is None:
-                raise PezError(f"{path} is a textual inversion for SDXL, not for this generator.")
-            for part, end in (("clip_l", ""), ("clip_g", "_2")):
-                pipe.load_textual_inversion(
-                    state[part],
-                    token=word,
-                    text_encoder=getattr(pipe, f"text_encoder{end}"),
-                    tokenizer=getattr(pipe, f"tokenizer{end}"),
-                )
-        else:
-            named = None if "emb_params" not in state else word
-            pipe.load_textual_inversion(str(path.parent), weight_name=path.name, token=named)
-    elif path.is_file():
-        pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
-    else:
-        if path.is_dir():
-            check_folder(path, source)
-        repo, revision = split_revision(source)
-        pipe.load_textual_inversion(str(path) if path.is_dir() else repo, revision=revision)
-    return sorted(set(pipe.tokenizer.get_vocab()) - before)

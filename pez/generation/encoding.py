@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from pez.errors import PezError
-from pez.generation.weights import Fragment, parse_weights
+from pez.generation.weights import Fragment, escape, parse_weights
+from pez.generation.words import Words
 from pez.models.loading import quiet
 
 
@@ -48,14 +49,22 @@ def as_call(rows: Sequence[Encoded]) -> dict[str, Tensor]:
 
 
 class Encoding:
-    """Reads prompts for a pipeline; ``negative``, ``template`` and ``literal`` as the options."""
+    """Reads prompts for a pipeline; ``negative``, ``template`` and ``literal`` as the options;
+    ``words`` are those of the textual inversions that were added to the pipeline.
+    """
 
     def __init__(
-        self, pipe: Any, negative: str = "", template: str = "{}", literal: bool = False
+        self,
+        pipe: Any,
+        negative: str = "",
+        template: str = "{}",
+        literal: bool = False,
+        words: Words | None = None,
     ) -> None:
         if template.count("{}") != 1:
             raise PezError(f"--template {template!r} needs one {{}} where the prompt goes.")
         self.pipe, self._template, self._literal = pipe, template, literal
+        self._words = words or Words()
         self._encoders = _clip_encoders(pipe)
         self._negative = self._fragments(negative)
         self.negative = "".join(f.text for f in self._negative)  # as plain text
@@ -80,7 +89,10 @@ class Encoding:
         return self._joined(self._own(text), self._weighted(fragments))
 
     def _fragments(self, text: str) -> list[Fragment]:
-        parts = [Fragment(text)] if self._literal else parse_weights(text)
+        if self._literal:
+            parts = [Fragment(self._words.spell(text))]
+        else:  # a word's own brackets are no weights
+            parts = parse_weights(self._words.spell(text, escape))
         if not self._encoders and any(f.weight != 1 for f in parts):
             raise PezError(
                 f"{type(self.pipe).__name__} reads no weights in prompts; remove ( ) [ ], "
@@ -97,8 +109,8 @@ class Encoding:
 
     def _ids(self, encoder: _Encoder, text: str) -> list[int]:
         """Ids of a text with the words of textual inversions spelt out."""
-        text = self.pipe.maybe_convert_prompt(text, encoder.tokenizer)
-        return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+        spelt = self._words.spell(text)
+        return encoder.tokenizer(spelt, add_special_tokens=False)["input_ids"]
 
     def _own(self, text: str) -> Encoded:
         """The pipeline's own reading of a plain text, truncated to its positions."""
@@ -154,9 +166,8 @@ class Encoding:
             # compel fails at a part without tokens, such as a blank between two weights, unless
             # it is all there is
             parsed = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
-            texts = [self.pipe.maybe_convert_prompt(f.text, encoder.tokenizer) for f in parsed]
             found: Any = provider.get_embeddings_for_weighted_prompt_fragments(
-                [texts], [[f.weight for f in parsed]], device=device
+                [[f.text for f in parsed]], [[f.weight for f in parsed]], device=device
             )
             parts.append(found.to(device))
         return torch.cat(parts, -1)

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from pez.errors import PezError
-from pez.generation.additions import add_embedding, add_loras, set_scheduler
+from pez.generation.additions import add_loras, set_scheduler
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
+from pez.generation.words import add_words
 from pez.images import read_image
 from pez.models.devices import pick_device
 from pez.models.generators import Generator, find_generator, weights_digest
-from pez.models.loading import explained
 from pez.models.pipelines import load_pipeline
 
 
@@ -64,18 +64,16 @@ def open_painter(options: GenerateOptions) -> Painter:
     if options.scheduler:
         set_scheduler(pipe, options.scheduler)
     add_loras(pipe, options.lora)
-    words = []
-    for source in options.embedding:
-        with explained(source):
-            words += add_embedding(pipe, source)
+    words = add_words(pipe, options.embedding)
     pipe.set_progress_bar_config(disable=True)
     if options.offload and device.type != "cpu":
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
-    encoding = Encoding(pipe, options.negative, options.template, options.literal)
+    encoding = Encoding(pipe, options.negative, options.template, options.literal, words)
     pictures = _pictures(pipe, setup, device)
-    return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, words)
+    shown = list(words.shown)
+    return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, shown)
 
 
 def _load(setup: Setup, device: torch.device) -> Any:
