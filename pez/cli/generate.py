@@ -120,6 +120,10 @@ def _run(
             note(why)
             show()
 
+        def remark(text: str) -> None:
+            bar.clear()
+            note(text)
+
         wanted = [Wanted(place, work[n][1], work[n][2], work[n][0]) for place, n in enumerate(todo)]
         try:
             if workers.several:
@@ -134,7 +138,8 @@ def _run(
                     [one.seed for one in wanted],
                     progress=bar.draw,
                     done=save,
-                    warn=note,
+                    spoilt=fail,
+                    warn=remark,
                 )
         except KeyboardInterrupt:
             bar.close()

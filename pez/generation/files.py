@@ -14,6 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from pez.errors import PezError
 from pez.files import Own, check_own, write_whole
+from pez.generation.options import split_weight
+from pez.generation.samplers import shown_name
 from pez.images import grid, read_image
 
 ANOTHER = "choose another --output"
@@ -115,17 +117,27 @@ def _write(picture: Image.Image, path: Path, texts: dict[str, str]) -> None:
 
 
 def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:
-    """The text that web UIs and picture sites read out of a PNG."""
-    lines = [prompt]
+    """The text that web UIs and picture sites read out of a PNG: the prompt as it was drawn, within
+    its template, and the LoRAs in the form of these tools.
+    """
+    tags = [
+        f"<lora:{Path(source).stem}:{weight:g}>"
+        for source, weight in map(split_weight, settings.get("lora") or ())
+    ]
+    template = settings.get("template") or "{}"
+    lines = [" ".join([template.replace("{}", prompt), *tags])]
+    sampler, schedule = shown_name(settings.get("scheduler") or "")
     if settings.get("negative"):
         lines.append(f"Negative prompt: {settings['negative']}")
     parts = {
         "Steps": settings.get("steps") or None,
-        "Sampler": settings.get("scheduler") or None,
+        "Sampler": sampler or None,
+        "Schedule type": schedule or None,
         "CFG scale": settings["guidance"] if settings.get("guidance", -1) >= 0 else None,
         "Seed": seed,
         "Size": f"{size[0]}x{size[1]}",
         "Model": settings.get("generator"),
+        "Clip skip": settings.get("clip_skip") or None,
         "Denoising strength": settings.get("strength") or None,
         "Version": "pez",
     }

@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 
 from pez.errors import PezError
-from pez.generation.additions import add_loras, set_scheduler
+from pez.generation.additions import add_loras, refuse_missing, set_scheduler, skip_layers
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
 from pez.generation.options import GenerateOptions
-from pez.generation.painter import Painter
+from pez.generation.painter import Painter, latent_scale
+from pez.generation.syntax import lora_weights
 from pez.generation.words import add_words
 from pez.images import read_image
 from pez.models.devices import pick_device
@@ -48,8 +49,8 @@ def make_setup(options: GenerateOptions) -> Setup:
     always = {"steps", "guidance", "width", "height"}
     settings = {k: v for k, v in own.record().items() if k in always or v != usual.get(k)}
     settings["generator"] = generator.name
-    folder = generator.folder
-    settings["weights"] = weights_digest(folder) if folder else generator.source
+    place = generator.folder or generator.file
+    settings["weights"] = weights_digest(place) if place else generator.source
     return Setup(generator, own, settings)
 
 
@@ -70,7 +71,9 @@ def open_painter(options: GenerateOptions) -> Painter:
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
-    encoding = Encoding(pipe, options.negative, options.template, options.literal, words)
+    skip_layers(pipe, options.clip_skip)
+    loras = lora_weights(options.lora)
+    encoding = Encoding(pipe, options.negative, options.template, options.literal, words, loras)
     pictures = _pictures(pipe, setup, device)
     shown = list(words.shown)
     return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, shown)
@@ -83,9 +86,20 @@ def _load(setup: Setup, device: torch.device) -> Any:
     control = ""
     if options.control:
         control = control_model(setup.generator.name, options.control_kind, options.control_model)
-    pipe = load_pipeline(setup.generator.source, device, options.dtype, task, control)
-    unet = getattr(pipe, "unet", None)
-    if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
+    for named, flag in ((control, "--control-model"), (options.vae, "--vae")):
+        if named:
+            refuse_missing(named, flag)
+    source, dtype = setup.generator.source, options.dtype
+    pipe = load_pipeline(source, device, dtype, task, control, options.vae, options.config)
+    unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
+    inputs = unet.config.in_channels if unet is not None else 0
+    latent = vae.config.get("latent_channels") if vae is not None else None
+    if latent and inputs > latent and not options.mask:
+        raise PezError(
+            f"{setup.generator.name} draws only within a picture: its U-Net takes {inputs} "
+            f"channels, {latent} of them to draw on; give --image and --mask, or take another."
+        )
+    if options.mask and unet is not None and inputs not in (4, 9):
         raise PezError(
             f"{setup.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
             "latent channels; take sd15, sdxl or the like."
@@ -116,7 +130,7 @@ def _size(pipe: Any, setup: Setup, picture: Image.Image) -> tuple[int, int]:
     """Width and height: those asked for, else the picture's shape at the generator's area."""
     options, side = setup.options, setup.generator.size
     down = len(pipe.unet.config.down_block_types) if getattr(pipe, "unet", None) else 2
-    unit = pipe.vae_scale_factor * 2 ** (down - 1)
+    unit = latent_scale(pipe) * 2 ** (down - 1)
     if options.width and options.height:
         return options.width, options.height
     wide, high = picture.size

@@ -138,7 +138,7 @@ def test_prompts_come_from_files_and_soft_ones_too(
         (["x", "--output", "taken"], "cannot make the folder"),
         (["none.txt"], "does not exist"),
         (["words.safetensors"], "not a file of tensors"),
-        (["two.safetensors"], "must hold one tensor"),
+        (["two.safetensors"], "holds 2 words"),
         (["x", "--count", "0"], "--count must be 1 or more"),
         (["x", "--mask", "m.png"], "give the picture as --image"),
         (["x", "--strength", "2"], "between 0 and 1"),
