@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from pez.cli.again import take_from
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
@@ -22,10 +23,12 @@ from pez.files.lock import Lock
 from pez.formats.embeddings import ENDS, joined, read_embeddings
 from pez.formats.prompts import file_or_text
 from pez.generation.files import (
+    ENDINGS,
     check_picture,
     is_drawn,
     make_folder,
     picture_path,
+    save_caption,
     save_grid,
     save_picture,
 )
@@ -38,9 +41,15 @@ from pez.workers.choose import Workers, read_workers
 
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt from every seed; print each picture's path as soon as it is written."""
+    prompts: list[tuple[str, str | Tensor]] = []
+    if args.source is not None:
+        text = take_from(args)
+        prompts = [(text, text)]
     options = read_options(GenerateOptions, args)
     workers = read_workers(args.workers)
-    prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
+    prompts += [prompt for source in args.prompts for prompt in read_prompts(source)]
+    if not prompts:
+        raise PezError("there is nothing to draw; give a prompt, a file of prompts, or --from.")
     setup = make_setup(options)
     folder = output_path(args.output)
     make_folder(folder)
@@ -59,7 +68,8 @@ def _run(
 ) -> int:
     """:func:`run` in its folder, which is locked if there is something to draw."""
     work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
-    paths = [picture_path(folder, label, seed, setup.settings) for label, _, seed in work]
+    end = ENDINGS[args.format]
+    paths = [picture_path(folder, label, seed, setup.settings, end) for label, _, seed in work]
 
     def look() -> list[bool]:
         pairs = zip(paths, work, strict=True)
@@ -110,6 +120,8 @@ def _run(
             n = todo[place]
             label, _, seed = work[n]
             save_picture(picture, paths[n], label, seed, setup.settings)
+            if args.txt:
+                save_caption(paths[n], label, setup.settings)
             ready[n] = True
             bar.clear()
             show()
