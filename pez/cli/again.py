@@ -1,4 +1,4 @@
-"""``pez generate --from PICTURE``: draws with the prompt and the settings that a picture records."""
+"""``pez generate --from PICTURE``: draws again with the prompt and settings that it records."""
 
 from __future__ import annotations
 
