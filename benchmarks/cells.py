@@ -43,6 +43,7 @@ class Cell:
 class Entry:
     """A method of the plan: settings in every cell (``set``), those that make it take a start
     (``take``), values of settings to choose from (``grid``), and its authors' own (``authors``).
+    With ``items`` and ``seeds`` a slow one is searched on fewer pictures, with fewer seeds.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Entry:
     take: tuple[str, ...] = ()
     grid: Mapping[str, Sequence[Any]] | None = None
     authors: tuple[str, ...] = ()
+    items: int = 0
+    seeds: int = 0
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Entry:
@@ -167,8 +170,9 @@ def _cell(
         for some in [(b,) for b in mine] if plans_ahead(own) else [tuple(mine)]:
             steps = steps_within(own, len(models), max(some))
             way = Way(entry.name, models, replace(own, steps=steps))
-            seeds = plan.get("fewer_seeds", {}).get(start, 0)
-            out.append(Cell(block, entry.name, start, form, way, some, seeds=seeds))
+            seeds = entry.seeds or plan.get("fewer_seeds", {}).get(start, 0)
+            cell = Cell(block, entry.name, start, form, way, some, seeds=seeds)
+            out.append(replace(cell, items=entry.items))
     return out
 
 
@@ -188,7 +192,9 @@ def _timed(
     budgets = plan["seconds"]
     parts = [(b,) for b in budgets] if plans_ahead(own) else [tuple(budgets)]
     way = Way(entry.name, tuple(plan["models"]), own)
-    return [Cell("timed", entry.name, start, form, way, some, timed=True) for some in parts]
+    cell = Cell("timed", entry.name, start, form, way, (), timed=True)
+    cell = replace(cell, items=entry.items, seeds=entry.seeds)
+    return [replace(cell, budgets=some) for some in parts]
 
 
 def _options(
@@ -266,7 +272,9 @@ def _rivals(plan: Mapping[str, Any]) -> list[Cell]:
 
 
 def missing_starts(plan: Mapping[str, Any]) -> list[str]:
-    """Why some cells of the table are empty: methods that take no start of the plan."""
+    """Why some cells of the table are empty or of less: methods that take no start of the plan, or
+    are slow.
+    """
     out = []
     for entry in map(Entry.of, plan["methods"]):
         own = method_class(entry.name)().own_start
@@ -274,5 +282,11 @@ def missing_starts(plan: Mapping[str, Any]) -> list[str]:
             out.append(f"`{entry.name}` begins at {own}, whatever the start.")
         elif own:
             out.append(f"`{entry.name}` by itself begins at {own} (start `{OWN}`).")
+        if entry.items:
+            least = entry.seeds or len(plan["seeds"])
+            out.append(
+                f"`{entry.name}` is slow: {entry.items} pictures and {least} seed(s); differences "
+                "are to the same pictures and seeds of the baseline."
+            )
     left = [name for name in METHODS if name not in {e["name"] for e in plan["methods"]}]
     return out + [f"`{name}` is not in the plan." for name in left]

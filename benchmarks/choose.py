@@ -32,6 +32,7 @@ from benchmarks.factorial import (  # noqa: E402
     plan_arguments,
     read_plan,
     weights_of,
+    with_readings,
 )
 from benchmarks.running import Way, collect, steps_within  # noqa: E402
 from pez.search.init import STARTS  # noqa: E402
@@ -60,6 +61,7 @@ def trials_of(plan: Mapping[str, Any]) -> list[tuple[Trial, Cell]]:
                     steps = steps_within(own, len(models), max(some))
                     way = Way(entry.name, models, replace(own, steps=steps))
                     cell = Cell("choose", entry.name, start, split["form"], way, some)
+                    cell = replace(cell, items=entry.items)
                     out.append(((entry.name, start, settings), cell))
     return out
 
@@ -103,19 +105,20 @@ def main() -> None:
     split = plan["splits"]["choose"]
     data = json.dumps([plan["data"], split], sort_keys=True)
     world = World(data, args.data, tuple(plan["models"]), split["judge"], args.items)
-    weights = weights_of(plan["models"], split["judge"])
+    weights = weights_of(plan["models"])
     pairs = trials_of(plan)
     if args.method:
         pairs = [pair for pair in pairs if pair[0][0] in args.method]
     batches = [Batch(world, cell, split["seed"], weights) for _, cell in pairs]
     found = collect(batches, carry_out, args.rows, args.workers)
     judged: dict[tuple[Trial, float], list[float]] = {}
+    read = iter(with_readings(world, found))
     for (trial, _), rows in zip(pairs, found, strict=True):
-        for row in rows:
-            if "error" not in row:
+        for row in [next(read) for _ in rows]:
+            if "error" in row:
+                print(f"{', '.join(trial[:2])}: {row['error']}", file=sys.stderr)
+            else:
                 judged.setdefault((trial, row["budget"]), []).append(row["judge"])
-        for reason in {row["error"] for row in rows if "error" in row}:
-            print(f"{', '.join(trial[:2])}: {reason}", file=sys.stderr)
     reached = {place: statistics.fmean(values) for place, values in judged.items()}
     chosen, order = best_of(reached, plan["chosen_at"])
     trials = list(dict.fromkeys(trial for trial, _ in pairs))

@@ -10,8 +10,8 @@ method that plans its steps ahead runs once for each budget. The prompt's text i
 by the searched model and by a judge that had no hand in any choice; settings come from
 factorial-chosen.toml, which choose.py writes. Seconds are those of the processor in a process with
 one thread, divided by the number of photographs; photographs are encoded before. ``--rows FILE``
-keeps what is done, so that a killed run continues. ``--rename photo=NAME`` takes another model in
-place of the plan's.
+keeps the searches that are done, so that a killed run continues, and another judge needs no search
+again. ``--rename photo=NAME`` takes another model in place of the plan's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from benchmarks.photos import (  # noqa: E402
     gallery,
     right_words,
 )
-from benchmarks.running import Run, best_steps, collect, run, slots_of, spent_by  # noqa: E402
+from benchmarks.running import Rows, Run, best_steps, collect, run, slots_of, spent_by  # noqa: E402
 from pez.errors import PezError  # noqa: E402
 from pez.methods import open_method, record_of  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
@@ -85,7 +85,7 @@ class Batch:
         """What decides the rows."""
         cell, world = self.cell, self.world
         what = [cell.way.models, record_of(cell.way.options), cell.budgets, cell.timed]
-        where = [world.data, world.judge, world.models, cell.items or world.items, cell.caption]
+        where = [world.data, world.models, cell.items or world.items, cell.caption]
         names = [cell.block, cell.method, cell.start, cell.form]
         return json.dumps([*names, *what, self.seed, *where, self.weights])
 
@@ -195,11 +195,11 @@ def begun(caption: str, reader: Reader, length: int) -> str:
 
 
 def carry_out(batch: Batch) -> list[dict[str, Any]]:
-    """A row for each picture and budget: the prompt, how it is read, what it cost. A cell that
-    cannot be searched has one row with the reason.
+    """A row for each picture and budget: the prompt and what it cost. A cell that cannot be
+    searched has one row with the reason.
     """
     torch.set_num_threads(1)
-    cell, world = batch.cell, batch.world
+    cell = batch.cell
     place = {"block": cell.block, "method": cell.method, "start": cell.start, "form": cell.form}
     place |= {"models": " + ".join(cell.way.models), "seed": batch.seed}
     try:
@@ -209,7 +209,6 @@ def carry_out(batch: Batch) -> list[dict[str, Any]]:
     axis = "seconds" if cell.timed else "passes"
     options, method = cell.way.options, open_method(cell.way.options)
     fluent, many = options.fluency > 0, len(cell.way.models)
-    places = open_gallery(world).searched
     reader, rows = open_reader(cell.way.models), []
     for item, result in enumerate(found.results):
         history = result.history or []
@@ -228,8 +227,18 @@ def carry_out(batch: Batch) -> list[dict[str, Any]]:
             mine |= {"language": told, "drafts": steps * method.drafts}
             mine |= {"searched": round(scores[n], 5), "passes": found.passes[steps - 1]}
             rows.append(place | mine | {"seconds": round(found.seconds[steps - 1], 5)})
-    for row, read in zip(rows, read_rows(world, rows, places), strict=True):
-        row |= read
+    return rows
+
+
+def with_readings(world: World, found: Sequence[Rows]) -> list[dict[str, Any]]:
+    """All rows of searches, with what is said of their prompts. It is done afresh, for searches of
+    earlier runs too: another judge needs no search again.
+    """
+    rows = [dict(row) for some in found for row in some]
+    whole = [row for row in rows if "error" not in row]
+    read = read_rows(world, whole, open_gallery(world).searched)
+    for row, more in zip(whole, read, strict=True):
+        row |= more
     return rows
 
 
@@ -283,9 +292,9 @@ def renamed(plan: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return json.loads(text)
 
 
-def weights_of(models: Sequence[str], judge: str) -> str:
+def weights_of(models: Sequence[str]) -> str:
     """Hashes of the models' weights."""
-    return json.dumps(sorted(known_weights([*models, judge]).items()))
+    return json.dumps(sorted(known_weights(models).items()))
 
 
 def read_plan(path: Path, names: Sequence[str] = (), folder: str = "") -> dict[str, Any]:
@@ -344,7 +353,7 @@ def main() -> None:
     if args.method:
         cells = [c for c in cells if c.method in (*args.method, plan["baseline"][0])]
     batches = [
-        Batch(world, cell, seed, weights_of(cell.way.models, world.judge))
+        Batch(world, cell, seed, weights_of(cell.way.models))
         for cell in cells
         for seed in plan["seeds"][: cell.seeds or None][: args.seeds or None]
     ]
@@ -354,7 +363,7 @@ def main() -> None:
         print(table(batches, carry_out, len(open_gallery(world).searched)))
         return
     begin = time.perf_counter()
-    rows = [r for some in collect(batches, carry_out, args.rows, args.workers) for r in some]
+    rows = with_readings(world, collect(batches, carry_out, args.rows, args.workers))
     rows += marks(world, plan["frequent"])
     args.output.mkdir(parents=True, exist_ok=True)
     whole = page.Table(plan, rows, missing_starts(plan), bool(chosen), args.items)

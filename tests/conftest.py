@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 from common import ROOT, ProblemMaker, drawn
+from gguf_packages import smollm2_linked
 from huggingface_hub import constants
 from open_clip.model import set_model_preprocess_cfg
 from PIL import Image
@@ -35,13 +36,15 @@ pytest.register_assert_rewrite("picture_files", "small_clips")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two threads at most in all, and a cache folder that no other session shares."""
+def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """Two threads at most in all, and a cache folder that no other session shares; gives the
+    one that the user set.
+    """
     shared = "PYTEST_XDIST_WORKER" in os.environ  # a process beside others
     torch.set_num_threads(1 if shared else min(2, torch.get_num_threads()))
     before = os.environ.get("PEZ_CACHE")
     os.environ["PEZ_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
+    yield before
     if before is None:
         del os.environ["PEZ_CACHE"]
     else:
@@ -108,6 +111,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], OpenClip
 def mini_lm() -> LanguageModel:
     """The small shipped language model."""
     return open_language_model("mini-lm", "cpu")
+
+
+@pytest.fixture(scope="session")
+def smollm2(quiet_machine: str | None) -> LanguageModel:
+    """The real language model of a package; a test is skipped where it is not installed."""
+    smollm2_linked(quiet_machine)
+    return open_language_model("smollm2", "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,14 @@ from benchmarks.cells import (  # noqa: E402
     plans_ahead,
 )
 from benchmarks.choose import Trial, best_of, trials_of, written  # noqa: E402
-from benchmarks.factorial import Batch, World, begun, carry_out, renamed  # noqa: E402
+from benchmarks.factorial import (  # noqa: E402
+    Batch,
+    World,
+    begun,
+    carry_out,
+    renamed,
+    with_readings,
+)
 from benchmarks.factorial_table import PLACE, Table  # noqa: E402
 from benchmarks.photos import frequent_words  # noqa: E402
 from benchmarks.running import slots_of, spent_by  # noqa: E402
@@ -58,6 +65,16 @@ def test_every_method_has_every_start_and_form_or_a_reason() -> None:
     assert (NO_STEP, "pursuit", "phrases") in seen and ("gcg", "random", "five words") not in seen
     told = " ".join(missing_starts(PLAN))
     assert "`pez-bank` begins at the best prompts of its bank" in told and "not in" not in told
+
+
+def test_a_slow_method_is_searched_on_less_everywhere_and_that_is_said() -> None:
+    (slow,) = (table for table in PLAN["methods"] if table.get("items"))
+    cells = [c for c in cells_of(PLAN, CHOSEN, []) if c.method == slow["name"]]
+    cells += [cell for (name, *_), cell in trials_of(PLAN) if name == slow["name"]]
+    assert {cell.items for cell in cells} == {slow["items"]}
+    assert {cell.seeds for cell in cells if cell.block != "choose"} == {slow["seeds"]}
+    told = " ".join(missing_starts(PLAN))
+    assert f"`{slow['name']}` is slow: {slow['items']} pictures and {slow['seeds']} seed" in told
 
 
 def test_a_cell_spends_what_its_budget_pays_for_and_no_more() -> None:
@@ -193,7 +210,7 @@ def test_frequent_words_are_counted_by_picture() -> None:
 
 
 def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
-    names = ["photo=mini", "photo-b=mini-b", "photo-judge=mini-judge"]
+    names = ["photo=mini", "photo-b=mini-b", "photo-judge=mini-judge", "smollm2=mini-lm"]
     plan = renamed(PLAN | {"data": {"kind": "world"}, "passes": [12, 24], "seconds": [0.5]}, names)
     split = {"first": 21, "count": 4, "every": 2}
     world = World(json.dumps([plan["data"], split]), "", ("mini",), "mini-judge", 0)
@@ -201,7 +218,7 @@ def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     named = {c.method: c for c in cells if c.block == "cells" and max(c.budgets) <= 24}
 
     def rows_of(cell: Cell) -> list[dict[str, Any]]:
-        return carry_out(Batch(world, cell, 0, ""))
+        return with_readings(world, [carry_out(Batch(world, cell, 0, ""))])
 
     pez, alone = rows_of(named["pez"]), rows_of(named[NO_STEP])
     assert [(r["item"], r["budget"]) for r in pez] == [(0, 12), (0, 24), (1, 12), (1, 24)]
@@ -213,6 +230,11 @@ def test_a_batch_is_searched_judged_and_counted(mini: Reader) -> None:
     vgd = named["vgd"]
     told = rows_of(replace(vgd, budgets=(vgd.way.options.steps * 200,)))
     assert told and all(r["language"] > 0 for r in told)
+    other = replace(world, judge="mini-b")
+    assert Batch(other, vgd, 0, "").key == Batch(world, vgd, 0, "").key  # no search again
+    again = with_readings(other, [told])
+    assert [r["prompt"] for r in again] == [r["prompt"] for r in told]
+    assert [r["judge"] for r in again] != [r["judge"] for r in told]
     (timed,) = (c for c in cells if c.timed and c.method == "gcg")
     assert {r["axis"] for r in rows_of(timed)} == {"seconds"}
 

@@ -16,9 +16,11 @@ from torch import Tensor
 from pez.models.photo import load_photo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "photo"))
+import again  # type: ignore[import-not-found]
 import export  # type: ignore[import-not-found]
 import features  # type: ignore[import-not-found]
 import figures  # type: ignore[import-not-found]
+import guesses  # type: ignore[import-not-found]
 import heads  # type: ignore[import-not-found]
 import labels  # type: ignore[import-not-found]
 import pairs  # type: ignore[import-not-found]
@@ -83,6 +85,9 @@ class Trained:
     """A small model, what it was made of, and the feature of each word (w, f)."""
 
     folder: Path
+    lexicon: Any
+    texts: list[str]
+    data: Any
     heads: Any
     model: Any
     rows: Tensor
@@ -123,7 +128,7 @@ def trained(lexicon: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     tower.train_tower(model, found, data, texts, WORDS, tokens, TOWER, quiet)
     folder = tmp_path_factory.mktemp("trained") / "photo"
     export.export(folder, found, model, tokens.ids, WORDS, trunk, TOWER)
-    return Trained(folder, found, model, rows, directions)
+    return Trained(folder, lexicon, texts, data, found, model, rows, directions)
 
 
 def test_the_loaded_model_is_the_one_that_was_trained(
@@ -181,6 +186,45 @@ def test_a_tower_is_turned_into_the_space_of_other_heads(trained: Trained) -> No
     ids = [[0, 5, 9, 1], [0, 7, 1]]
     expected = tower.read(trained.model, ids) @ turn
     torch.testing.assert_close(tower.read(model, ids), expected, atol=1e-3, rtol=0)
+
+
+def test_a_new_image_head_learns_from_the_tower(trained: Trained) -> None:
+    """From image heads that know nothing, with captions for three of four photographs, and what the
+    mean of two heads knows.
+    """
+    data, settings = trained.data, again.AgainSettings(seeds=(1, 2), steps=60, batch=32, rate=1e-2)
+    captions = [[trained.texts[n] for n in own] for own in data.captions]
+    tokens = tower.Texts(trained.texts, WORDS, most=600)
+    said = again.told(trained.model, captions, trained.texts, trained.lexicon, tokens, settings)
+    state = trained.heads.state_dict()
+    state |= {"image.weight": torch.zeros_like(state["image.weight"])}
+    blind = heads.Heads.of(state)
+    new = again.image_head_again(blind, data, said, settings, lambda row: None)
+    shown = torch.combinations(torch.arange(len(WORDS)), 2)
+    read = torch.nn.functional.normalize(said.words, dim=-1)
+    best = (new.images(trained.directions[shown].sum(1)) @ read.T).topk(2).indices.sort(1).values
+    assert (best == shown).float().mean() > 0.8
+    for name, kept in trained.heads.state_dict().items():
+        assert name.startswith("image.") or torch.equal(new.state_dict()[name], kept)
+
+
+def test_a_guess_names_labels_and_no_other(lexicon: Any) -> None:
+    """Of captions that look alike the one that names the label wins, and one that names what
+    another photograph shows and this one does not loses. Their words join the labels.
+    """
+    texts = ["a dog and a ball", "a ball", "a dog and a cat", "a horse and a ball"]
+    said = guesses.words_of_bags(lexicon.bags(texts), len(WORDS))
+    shows = torch.zeros(2, len(WORDS))
+    shows[0, WORDS.index("dog")] = shows[1, WORDS.index("cat")] = 1
+    vectors = torch.nn.functional.normalize(torch.ones(4, 4), dim=-1)
+    settings = guesses.GuessSettings(captions=4, wrong=0.15)
+    found = guesses.chosen_captions(vectors[:2], shows, vectors, said, settings)
+    assert found[0, 0] == 0 and found[0, -1] == 2
+    assert found[1, -1] == 0
+    joined = guesses.with_words(shows, found, said, settings)
+    ball, horse = WORDS.index("ball"), WORDS.index("horse")
+    assert joined[0, WORDS.index("dog")] == 1
+    assert joined[0, ball] == 0.5 and joined[0, horse] == 0  # one of four is no evidence
 
 
 def test_the_exchange_loss_rewards_the_word_that_is_missing(lexicon: Any) -> None:

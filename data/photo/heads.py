@@ -169,7 +169,7 @@ def train_heads(
     captioned, start = data.captioned, time.time()
     for step in range(settings.steps):
         pick = torch.multinomial(data.weights, settings.batch, generator=g)
-        x, y = _batch(standard, data, pick, settings, g)
+        x, y = _batch(standard, data, pick, settings.prototypes, g)
         image = F.normalize(heads.image(F.dropout(x, settings.dropout)), dim=-1)
         vectors = heads.vectors()
         told = F.pad(captioned[pick], (0, len(x) - len(pick)))  # all their words are known
@@ -193,18 +193,18 @@ def train_heads(
 
 
 def _batch(
-    standard: Tensor, data: Examples, pick: Tensor, settings: HeadSettings, g: torch.Generator
+    standard: Tensor, data: Examples, pick: Tensor, count: int, g: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Standardised features (b, f) and labels (b, w): a view of each photograph, and prototypes
-    with the difference of two photographs as noise.
+    """Standardised features (b, f) and labels (b, w): a view of each photograph, and ``count``
+    prototypes with the difference of two photographs as noise.
     """
     view = torch.randint(0, standard.shape[1], (len(pick),), generator=g)
     x, y = standard[pick, view].float(), data.labels[pick]
     centres, labels = data.prototypes
-    if not settings.prototypes or not len(centres):
+    if not count or not len(centres):
         return x, y
-    k = torch.randint(0, len(centres), (settings.prototypes,), generator=g)
-    i, j = torch.randint(0, len(standard), (2, settings.prototypes), generator=g)
+    k = torch.randint(0, len(centres), (count,), generator=g)
+    i, j = torch.randint(0, len(standard), (2, count), generator=g)
     noise = NOISE * (standard[i, 0].float() - standard[j, 0].float()) / 2**0.5
     return torch.cat([x, centres[k] + noise]), torch.cat([y, labels[k]])
 

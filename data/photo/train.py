@@ -5,7 +5,7 @@
         --output data/models/photo
 
 README.md beside this file describes the folders. RUNS holds what takes long: the features of the
-photographs, the teacher's vectors, and both stages of each model. A stage that is there is not
+photographs, the teacher's vectors, and the stages of each model. A stage that is there is not
 trained again.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from again import AgainSettings, image_head_again, told
 from export import export
 from features import Trunk, features
 from figures import held_out
@@ -57,6 +58,7 @@ class Recipe:
     without: tuple[str, ...] = ()  # sources of photographs
     after: str = ""  # the model whose text tower this one's starts from
     paired: bool = False  # its photographs' captions join the texts
+    again: AgainSettings | None = None  # the third stage
 
 
 RECIPES = {
@@ -76,6 +78,7 @@ RECIPES = {
         Cooccurrence,
         HeadSettings(2, prototypes=64, words=0.7, exchange=0.0),  # it is not searched
         TowerSettings(1, steps=900),
+        again=AgainSettings(),
     ),
 }
 
@@ -174,7 +177,7 @@ def finished(runs: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor
 
 
 def train(name: str, recipe: Recipe, data: Material, runs: Path, output: Path, log: Log) -> None:
-    """Both stages and the model's folder."""
+    """All stages and the model's folder."""
     words, examples = data.lexicon.words, data.examples
     other = finished(runs, recipe.after) if recipe.after else None
     marks = {"photographs": len(data.pictures), "texts": len(data.texts), "words": len(words)}
@@ -201,6 +204,15 @@ def train(name: str, recipe: Recipe, data: Material, runs: Path, output: Path, l
             log,
         )
     )
+    if (third := recipe.again) is not None:
+        captions = [picture.captions for picture in data.pictures]
+
+        def once_more() -> Any:
+            said = told(model, captions, data.texts, data.lexicon, tokens, third)
+            return image_head_again(heads, examples, said, third, log).state_dict()
+
+        so_far = {"heads": settings, "tower": asdict(recipe.tower), **asdict(third)}
+        heads = Heads.of(stage(runs / f"{name}.again.pt", so_far, once_more, log))
     export(output, heads, model, tokens.ids, words, recipe.trunk, recipe.tower)
 
 
@@ -220,6 +232,7 @@ def facts(recipe: Recipe, data: Material, output: Path) -> dict[str, Any]:
         "texts": len(data.texts),
         "heads": asdict(recipe.heads),
         "tower": asdict(recipe.tower),
+        "again": asdict(recipe.again) if recipe.again else None,
         "bytes": (output / "model.safetensors").stat().st_size,
     }
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from pez.errors import PezError
 from pez.formats.text import check_name
-from pez.models.family import Companions, Family, Listed, Row
+from pez.models.family import Companions, Family, Listed, Odds, Row
 
 # models that read prompts; the one line of a new family
 FAMILIES = {
@@ -22,7 +22,10 @@ OTHERS = {
     "generator": "pez.models.generators:Generators",
 }
 # causal language models other than transformers' own, which go by their ids and folders
-LANGUAGES = {"shipped": "pez.models.languages:ShippedLanguages"}
+LANGUAGES = {
+    "shipped": "pez.models.languages:ShippedLanguages",
+    "packaged": "pez.models.packaged:PackagedLanguages",
+}
 
 
 def open_family(where: str) -> Listed:
@@ -55,6 +58,15 @@ def companions(name: str) -> Companions:
         if isinstance(family, Family) and family.claims(name):
             return family.companions(name)
     return Companions()
+
+
+def odds(name: str) -> Odds | None:
+    """How likely the words of a model are right of a picture; None where that is not known."""
+    for where in FAMILIES.values():
+        family = open_family(where)
+        if isinstance(family, Family) and family.claims(name):
+            return family.odds(name)
+    return None
 
 
 def all_kinds() -> list[Listed]:

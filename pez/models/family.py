@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,17 @@ class Companions:
     views: bool = False  # whether --length auto is to judge by views that it does not search
 
 
+@dataclass(frozen=True)
+class Odds:
+    """How likely a model's words are right of a picture: the logarithm of a word's odds is
+    ``slope`` x its cosine with the picture + its own number in ``words``. That number is lower for
+    words whose cosine is high whatever the picture.
+    """
+
+    slope: float
+    words: Mapping[str, float]
+
+
 class Listed(ABC):
     """Models of one kind, by name: what ``pez models`` and the store need to know."""
 
@@ -87,3 +98,7 @@ class Family(Listed):
     def companions(self, name: str) -> Companions:
         """The judge and the language model that go with ``name``."""
         return Companions()
+
+    def odds(self, name: str) -> Odds | None:
+        """How likely the words of ``name`` are right, if that is known."""
+        return None

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import kept_ids
-from pez.models.family import Companions, Family, Row, Weights
+from pez.models.family import Companions, Family, Odds, Row, Weights
 from pez.models.names import shipped_folder, shipped_names
 from pez.models.openclip import OpenClip, wrap
 from pez.models.quantised import unpack
 from pez.search.tokens import Tokens
 
 CONFIG, WEIGHTS = "open_clip_config.json", "model.safetensors"
+ODDS = "odds.toml"
 ROWS = "token_ids"  # which rows of the token embedding the file holds
 TRUNK = "visual.trunk."  # how the names of an image trunk begin
 
@@ -58,6 +59,16 @@ class Shipped(Family):
         """What ``companions.toml`` beside its weights says."""
         file = shipped_folder(name) / "companions.toml"
         return Companions(**tomllib.loads(file.read_text(encoding="utf-8")))
+
+    def odds(self, name: str) -> Odds | None:
+        """What ``odds.toml`` beside its weights says, if it is there."""
+        file = shipped_folder(name) / ODDS
+        if not file.is_file():
+            return None
+        try:
+            return Odds(**tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise PezError(f"{file} is damaged ({error}); install the package again.") from None
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> OpenClip:

@@ -161,7 +161,12 @@ class Session:
         return reader_ids(self.reader, self.options, self.remark)
 
     def words(self, form: Form) -> Vocabulary:
-        """The words that may be chosen in a form: between commas none such as "of"."""
+        """The words that may be chosen in a form: its own, or all; between commas none such as
+        "of".
+        """
+        if form.words is not None:
+            reader = self.reader
+            return make_vocabulary(reader.tokens, reader.table, form.words, reader.parts)
         return self._content if form.phrases else self.vocabulary
 
     @cached_property
@@ -248,16 +253,20 @@ def search_items(
     watch: Watch | None = None,
     length: int | None = None,
     style: str = "",
+    words: torch.Tensor | None = None,
 ) -> list[Result | None]:
     """Search one prompt for each item, all in one batch; None where the stop came too early.
 
-    ``length`` overrides the options' number of free tokens, ``style`` their style.
+    ``length`` overrides the options' number of free tokens, ``style`` their style. Only ``words``,
+    ids (n,), are chosen from, if they are given.
     """
     if not items:
         return []
     begin = time.monotonic()
     watch, options, reader = watch or Watch(), session.options, session.reader
     form = session.form(length or options.length, style)
+    if words is not None:
+        form = replace(form, words=words)
 
     def halt() -> bool:
         waited = time.monotonic() - begin
