@@ -36,12 +36,12 @@ def read_parameters(path: str | Path) -> Parameters:
     """Those of a picture. PezError if it is none, or says nothing of how it was drawn."""
     try:
         with Image.open(user_path(path), "r", ("PNG", "JPEG", "WEBP")) as picture:
-            info: dict[str, Any] = dict(picture.info)
+            kept = picture.info.get("parameters")
             comment = picture.getexif().get_ifd(EXIF).get(COMMENT)
     except Exception as error:  # decoders leak errors of many kinds
         why = "it is not there" if isinstance(error, FileNotFoundError) else "it is no picture"
         raise PezError(f"{path} cannot be read ({why}); give a PNG, JPEG or WebP.") from None
-    text = info.get("parameters") or _decoded(comment)
+    text = kept or _decoded(comment)
     if not isinstance(text, str) or not text.strip():
         raise PezError(
             f"{path} does not say how it was drawn: it has no parameters of A1111's web UI or pez."

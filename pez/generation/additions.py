@@ -36,7 +36,7 @@ def set_scheduler(pipe: Any, name: str) -> None:
     if flows and f"flow_{sampler}" in SCHEDULERS:
         sampler = f"flow_{sampler}"
     kind, settings = SCHEDULERS.get(sampler, (sampler, {}))
-    found = getattr(importlib.import_module("diffusers"), kind, None)
+    found: Any = getattr(importlib.import_module("diffusers"), kind, None)
     if not hasattr(found, "from_config"):
         raise PezError(f"unknown scheduler {name!r}; there are {', '.join(SCHEDULERS)}.")
     settings = settings | SCHEDULES.get(schedule, {})

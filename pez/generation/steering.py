@@ -54,7 +54,7 @@ def steering(
     unet = getattr(pipe, "unet", None)
     if negative and unet is not None and unet.config.get("time_cond_proj_dim"):
         raise PezError(f"{name} was distilled and reads no negative prompt; omit --negative.")
-    return Steering({"guidance_scale": scale} if asked else {}, negative)
+    return Steering({"guidance_scale": options.guidance} if asked else {}, negative)
 
 
 def _true(
