@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from pez.cli.again import take_from
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
@@ -19,28 +20,36 @@ from pez.cli.streams import Unprinted, answer
 from pez.errors import PezError
 from pez.files import output_path
 from pez.files.lock import Lock
+from pez.formats.embeddings import ENDS, joined, read_embeddings
 from pez.formats.prompts import file_or_text
 from pez.generation.files import (
+    ENDINGS,
     check_picture,
     is_drawn,
     make_folder,
     picture_path,
+    save_caption,
     save_grid,
     save_picture,
 )
 from pez.generation.options import GenerateOptions
 from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
+from pez.session.embeddings import holds_embeddings
 from pez.workers.choose import Workers, read_workers
-
-_SOFT = (".safetensors", ".pt", ".bin")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt from every seed; print each picture's path as soon as it is written."""
+    prompts: list[tuple[str, str | Tensor]] = []
+    if args.source is not None:
+        text = take_from(args)
+        prompts = [(text, text)]
     options = read_options(GenerateOptions, args)
     workers = read_workers(args.workers)
-    prompts = [prompt for source in args.prompts for prompt in read_prompts(source)]
+    prompts += [prompt for source in args.prompts for prompt in read_prompts(source)]
+    if not prompts:
+        raise PezError("there is nothing to draw; give a prompt, a file of prompts, or --from.")
     setup = make_setup(options)
     folder = output_path(args.output)
     make_folder(folder)
@@ -59,7 +68,8 @@ def _run(
 ) -> int:
     """:func:`run` in its folder, which is locked if there is something to draw."""
     work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
-    paths = [picture_path(folder, label, seed, setup.settings) for label, _, seed in work]
+    end = ENDINGS[args.format]
+    paths = [picture_path(folder, label, seed, setup.settings, end) for label, _, seed in work]
 
     def look() -> list[bool]:
         pairs = zip(paths, work, strict=True)
@@ -110,6 +120,8 @@ def _run(
             n = todo[place]
             label, _, seed = work[n]
             save_picture(picture, paths[n], label, seed, setup.settings)
+            if args.txt:
+                save_caption(paths[n], label, setup.settings)
             ready[n] = True
             bar.clear()
             show()
@@ -119,6 +131,10 @@ def _run(
             bar.clear()
             note(why)
             show()
+
+        def remark(text: str) -> None:
+            bar.clear()
+            note(text)
 
         wanted = [Wanted(place, work[n][1], work[n][2], work[n][0]) for place, n in enumerate(todo)]
         try:
@@ -134,7 +150,8 @@ def _run(
                     [one.seed for one in wanted],
                     progress=bar.draw,
                     done=save,
-                    warn=note,
+                    spoilt=fail,
+                    warn=remark,
                 )
         except KeyboardInterrupt:
             bar.close()
@@ -161,27 +178,19 @@ def _place(item: tuple[Path, int]) -> int:
 
 
 def read_prompts(source: str) -> list[tuple[str, str | Tensor]]:
-    """Prompts with their labels: a text, the lines of a file or of stdin, or a soft prompt's
-    file, which holds one tensor (k, w).
+    """Prompts with their labels: a text, the lines of a file or of stdin, or the rows (k, w) of a
+    file of embeddings.
     """
-    path = file_or_text(source, "") if source.lower().endswith(_SOFT) else None
-    if path is None:
+    path = file_or_text(source, "")
+    if path is None or not (path.suffix.lower() in ENDS or holds_embeddings(path)):
         return [(text, text) for text in read_texts(source)]
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix != ".safetensors":
-            held = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            held = load_file(path)
-    except Exception as error:  # each format fails in its own way
-        why = str(error).split("\n")[0][:120]
-        raise PezError(f"{source} is not a file of tensors ({why}).") from None
-    found = list(held.values()) if isinstance(held, dict) else [held]
-    if len(found) != 1 or not isinstance(found[0], Tensor):
-        raise PezError(f"{source} is not a soft prompt: it must hold one tensor (tokens, width).")
-    soft = found[0].detach()
-    soft = soft[None] if soft.ndim == 1 else soft  # one token, as training scripts may save it
-    digest = hashlib.sha256(soft.float().numpy().tobytes()).hexdigest()[:12]
+    found = read_embeddings(path)
+    if len(found) != 1:
+        words = ", ".join(one.word for one in found)
+        raise PezError(
+            f"{source} holds {len(found)} words ({words[:80]}), and a soft prompt is one; give it "
+            "as --embedding and write them."
+        )
+    soft = joined(found[0])
+    digest = hashlib.sha256(soft.numpy().tobytes()).hexdigest()[:12]
     return [(f"{path.stem} (soft {digest})", soft)]

@@ -20,6 +20,7 @@ from pez.images import is_web
 from pez.result import Result
 from pez.session.embeddings import (
     EMBEDDINGS,
+    check_ending,
     holds_embeddings_of,
     save_embeddings,
     target_mark,
@@ -73,7 +74,7 @@ class Embeddings:
             raise PezError(f"--output-embeddings {output} is a {kind}; name a {wanted}.")
         remedy = "choose another --output-embeddings"
         if not many:
-            check_own(self._base, EMBEDDINGS, remedy)
+            check_own(check_ending(self._base), EMBEDDINGS, remedy)
         self._lock = Lock(self._base, folder=many, remedy=remedy)
         self._many = many
         self._paths: dict[str, Path] = {}

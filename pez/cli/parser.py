@@ -179,7 +179,7 @@ def make_parser() -> argparse.ArgumentParser:
     generate = verb("generate", "pictures of prompts, by any diffusers pipeline", "generate")
     generate.add_argument(
         "prompts",
-        nargs="+",
+        nargs="*",
         metavar="PROMPT|FILE|-",
         help="a text, a file or stdin (one a line, or JSON lines or CSV with a prompt), or a soft "
         "prompt (.safetensors, .pt, .bin)",
@@ -188,6 +188,22 @@ def make_parser() -> argparse.ArgumentParser:
     add_workers(generate)
     generate.add_argument(
         "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
+    )
+    generate.add_argument(
+        "--from",
+        dest="source",
+        metavar="PICTURE",
+        help="draw again what a picture of pez or of A1111's web UI records; other options count "
+        "more than its settings",
+    )
+    generate.add_argument(
+        "--format",
+        choices=("png", "jpeg", "webp"),
+        default="png",
+        help="of the pictures; each tells how it was drawn (png)",
+    )
+    generate.add_argument(
+        "--txt", action="store_true", help="also write NAME.txt with the prompt beside each picture"
     )
     generate.add_argument("--json", action="store_true", help="one JSON object a picture")
     generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")

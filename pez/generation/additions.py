@@ -1,64 +1,62 @@
-"""What can be added to a loaded pipeline: another sampler, LoRAs, textual inversions."""
+"""What can be added to a loaded pipeline: another sampler, LoRAs."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pez.errors import PezError
 from pez.files import user_path
 from pez.formats.prompts import names_weights
+from pez.generation.lora_files import check_lora
 from pez.generation.options import split_weight
+from pez.generation.samplers import SCHEDULERS, SCHEDULES, parts_of, sampler_name
 from pez.models.hub import split_revision
 from pez.models.loading import explained
-from pez.models.trust import check_file, check_folder
-
-# name -> class of diffusers and its settings; names as web UIs have them
-SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ddim": ("DDIMScheduler", {}),
-    "ddpm": ("DDPMScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
-    "lms": ("LMSDiscreteScheduler", {}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
-    "heun": ("HeunDiscreteScheduler", {}),
-    "dpm2": ("KDPM2DiscreteScheduler", {}),
-    "dpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
-    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "dpm++_karras": (
-        "DPMSolverMultistepScheduler",
-        {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
-    ),
-    "dpm++_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
-    "dpm++_single": ("DPMSolverSinglestepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "unipc": ("UniPCMultistepScheduler", {}),
-    "deis": ("DEISMultistepScheduler", {"algorithm_type": "deis"}),
-    "lcm": ("LCMScheduler", {}),
-    "tcd": ("TCDScheduler", {}),
-    "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
-    "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
-}
+from pez.models.trust import check_folder
 
 
 def set_scheduler(pipe: Any, name: str) -> None:
     """Exchange the pipeline's sampler, keeping its noise schedule.
 
-    PezError for an unknown name, and for a sampler that does not fit what the pipeline was
-    trained on (flow matching or diffusion).
+    A pipeline trained by flow matching takes the sampler of that kind: Euler's and Heun's own, and
+    those that know its noise levels. PezError for an unknown name, and for a sampler that does not
+    fit what the pipeline was trained on.
     """
-    key = name.lower().replace(" ", "_").replace("-", "_")
-    if key not in SCHEDULERS:
-        raise PezError(f"unknown scheduler {name!r}; there are {', '.join(SCHEDULERS)}.")
-    flows = "FlowMatch" in type(pipe.scheduler).__name__
-    if flows != key.startswith("flow"):
-        fitting = [n for n in SCHEDULERS if n.startswith("flow") == flows]
-        raise PezError(
-            f"scheduler {name!r} does not fit {type(pipe).__name__}; take {', '.join(fitting)}."
-        )
-    kind, settings = SCHEDULERS[key]
-    pipe.scheduler = getattr(importlib.import_module("diffusers"), kind).from_config(
-        pipe.scheduler.config, **settings
+    sampler, schedule = parts_of(sampler_name(name))
+    before = pipe.scheduler.config
+    flows = (
+        "FlowMatch" in type(pipe.scheduler).__name__
+        or bool(before.get("use_flow_sigmas"))
+        or before.get("prediction_type") == "flow_prediction"
     )
+    if flows and f"flow_{sampler}" in SCHEDULERS:
+        sampler = f"flow_{sampler}"
+    kind, settings = SCHEDULERS.get(sampler, (sampler, {}))
+    found: Any = getattr(importlib.import_module("diffusers"), kind, None)
+    if not hasattr(found, "from_config"):
+        raise PezError(f"unknown scheduler {name!r}; there are {', '.join(SCHEDULERS)}.")
+    settings = settings | SCHEDULES.get(schedule, {})
+    takes = inspect.signature(found.__init__).parameters
+    if flows != ("FlowMatch" in kind):
+        if not flows or "use_flow_sigmas" not in takes:
+            fitting = [n for n in SCHEDULERS if n.startswith("flow") == flows]
+            raise PezError(
+                f"scheduler {name!r} does not fit {type(pipe).__name__}; take {', '.join(fitting)}."
+            )
+        shift = before.get("flow_shift") or before.get("shift") or 1.0
+        settings |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+        settings |= {"flow_shift": shift}
+    if missing := settings.keys() - takes.keys():
+        raise PezError(f"{kind} has no {sorted(missing)[0]}, which {name!r} needs; take another.")
+    try:
+        pipe.scheduler = found.from_config(before, **settings)
+    except (ValueError, ImportError, NotImplementedError) as error:
+        why = str(error).strip().split("\n")[0][:160]
+        raise PezError(f"scheduler {name!r} does not fit {type(pipe).__name__}: {why}") from error
 
 
 def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
@@ -74,11 +72,11 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
     for n, text in enumerate(loras):
         source, weight = split_weight(text)
         path = user_path(source)
-        _refuse_missing(source, "--lora")
+        refuse_missing(source, "--lora")
         name = f"lora{n}"
-        with explained(source):
+        with explained(source), _fitting(source, pipe):
             if path.exists() and not path.is_dir():
-                check_file(path)
+                check_lora(path, source)
                 pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
             elif path.is_dir():
                 check_folder(path, source)
@@ -87,13 +85,28 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
                 _hub_lora(pipe, source, name)
         loaded = {a for part in pipe.get_list_adapters().values() for a in part}
         if name not in loaded:  # diffusers only warns
-            raise PezError(f"{source} holds no LoRA that fits {type(pipe).__name__}.")
+            kind = type(pipe).__name__
+            raise PezError(
+                f"{source} holds no LoRA that fits {kind}: it is for another base model."
+            )
         names.append(name)
         weights.append(weight)
     pipe.set_adapters(names, weights)
 
 
-def _refuse_missing(source: str, option: str) -> None:
+@contextmanager
+def _fitting(source: str, pipe: Any) -> Iterator[None]:
+    """Within, a LoRA whose sizes are those of another base model is told as that."""
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, IndexError) as error:  # diffusers raises each
+        if isinstance(error, RuntimeError) and "size mismatch" not in str(error):
+            raise
+        kind = type(pipe).__name__
+        raise PezError(f"{source} does not fit {kind}: it is for another base model.") from error
+
+
+def refuse_missing(source: str, option: str) -> None:
     """PezError for a file that is not there, which the hub would be asked for."""
     on_hub = source.count("/") == 1 and source[0] not in "./~"
     if not user_path(source).exists() and (not on_hub or names_weights(source)):
@@ -114,41 +127,18 @@ def _hub_lora(pipe: Any, source: str, name: str) -> None:
         pipe.load_lora_weights(repo, adapter_name=name, revision=revision)
 
 
-def add_embedding(pipe: Any, source: str) -> list[str]:
-    """Load a textual inversion by file or id; returns the words for it in prompts.
+def skip_layers(pipe: Any, clip_skip: int) -> None:
+    """Leave out the last ``clip_skip`` - 1 layers of the text encoder, before its last norm, as
+    A1111's "Clip skip" does. diffusers' own ``clip_skip`` fails with transformers 5.
 
-    A file that names no word gets its own name in angle brackets. SDXL's files hold a part for
-    each of its two text encoders.
+    PezError for other than a single CLIP: SDXL reads before the last layer as it is.
     """
-    if not hasattr(pipe, "load_textual_inversion"):
-        raise PezError(f"{type(pipe).__name__} takes no textual inversion; omit --embedding.")
-    before = set(pipe.tokenizer.get_vocab())
-    path = user_path(source)
-    _refuse_missing(source, "--embedding")
-    if path.exists() and not path.is_dir():
-        check_file(path)
-    if path.is_file() and path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state, word = load_file(path), f"<{path.stem}>"
-        if "clip_g" in state:
-            if getattr(pipe, "text_encoder_2", None) is None:
-                raise PezError(f"{path} is a textual inversion for SDXL, not for this generator.")
-            for part, end in (("clip_l", ""), ("clip_g", "_2")):
-                pipe.load_textual_inversion(
-                    state[part],
-                    token=word,
-                    text_encoder=getattr(pipe, f"text_encoder{end}"),
-                    tokenizer=getattr(pipe, f"tokenizer{end}"),
-                )
-        else:
-            named = None if "emb_params" not in state else word
-            pipe.load_textual_inversion(str(path.parent), weight_name=path.name, token=named)
-    elif path.is_file():
-        pipe.load_textual_inversion(str(path.parent), weight_name=path.name)
-    else:
-        if path.is_dir():
-            check_folder(path, source)
-        repo, revision = split_revision(source)
-        pipe.load_textual_inversion(str(path) if path.is_dir() else repo, revision=revision)
-    return sorted(set(pipe.tokenizer.get_vocab()) - before)
+    if clip_skip < 2:
+        return
+    encoder = getattr(pipe, "text_encoder", None)
+    layers = getattr(getattr(encoder, "encoder", None), "layers", None)
+    if getattr(pipe, "text_encoder_2", None) is not None or layers is None:
+        raise PezError(f"{type(pipe).__name__} does not read with CLIP alone; omit --clip-skip.")
+    if clip_skip > len(layers):
+        raise PezError(f"--clip-skip {clip_skip} leaves none of CLIP's {len(layers)} layers.")
+    del layers[len(layers) - clip_skip + 1 :]

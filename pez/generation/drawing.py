@@ -18,12 +18,15 @@ Prompt = str | Tensor
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A drawn picture with its prompt ("" for a soft one), seed and settings."""
+    """A drawn picture with its prompt ("" for a soft one), seed and settings. ``flaw`` says why it
+    does not show the prompt: a safety checker blackened it, or the generator computed no numbers.
+    """
 
     image: Image.Image
     prompt: str
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
+    flaw: str = ""
 
 
 def generate(
@@ -45,8 +48,15 @@ def generate(
     listed = [prompts] if isinstance(prompts, str | Tensor) else list(prompts)
     painter = painter or open_painter(options)
     pairs = [(prompt, seed) for prompt in listed for seed in options.seeds]
-    images = painter.paint([p for p, _ in pairs], [s for _, s in pairs], progress=progress)
+    flaws: dict[int, str] = {}
+    images = painter.paint(
+        [p for p, _ in pairs],
+        [s for _, s in pairs],
+        progress=progress,
+        spoilt=flaws.__setitem__,
+    )
+    texts = [(prompt if isinstance(prompt, str) else "", seed) for prompt, seed in pairs]
     return [
-        Drawing(image, prompt if isinstance(prompt, str) else "", seed, painter.settings)
-        for image, (prompt, seed) in zip(images, pairs, strict=True)
+        Drawing(image, *texts[n], painter.settings, flaws.get(n, ""))
+        for n, image in enumerate(images)
     ]

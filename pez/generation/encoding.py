@@ -11,7 +11,7 @@ outputs, another space, where a soft prompt would be noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from pez.errors import PezError
-from pez.generation.weights import Fragment, parse_weights
+from pez.generation.syntax import chunks, refuse_steps, remarks, without_tags
+from pez.generation.weights import Fragment, escape, parse_weights
+from pez.generation.words import Words
 from pez.models.loading import quiet
 
 
@@ -48,17 +50,28 @@ def as_call(rows: Sequence[Encoded]) -> dict[str, Tensor]:
 
 
 class Encoding:
-    """Reads prompts for a pipeline; ``negative``, ``template`` and ``literal`` as the options."""
+    """Reads prompts for a pipeline; ``negative``, ``template`` and ``literal`` as the options;
+    ``words`` are those of the textual inversions that were added to the pipeline, ``loras`` the
+    weights of its LoRAs by name.
+    """
 
     def __init__(
-        self, pipe: Any, negative: str = "", template: str = "{}", literal: bool = False
+        self,
+        pipe: Any,
+        negative: str = "",
+        template: str = "{}",
+        literal: bool = False,
+        words: Words | None = None,
+        loras: Mapping[str, float] | None = None,
     ) -> None:
         if template.count("{}") != 1:
             raise PezError(f"--template {template!r} needs one {{}} where the prompt goes.")
         self.pipe, self._template, self._literal = pipe, template, literal
+        self.words, self._loras = words or Words(), loras or {}
+        self._remarks: dict[str, bool] = {}  # and whether each was taken
         self._encoders = _clip_encoders(pipe)
-        self._negative = self._fragments(negative)
-        self.negative = "".join(f.text for f in self._negative)  # as plain text
+        self._negative = self._chunks(negative)
+        self.negative = _text(self._negative)  # as plain text
         with quiet():
             self._plain_negative = self._is_plain(self._negative)
 
@@ -81,6 +94,12 @@ class Encoding:
         """The parts of a prompt in the template, with their weights."""
         return self._fragments(self._template.replace("{}", prompt))
 
+    def take_remarks(self) -> list[str]:
+        """What of the prompts read so far may be meant otherwise; each remark once."""
+        new = [remark for remark, taken in self._remarks.items() if not taken]
+        self._remarks |= dict.fromkeys(new, True)
+        return new
+
     def read(self, prompt: str | Tensor) -> str | Encoded:
         """A plain text if the pipeline can read it itself, else the text encoders' output.
 
@@ -92,32 +111,42 @@ class Encoding:
     def _read(self, prompt: str | Tensor) -> str | Encoded:
         if isinstance(prompt, Tensor):
             return self._soft(prompt)
-        fragments = self._fragments(self._template.replace("{}", prompt))
-        text = "".join(f.text for f in fragments)
-        if self._plain_negative and self._is_plain(fragments):
-            return text
-        return self._joined(self._own(text), self._weighted(fragments))
+        found = self._chunks(self._template.replace("{}", prompt))
+        if self._plain_negative and self._is_plain(found):
+            return _text(found)
+        return self._joined(self._own(_text(found[:1])), self._weighted(found))
 
-    def _fragments(self, text: str) -> list[Fragment]:
-        parts = [Fragment(text)] if self._literal else parse_weights(text)
-        if not self._encoders and any(f.weight != 1 for f in parts):
-            raise PezError(
-                f"{type(self.pipe).__name__} reads no weights in prompts; remove ( ) [ ], "
-                "escape them as \\( or give --literal."
-            )
-        return parts
+    def _chunks(self, text: str) -> list[list[Fragment]]:
+        """The weighted parts of a prompt, in chunks that the prompt itself divides."""
+        if self._literal:
+            return [[Fragment(self.words.spell(text))]]
+        refuse_steps(text)
+        plain = without_tags(text, self._loras)
+        for remark in remarks(plain):
+            self._remarks.setdefault(remark, False)
+        # a word's own brackets are no weights
+        found = [parse_weights(self.words.spell(part, escape)) for part in chunks(plain)]
+        if self._encoders:
+            return found
+        name = type(self.pipe).__name__
+        if any(f.weight != 1 for part in found for f in part):
+            said = f"{name} reads no weights in prompts: ( ) [ ] and their numbers are words."
+            self._remarks.setdefault(said, False)
+            return [[Fragment(self.words.spell(plain))]]
+        if len(found) > 1:
+            self._remarks.setdefault(f"{name} reads prompts whole: BREAK has no effect.", False)
+        return [[Fragment(_text(found))]]
 
-    def _is_plain(self, fragments: Sequence[Fragment]) -> bool:
+    def _is_plain(self, found: Sequence[Sequence[Fragment]]) -> bool:
         """Whether the pipeline reads it whole and unchanged."""
-        if any(f.weight != 1 for f in fragments):
+        if len(found) > 1 or any(f.weight != 1 for f in found[0]):
             return False
-        text = "".join(f.text for f in fragments)
-        return all(len(self._ids(e, text)) <= e.limit for e in self._encoders)
+        return all(len(self._ids(e, _text(found))) <= e.limit for e in self._encoders)
 
     def _ids(self, encoder: _Encoder, text: str) -> list[int]:
         """Ids of a text with the words of textual inversions spelt out."""
-        text = self.pipe.maybe_convert_prompt(text, encoder.tokenizer)
-        return encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+        spelt = self.words.spell(text)
+        return encoder.tokenizer(spelt, add_special_tokens=False)["input_ids"]
 
     def _own(self, text: str) -> Encoded:
         """The pipeline's own reading of a plain text, truncated to its positions."""
@@ -143,12 +172,15 @@ class Encoding:
         """``x`` (1, n, w) padded with empty chunks to ``length``."""
         if x.shape[1] == length:
             return x
-        empty = self._weighted([])
+        empty = self._weighted([[]])
         count = (length - x.shape[1]) // empty.shape[1]
         return torch.cat([x, *[torch.zeros_like(empty) if zero else empty] * count], 1)
 
-    def _weighted(self, fragments: Sequence[Fragment]) -> Tensor:
+    def _weighted(self, found: Sequence[Sequence[Fragment]]) -> Tensor:
         """The encoders' output for weighted parts (1, chunks * positions, w)."""
+        return torch.cat([self._weighted_part(fragments) for fragments in found], 1)
+
+    def _weighted_part(self, fragments: Sequence[Fragment]) -> Tensor:
         from compel.embeddings_provider import (
             EmbeddingsProvider,
             ReturnedEmbeddingsType,
@@ -173,9 +205,8 @@ class Encoding:
             # compel fails at a part without tokens, such as a blank between two weights, unless
             # it is all there is
             parsed = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
-            texts = [self.pipe.maybe_convert_prompt(f.text, encoder.tokenizer) for f in parsed]
             found: Any = provider.get_embeddings_for_weighted_prompt_fragments(
-                [texts], [[f.weight for f in parsed]], device=device
+                [[f.text for f in parsed]], [[f.weight for f in parsed]], device=device
             )
             parts.append(found.to(device))
         return torch.cat(parts, -1)
@@ -198,8 +229,12 @@ class Encoding:
                 f"a soft prompt for this generator has the shape (tokens, {wanted}), not "
                 f"{tuple(rows.shape)}; search it on the generator's own text encoder."
             )
-        if any(f.weight != 1 for f in self._fragments(self._template)):
-            raise PezError("no weights are read around a soft prompt; remove them from --template.")
+        around = self._chunks(self._template)
+        if len(around) > 1 or any(f.weight != 1 for f in around[0]):
+            raise PezError(
+                "no weights and no BREAK are read around a soft prompt; remove them from "
+                "--template."
+            )
         before, after = self._template.split("{}")
         first = self._encoders[0]
         count, word = len(rows), first.stand_in
@@ -215,6 +250,11 @@ class Encoding:
         with _in_place(self._encoders, parts, start + 1):
             own = self._own(text)
         return self._joined(own, own.prompt)
+
+
+def _text(found: Sequence[Sequence[Fragment]]) -> str:
+    """The words of chunks, without weights."""
+    return " ".join("".join(f.text for f in part) for part in found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,6 @@
-"""Pictures on disk: PNG files that record how they were drawn, and are found again by that."""
+"""Pictures on disk: files that record how they were drawn, and are found again by that. PNG keeps
+that as text, JPEG and WebP as EXIF.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from pez.errors import PezError
 from pez.files import Own, check_own, write_whole
+from pez.formats.parameters import COMMENT, EXIF
+from pez.generation.options import split_weight
+from pez.generation.samplers import shown_name
 from pez.images import grid, read_image
 
 ANOTHER = "choose another --output"
+ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
+_DESCRIPTION = 0x010E  # of EXIF: the same JSON in other formats
 CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
 
 
@@ -26,20 +34,31 @@ def picture_key(prompt: str, seed: int, settings: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def picture_path(folder: Path, prompt: str, seed: int, settings: dict[str, Any]) -> Path:
+def picture_path(
+    folder: Path, prompt: str, seed: int, settings: dict[str, Any], end: str = ".png"
+) -> Path:
     """Where a picture goes: part of its prompt for readers, its seed, its key for look-up."""
     words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40].strip("-") or "picture"
-    return folder / f"{words}-{seed}-{picture_key(prompt, seed, settings)}.png"
+    return folder / f"{words}-{seed}-{picture_key(prompt, seed, settings)}{end}"
 
 
 def save_picture(
     picture: Image.Image, path: Path, prompt: str, seed: int, settings: dict[str, Any]
 ) -> None:
-    """Write a PNG, whole or not at all. PezError if that fails."""
+    """Write a picture in the format of its name, whole or not at all. PezError if that fails."""
     record = {"prompt": prompt, "seed": seed, "settings": settings}
     record["key"] = picture_key(prompt, seed, settings)
     shown = _parameters(prompt, seed, settings, picture.size)
     _write(picture, path, {CHUNK: json.dumps(record), "parameters": shown})
+
+
+def save_caption(path: Path, prompt: str, settings: dict[str, Any]) -> None:
+    """Write the prompt as it was drawn beside a picture, as trainers read captions. PezError if
+    that fails, or there is another text.
+    """
+    text = _drawn(prompt, settings) + "\n"
+    own = Own("the prompt of its picture", lambda file: file.read_bytes() == text.encode())
+    write_whole(path.with_suffix(".txt"), text.encode("utf-8", "replace"), remedy=ANOTHER, own=own)
 
 
 def save_grid(
@@ -58,9 +77,10 @@ def save_grid(
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record in a picture of ours; None for any other file, and for a truncated one."""
     try:
-        with Image.open(path, "r", ("PNG",)) as image:
+        with Image.open(path, "r", ("PNG", "JPEG", "WEBP")) as image:
             image.load()
-            record = json.loads(image.text.get(CHUNK, "null"))  # type: ignore[attr-defined]
+            kept = getattr(image, "text", {}).get(CHUNK) or image.getexif().get(_DESCRIPTION)
+            record = json.loads(kept or "null")
     except Exception:  # decoders leak SyntaxError, struct.error, EOFError and more
         return None
     return record if isinstance(record, dict) else None
@@ -104,28 +124,51 @@ def make_folder(folder: Path) -> None:
 
 
 def _write(picture: Image.Image, path: Path, texts: dict[str, str]) -> None:
-    info = PngInfo()
+    kind = _FORMATS[path.suffix]
+    info, exif = PngInfo(), Image.Exif()
     for name, text in texts.items():
         info.add_text(name, text.encode("utf-8", "replace").decode())
+    exif[_DESCRIPTION] = texts[CHUNK]  # JSON in ASCII
+    if "parameters" in texts:
+        comment = texts["parameters"].encode("utf-16-be", "replace")
+        exif.get_ifd(EXIF)[COMMENT] = b"UNICODE\0" + comment
+    more: dict[str, Any] = {"pnginfo": info} if kind == "PNG" else {"exif": exif, "quality": 95}
 
     def save(part: Path) -> None:
-        picture.save(part, "PNG", pnginfo=info)
+        try:
+            picture.save(part, kind, **more)
+        except ValueError as error:  # EXIF takes 64 kB
+            raise PezError(f"{path}: {error}; use --format png for such a prompt.") from None
 
     write_whole(path, save, remedy=ANOTHER, own=PICTURE)
 
 
+def _drawn(prompt: str, settings: dict[str, Any]) -> str:
+    """The prompt within its template."""
+    return (settings.get("template") or "{}").replace("{}", prompt)
+
+
 def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:
-    """The text that web UIs and picture sites read out of a PNG."""
-    lines = [prompt]
+    """The text that web UIs and picture sites read out of a PNG: the prompt as it was drawn, within
+    its template, and the LoRAs in the form of these tools.
+    """
+    tags = [
+        f"<lora:{Path(source).stem}:{weight:g}>"
+        for source, weight in map(split_weight, settings.get("lora") or ())
+    ]
+    lines = [" ".join([_drawn(prompt, settings), *tags])]
+    sampler, schedule = shown_name(settings.get("scheduler") or "")
     if settings.get("negative"):
         lines.append(f"Negative prompt: {settings['negative']}")
     parts = {
         "Steps": settings.get("steps") or None,
-        "Sampler": settings.get("scheduler") or None,
+        "Sampler": sampler or None,
+        "Schedule type": schedule or None,
         "CFG scale": settings["guidance"] if settings.get("guidance", -1) >= 0 else None,
         "Seed": seed,
         "Size": f"{size[0]}x{size[1]}",
         "Model": settings.get("generator"),
+        "Clip skip": settings.get("clip_skip") or None,
         "Denoising strength": settings.get("strength") or None,
         "Version": "pez",
     }

@@ -11,12 +11,23 @@ from typing import Any
 from pez.errors import PezError
 from pez.formats.prompts import refuse_file
 from pez.formats.text import check_text
+from pez.generation.samplers import sampler_name
 from pez.options import _digest, _flag, _option, as_kind
 
 # how pictures are made, not what they show
 # beyond these no generator draws, and counts of pictures fill memory
-_MOST = {"count": 10**5, "steps": 10**4, "width": 2**14, "height": 2**14, "rows": 10**4}
+_MOST = {
+    "count": 10**5,
+    "steps": 10**4,
+    "width": 2**14,
+    "height": 2**14,
+    "rows": 10**4,
+    "clip_skip": 99,
+}
 _MOST["seed"] = 2**63 - _MOST["count"]
+# options of later versions: left out of records where not given, so that pictures drawn before them
+# are found again
+_ADDED = frozenset({"true_guidance", "clip_skip", "vae", "config"})
 _MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
 
 
@@ -27,7 +38,17 @@ class GenerateOptions:
     generator: str = _option(
         "sd15",
         "what draws: sd15, sd21, sdxl, sd3, flux, any text-to-image id of the hub (owner/name, or "
-        "owner/name@revision), a local folder in diffusers' layout, or mini-sd, small and offline",
+        "owner/name@revision), a local folder in diffusers' layout, a checkpoint in one file, or "
+        "mini-sd, small and offline",
+        metavar="NAME",
+    )
+    vae: str = _option(
+        "", "an autoencoder in place of the generator's, by file, folder or hub id", metavar="X"
+    )
+    config: str = _option(
+        "",
+        "for a generator in one file: a folder in diffusers' layout, or a hub id, with its sizes "
+        "and tokenizers; else the model that it is like",
         metavar="NAME",
     )
     count: int = _option(1, "pictures of each prompt, from seeds that follow --seed", metavar="N")
@@ -36,13 +57,28 @@ class GenerateOptions:
     guidance: float = _option(
         -1.0, "how strongly the prompt steers; -1 is the generator's own", metavar="X"
     )
+    true_guidance: float = _option(
+        0.0,
+        "for FLUX and the like: guidance on top of the distilled one, above 1, in twice the time; "
+        "needed for --negative; 0 is none",
+        metavar="X",
+    )
     negative: str = _option("", "what the pictures should not show", metavar="TEXT")
     template: str = _option(
         "{}", 'fixed words around each prompt, a soft one too: "a photo of {}"', metavar="TEXT"
     )
     literal: bool = _option(False, "read ( ) [ ] and : literally, not as weights")
+    clip_skip: int = _option(
+        0,
+        "read prompts before the last layers of CLIP, as SD 1 models of drawings want it: 2 leaves "
+        "out the last one; 0 and 1 none",
+        metavar="N",
+    )
     scheduler: str = _option(
-        "", "sampler: ddim, euler, euler_a, dpm++, unipc, ... (the generator's own)", metavar="NAME"
+        "",
+        "sampler, by its name in A1111's web UI, ComfyUI or diffusers: ddim, euler_a, "
+        '"DPM++ 2M Karras", UniPCMultistepScheduler, ... (the generator\'s own)',
+        metavar="NAME",
     )
     width: int = _option(0, "in pixels; 0 is the generator's own", metavar="N")
     height: int = _option(0, "in pixels; 0 is the generator's own", metavar="N")
@@ -87,16 +123,19 @@ class GenerateOptions:
             plain = as_kind(option.name, getattr(self, option.name), option.metadata["kind"])
             object.__setattr__(self, option.name, plain)
         least = {"count": 1}
-        for name in ("count", "steps", "width", "height", "rows", "seed"):
+        for name in ("count", "steps", "width", "height", "rows", "seed", "clip_skip"):
             value, low = getattr(self, name), least.get(name, 0)
             most = _MOST[name]
             if not low <= value <= most:
                 bound = f"{low} or more" if value < low else f"{most} at most"
                 raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+        object.__setattr__(self, "scheduler", sampler_name(self.scheduler))
         refuse_file(check_text(self.negative, "--negative"), "--negative")
         check_text(self.template, "--template")
         if self.guidance != -1 and not 0 <= self.guidance < math.inf:
             raise PezError(f"--guidance must be 0 or more, or -1, not {self.guidance}.")
+        if self.true_guidance and not 1 < self.true_guidance < math.inf:
+            raise PezError(f"--true-guidance must be above 1, or 0, not {self.true_guidance}.")
         if not 0 <= self.strength <= 1:
             raise PezError(f"--strength must be between 0 and 1, not {self.strength}.")
         if not 0 <= self.control_scale < math.inf:
@@ -122,7 +161,11 @@ class GenerateOptions:
         the files that they name.
         """
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _MANNER}
-        named = [self.image, self.mask, self.control, *self.embedding]
+        for name in _ADDED & {f.name for f in fields(self) if f.default == out.get(f.name)}:
+            del out[name]
+        if self.embedding:
+            out["words"] = "whole"  # they were spelt otherwise once, so such pictures differ
+        named = [self.image, self.mask, self.control, self.vae, *self.embedding]
         named += [split_weight(text)[0] for text in self.lora]
         digests = {path: _digest(path) for path in named if path}
         if files := {path: digest for path, digest in digests.items() if digest}:

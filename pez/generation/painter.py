@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -16,12 +17,22 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.generation.encoding import Encoded, Encoding, as_call
 from pez.generation.options import GenerateOptions
+from pez.generation.steering import Steering, steering
 from pez.models.devices import available_memory
 
 Progress = Callable[[int, int], None]  # steps done and steps in all
 Done = Callable[[int, Image.Image], None]  # place of the pair, its picture
 Warn = Callable[[str], None]
+Spoilt = Callable[[int, str], None]  # place of the pair, and why it has no picture
 MOST_ROWS = 64
+_SIZE = {"width", "height"}  # given pictures are brought to it
+_FLAGS = {
+    "num_inference_steps": "--steps",
+    "width": "--width",
+    "height": "--height",
+    "strength": "--strength",
+    "controlnet_conditioning_scale": "--control-scale",
+}
 
 
 @dataclass(eq=False)
@@ -49,14 +60,17 @@ class Painter:
         *,
         progress: Progress | None = None,
         done: Done | None = None,
+        spoilt: Spoilt | None = None,
         warn: Warn | None = None,
     ) -> list[Image.Image]:
         """One picture for each pair of a prompt and a seed.
 
-        A prompt is a text or token embeddings (k, w). ``done`` receives each picture as
-        soon as it is finished, ``warn`` is notified of pictures that a safety checker blackened.
-        A picture depends only on its own prompt and seed, up to rounding, whatever else is in the
-        batch. Raises PezError for what the generator cannot read or draw.
+        A prompt is a text or token embeddings (k, w). ``done`` receives each picture as soon as it
+        is finished, ``spoilt`` why there is none: a safety checker blackened it, or the generator
+        computed no numbers (NaN). Without ``spoilt`` these raise PezError. ``warn`` is told what of
+        a prompt is read otherwise than it may be meant. A picture depends only on its own prompt
+        and seed, up to rounding, whatever else is in the batch. Raises PezError for what the
+        generator cannot read or draw.
         """
         if len(prompts) != len(seeds):
             raise PezError(f"there are {len(prompts)} prompts but {len(seeds)} seeds.")
@@ -66,6 +80,9 @@ class Painter:
         while len(pictures) < len(prompts):
             start = len(pictures)
             batch = read.batch(start, rows)
+            for said in self.encoding.take_remarks():
+                if warn:
+                    warn(said)
             try:
                 drawn = self._draw(
                     batch, seeds[start : start + len(batch)], start, len(prompts), progress
@@ -79,11 +96,14 @@ class Painter:
                     ) from None
                 torch.cuda.empty_cache()
                 continue
-            for n, (picture, black) in enumerate(drawn, start):
+            for n, (picture, flaw) in enumerate(drawn, start):
                 pictures.append(picture)
-                if black and warn:
-                    warn(f"{self.name}'s safety checker blackened the picture of seed {seeds[n]}.")
-                if done:
+                if flaw:
+                    why = f"there is no picture of seed {seeds[n]}: {flaw}"
+                    if spoilt is None:
+                        raise PezError(why)
+                    spoilt(n, why)
+                elif done:
                     done(n, picture)
         return pictures
 
@@ -94,8 +114,8 @@ class Painter:
         before: int,
         total: int,
         progress: Progress | None,
-    ) -> list[tuple[Image.Image, bool]]:
-        """Pictures of prompts of one form, and whether a safety checker blackened each."""
+    ) -> list[tuple[Image.Image, str]]:
+        """Pictures of prompts of one form, each with what spoilt it, "" for a good one."""
         rows = len(prompts)
 
         def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -110,31 +130,51 @@ class Painter:
         call["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
         if "callback_on_step_end" in self._takes:
             call["callback_on_step_end"] = after_step
+        if "output_type" in self._takes:
+            call["output_type"] = "np"  # numbers: a PIL image no longer tells NaN from black
         try:
             out = self.pipe(**call)
-        except ValueError as error:  # sizes, strengths and more that only the pipeline knows
-            why = str(error).strip().split("\n")[0][:200]
+        except (PezError, MemoryError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:  # sizes, parts of other models and more that only it knows
+            why = str(error).strip().split("\n")[0][:200] or type(error).__name__
+            if self.options.control and not isinstance(error, ValueError):
+                why = f"the ControlNet seems to be for another base model ({why})"
             raise PezError(f"{self.name} cannot draw this: {why}") from error
         black = getattr(out, "nsfw_content_detected", None) or [False] * rows
         return [
-            (self._kept(picture), bool(b)) for picture, b in zip(out.images, black, strict=True)
+            (self._kept(as_picture(pixels)), self._flaw(pixels, bool(b)))
+            for pixels, b in zip(out.images, black, strict=True)
         ]
+
+    def _flaw(self, pixels: Any, black: bool) -> str:
+        """Why pixels are no picture of the prompt; "" if they are."""
+        if black:
+            return f"{self.name}'s safety checker blackened it; try another --seed."
+        if isinstance(pixels, np.ndarray) and not np.isfinite(pixels).all():
+            kind = str(self.pipe.dtype).removeprefix("torch.")
+            ways = "float32 or bfloat16" if kind == "float16" else "float32"
+            return f"{self.name} computed no numbers in {kind}; try --dtype {ways}."
+        return ""
 
     def _prompts(self, prompts: Sequence[str | Encoded]) -> dict[str, Any]:
         encoded = [p for p in prompts if isinstance(p, Encoded)]
         if encoded:
-            return dict(as_call(encoded))
+            return {k: v for k, v in as_call(encoded).items() if k in self._takes}
         call: dict[str, Any] = {"prompt": list(prompts)}
-        if self.encoding.negative:
-            if "negative_prompt" not in self._takes or "true_cfg_scale" in self._takes:
-                raise PezError(f"{self.name} takes no negative prompt; omit --negative.")
-            call["negative_prompt"] = [self.encoding.negative] * len(prompts)
+        if self._steering.negative:
+            call["negative_prompt"] = [self._steering.negative] * len(prompts)
         return call
 
     @cached_property
-    def _takes(self) -> set[str]:
+    def _takes(self) -> Mapping[str, inspect.Parameter]:
         """What the pipeline can be called with."""
-        return set(inspect.signature(self.pipe.__call__).parameters)
+        return inspect.signature(self.pipe.__call__).parameters
+
+    @cached_property
+    def _steering(self) -> Steering:
+        """Guidance and negative prompt. PezError for what the pipeline would ignore."""
+        return steering(self.pipe, self._takes, self.name, self.options, self.encoding.negative)
 
     @cached_property
     def _fixed(self) -> dict[str, Any]:
@@ -150,17 +190,19 @@ class Painter:
             "width": wide or None,
             "height": high or None,
             "strength": own.strength or None,
-            "guidance_scale": own.guidance if own.guidance >= 0 else None,
             "controlnet_conditioning_scale": own.control_scale if own.control else None,
         }
-        return {k: v for k, v in numbers.items() if v is not None and k in self._takes}
+        asked = {k: v for k, v in numbers.items() if v is not None}
+        for k in asked.keys() - self._takes.keys() - (_SIZE if self.pictures else set()):
+            raise PezError(f"{self.name} takes no {_FLAGS[k]}; omit it.")
+        return {k: v for k, v in asked.items() if k in self._takes} | self._steering.numbers
 
     def _check_strength(self) -> None:
         """PezError for a strength that leaves no step: some pipelines fail, some draw noise."""
         strength = self._fixed.get("strength")
         if strength is None:
             return
-        usual = inspect.signature(self.pipe.__call__).parameters["num_inference_steps"].default
+        usual = self._takes["num_inference_steps"].default
         steps = self._fixed.get("num_inference_steps", usual)
         if isinstance(steps, int) and int(steps * strength) < 1:
             least = math.ceil(100 / steps) / 100
@@ -176,7 +218,7 @@ class Painter:
         side = getattr(net.config, "sample_size", None)
         if not isinstance(side, int):
             side = getattr(self.pipe, "default_sample_size", 128)
-        return side * self.pipe.vae_scale_factor
+        return side * latent_scale(self.pipe)
 
     @cached_property
     def _given(self) -> dict[str, Image.Image]:
@@ -204,6 +246,22 @@ class Painter:
         bytes_a_pixel = 12_000 if self.pipe.dtype == torch.float32 else 6_000
         most = MOST_ROWS if cuda else 8
         return int(max(1, min(most, free // 2 // (area * bytes_a_pixel))))
+
+
+def latent_scale(pipe: Any) -> int:
+    """Pixels of a latent's side; pipelines of several parts do not say it themselves."""
+    if (known := getattr(pipe, "vae_scale_factor", None)) is not None:
+        return known
+    coder = getattr(pipe, "vae", None) or getattr(pipe, "movq", None)
+    return 8 if coder is None else 2 ** (len(coder.config.block_out_channels) - 1)
+
+
+def as_picture(pixels: Any) -> Image.Image:
+    """Pixels (h, w, 3) between 0 and 1 as diffusers makes a picture of them; pictures stay."""
+    if isinstance(pixels, Image.Image):
+        return pixels
+    with np.errstate(invalid="ignore"):  # NaN, which is told
+        return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
 
 class _Reading:

@@ -10,15 +10,16 @@ import torch
 from PIL import Image
 
 from pez.errors import PezError
-from pez.generation.additions import add_embedding, add_loras, set_scheduler
+from pez.generation.additions import add_loras, refuse_missing, set_scheduler, skip_layers
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
 from pez.generation.options import GenerateOptions
-from pez.generation.painter import Painter
+from pez.generation.painter import Painter, latent_scale
+from pez.generation.syntax import lora_weights
+from pez.generation.words import Words, add_words
 from pez.images import read_image
 from pez.models.devices import pick_device
 from pez.models.generators import Generator, find_generator, weights_digest
-from pez.models.loading import explained
 from pez.models.pipelines import load_pipeline
 
 
@@ -49,8 +50,8 @@ def make_setup(options: GenerateOptions) -> Setup:
     always = {"steps", "guidance", "width", "height"}
     settings = {k: v for k, v in own.record().items() if k in always or v != usual.get(k)}
     settings["generator"] = generator.name
-    folder = generator.folder
-    settings["weights"] = weights_digest(folder) if folder else generator.source
+    place = generator.folder or generator.file
+    settings["weights"] = weights_digest(place) if place else generator.source
     return Setup(generator, own, settings)
 
 
@@ -65,10 +66,8 @@ def open_painter(options: GenerateOptions) -> Painter:
     if options.scheduler:
         set_scheduler(pipe, options.scheduler)
     add_loras(pipe, options.lora)
-    words = []
-    for source in options.embedding:
-        with explained(source):
-            words += add_embedding(pipe, source)
+    words = add_words(pipe, options.embedding)
+    skip_layers(pipe, options.clip_skip)
     pipe.set_progress_bar_config(disable=True)
     if options.offload and device.type != "cpu":
         pipe.enable_model_cpu_offload(device=device)
@@ -84,7 +83,8 @@ def with_options(painter: Painter, options: GenerateOptions) -> Painter:
     for name, task in _LOADED.items():
         if task(painter.options) != task(options):
             raise PezError(f"another --{name} needs the generator to be loaded anew.")
-    return _painter(painter.pipe, make_setup(options), pick_device(options.device), painter.words)
+    words = painter.encoding.words
+    return _painter(painter.pipe, make_setup(options), pick_device(options.device), words)
 
 
 # what of the options decides how a generator is loaded
@@ -93,6 +93,8 @@ _LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
     "scheduler": lambda options: options.scheduler,
     "lora": lambda options: options.lora,
     "embedding": lambda options: options.embedding,
+    "clip-skip": lambda options: options.clip_skip,
+    "vae": lambda options: (options.vae, options.config),
     "image": lambda options: bool(options.image),
     "mask": lambda options: bool(options.mask),
     "control": lambda options: (
@@ -102,11 +104,13 @@ _LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
 }
 
 
-def _painter(pipe: Any, setup: Setup, device: torch.device, words: list[str]) -> Painter:
+def _painter(pipe: Any, setup: Setup, device: torch.device, words: Words) -> Painter:
     options = setup.options
-    encoding = Encoding(pipe, options.negative, options.template, options.literal)
+    loras = lora_weights(options.lora)
+    encoding = Encoding(pipe, options.negative, options.template, options.literal, words, loras)
     pictures = _pictures(pipe, setup, device)
-    return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, words)
+    shown = list(words.shown)
+    return Painter(setup.generator.name, pipe, options, encoding, setup.settings, pictures, shown)
 
 
 def _load(setup: Setup, device: torch.device) -> Any:
@@ -116,9 +120,20 @@ def _load(setup: Setup, device: torch.device) -> Any:
     control = ""
     if options.control:
         control = control_model(setup.generator.name, options.control_kind, options.control_model)
-    pipe = load_pipeline(setup.generator.source, device, options.dtype, task, control)
-    unet = getattr(pipe, "unet", None)
-    if options.mask and unet is not None and unet.config.in_channels not in (4, 9):
+    for named, flag in ((control, "--control-model"), (options.vae, "--vae")):
+        if named:
+            refuse_missing(named, flag)
+    source, dtype = setup.generator.source, options.dtype
+    pipe = load_pipeline(source, device, dtype, task, control, options.vae, options.config)
+    unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
+    inputs = unet.config.in_channels if unet is not None else 0
+    latent = vae.config.get("latent_channels") if vae is not None else None
+    if latent and inputs > latent and not options.mask:
+        raise PezError(
+            f"{setup.generator.name} draws only within a picture: its U-Net takes {inputs} "
+            f"channels, {latent} of them to draw on; give --image and --mask, or take another."
+        )
+    if options.mask and unet is not None and inputs not in (4, 9):
         raise PezError(
             f"{setup.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
             "latent channels; take sd15, sdxl or the like."
@@ -149,7 +164,7 @@ def _size(pipe: Any, setup: Setup, picture: Image.Image) -> tuple[int, int]:
     """Width and height: those asked for, else the picture's shape at the generator's area."""
     options, side = setup.options, setup.generator.size
     down = len(pipe.unet.config.down_block_types) if getattr(pipe, "unet", None) else 2
-    unit = pipe.vae_scale_factor * 2 ** (down - 1)
+    unit = latent_scale(pipe) * 2 ** (down - 1)
     if options.width and options.height:
         return options.width, options.height
     wide, high = picture.size

@@ -57,7 +57,8 @@ class Drawing:
             [one.seed for one in chunk],
             progress=lambda steps, total: look(Far(steps / max(total, 1), total // len(chunk))),
             done=lambda n, picture: tell(Outcome(chunk[n].place, picture)),
-            warn=lambda text: tell(Outcome(said=text)),
+            warn=lambda text: tell(Outcome(said=text, once=True)),
+            spoilt=lambda n, why: tell(Outcome(chunk[n].place, said=why)),
         )
 
     def lost(self, chunk: Sequence[Wanted]) -> Iterator[Outcome]:

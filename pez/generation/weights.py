@@ -2,7 +2,8 @@ r"""The weights people write into prompts: ``(word)``, ``(word:1.3)``, ``[word]`
 
 The signs are those of AUTOMATIC1111's web UI (its wiki, "Attention/emphasis"): round brackets
 times 1.1 or the given number, square ones divided by 1.1, nested ones multiply, an opening one
-without an end applies to the end of the text, a closing one without a start is plain text.
+without an end applies to the end of the text, a closing one without a start is plain text. Unlike
+there, a time or a ratio, ``(12:30)``, is a text and no weight of 30.
 compel has its own syntax (``word++``), so only the parsing is ours; the weighting itself is
 compel's (:mod:`pez.generation.encoding`).
 """
@@ -17,7 +18,9 @@ from pez.errors import PezError
 
 STEP = 1.1
 _SIGNS = re.compile(
-    r"\\[()\[\]\\]|:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)|[()\[\]]|[^\\()\[\]:]+|.", re.S
+    r"\\[()\[\]\\]|(?<![\w.])\d+:\d+(?=\s*\))|:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)"
+    r"|[()\[\]]|[^\\()\[\]:\d]+|\d+|.",
+    re.S,
 )
 
 

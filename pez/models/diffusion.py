@@ -137,6 +137,7 @@ def load_denoiser(name: str, device: str = "auto", dtype: str = "float32") -> De
     generator, where = find_generator(name), pick_device(device)
     pipe = load_pipeline(generator.source, where, dtype).to(where)
     _check(pipe, name)
+    _check_inputs(pipe, name)
     for part in (pipe.text_encoder, pipe.unet, pipe.vae):
         part.requires_grad_(False).eval()
     factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
@@ -184,6 +185,16 @@ def _check(pipe: Any, name: str) -> None:
         raise PezError(
             f"--objective denoise reads with one CLIP before a U-Net, as SD 1, SD 2 and mini-sd "
             f"do; {name} is a {type(pipe).__name__}."
+        )
+
+
+def _check_inputs(pipe: Any, name: str) -> None:
+    """PezError for a U-Net that needs more than noisy latents, such as a mask."""
+    inputs, latent = pipe.unet.config.in_channels, pipe.vae.config.get("latent_channels")
+    if latent and inputs > latent:
+        raise PezError(
+            f"--objective denoise reads with a U-Net of plain latents; that of {name} takes "
+            f"{inputs} channels, {latent} of them to draw on."
         )
 
 

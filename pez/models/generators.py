@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pez.errors import PezError
 from pez.files import data_folder, user_path
+from pez.formats.prompts import names_weights
 from pez.models.family import Listed, Row, Weights
 from pez.models.hub import split_revision
 from pez.models.names import OFFLINE, shipped_generators
@@ -52,6 +53,12 @@ class Generator:
         """Its folder, if it is on this disk."""
         path = Path(self.source)
         return path if path.is_dir() else None
+
+    @property
+    def file(self) -> Path | None:
+        """Its file, if it is a checkpoint in one."""
+        path = Path(self.source)
+        return path if path.is_file() else None
 
 
 # Steps and guidance of SD 2 are those of the paper's figures for SD 2.1, the others' their cards'.
@@ -116,9 +123,13 @@ def find_generator(name: str) -> Generator:
         return _carded(Generator(folder.name, ""), folder)
     if (bare := short.replace("-", "")) in GENERATORS:  # SD-1.5
         return GENERATORS[bare]
+    if names_weights(name):
+        if not folder.exists():
+            raise PezError(f"{name} is not a generator: there is no such file; check its name.")
+        return Generator(folder.stem, str(folder))  # a checkpoint in one file
     near = list(dict.fromkeys([*shipped_generators(), *GENERATORS]))
     bare, _ = split_revision(name)
-    if bare.count("/") != 1 or not all(bare.split("/")) or folder.suffix == ".safetensors":
+    if bare.count("/") != 1 or not all(bare.split("/")):
         close = difflib.get_close_matches(name, near, 3, 0.4) or near
         raise PezError(
             f"{name!r} is not a generator: give a hub id as owner/name (owner/name@revision for "
@@ -173,12 +184,12 @@ def _carded(known: Generator, folder: Path) -> Generator:
 
 def weights_digest(folder: Path) -> str:
     """Tells a further trained generator from the original without reading all of its weights:
-    from each file's size and its first and last bytes.
+    from each file's size and its first and last bytes. A checkpoint in one file may stand for the
+    folder.
     """
     digest = hashlib.sha256()
-    for path in sorted(
-        p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".bin")
-    ):
+    inside = [p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".bin")]
+    for path in [folder] if folder.is_file() else sorted(inside):
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(1 << 16)

@@ -68,6 +68,8 @@ def _weights(name: str) -> Weights:
     folder = user_path(name)
     if name and folder.is_dir():
         return Weights.of(folder)
+    if name and folder.is_file():  # a generator in one file
+        return Weights((folder,), folder.parent)
     bare, _, revision = name.partition("@")
     files = ("model_index.json", *_TRANSFORMERS)
     return Weights(repository=bare, revision=revision or None, cached=files)

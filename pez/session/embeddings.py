@@ -8,6 +8,7 @@ from typing import Any
 
 from pez.errors import PezError
 from pez.files import Own, output_path, write_whole
+from pez.formats.embeddings import PAIR, SINGLE
 from pez.result import Result
 from pez.sources import text_key
 
@@ -22,8 +23,9 @@ def save_embeddings(result: Result, path: str | Path) -> None:
     and the common web UIs read; those of SDXL's pair under ``clip_l`` and ``clip_g``, of other
     pairs under ``model_0``, ``model_1``... They are input embeddings of the free places: where
     the template has fixed words, type these around the token. The file's metadata hold
-    template, model, target, scores and the nearest text. Raises PezError without embeddings, or if
-    the file cannot be written or is there and was not written by this.
+    template, model, target, scores and the nearest text. Raises PezError without embeddings, for a
+    name that other tools would read as a pickle, or if the file cannot be written or is there and
+    was not written by this.
     """
     from safetensors.torch import save
 
@@ -33,10 +35,22 @@ def save_embeddings(result: Result, path: str | Path) -> None:
     names = part_names([part.shape[1] for part in parts])
     content = save(dict(zip(names, parts, strict=True)), _notes_of(result))
     remedy = "choose another --output-embeddings"
-    write_whole(output_path(path), content, remedy=remedy, own=EMBEDDINGS)
+    write_whole(check_ending(output_path(path)), content, remedy=remedy, own=EMBEDDINGS)
 
 
-def _holds_embeddings(path: Path) -> bool:
+def check_ending(path: Path) -> Path:
+    """``path``, unless it has a name of pickled tensors, such as ``.pt``: their readers would find
+    none in it. PezError for that.
+    """
+    if path.suffix.lower() in (".pt", ".pth", ".bin", ".ckpt"):
+        raise PezError(
+            f"--output-embeddings {path}: embeddings are written as safetensors, not as "
+            f"{path.suffix}; name the file {path.with_suffix('.safetensors').name}."
+        )
+    return path
+
+
+def holds_embeddings(path: Path) -> bool:
     """Whether a file's metadata are those that :func:`save_embeddings` writes."""
     return {"template", "soft_score"} <= _notes(path).keys()
 
@@ -84,13 +98,13 @@ def _notes(path: Path) -> dict[str, Any]:
         return {}
 
 
-EMBEDDINGS = Own("a file of embeddings that pez wrote", _holds_embeddings)
+EMBEDDINGS = Own("a file of embeddings that pez wrote", holds_embeddings)
 
 
 def part_names(widths: list[int]) -> list[str]:
     """The names of the models' embeddings in a file."""
     if len(widths) == 1:
-        return ["emb_params"]
+        return [SINGLE]
     if tuple(widths) == SDXL:
-        return ["clip_l", "clip_g"]
+        return list(PAIR)
     return [f"model_{n}" for n in range(len(widths))]

@@ -138,7 +138,7 @@ def test_prompts_come_from_files_and_soft_ones_too(
         (["x", "--output", "taken"], "cannot make the folder"),
         (["none.txt"], "does not exist"),
         (["words.safetensors"], "not a file of tensors"),
-        (["two.safetensors"], "must hold one tensor"),
+        (["two.safetensors"], "holds 2 words"),
         (["x", "--count", "0"], "--count must be 1 or more"),
         (["x", "--mask", "m.png"], "give the picture as --image"),
         (["x", "--strength", "2"], "between 0 and 1"),
@@ -163,3 +163,57 @@ def test_generators_are_listed_with_the_models(capsys: CAPTURE) -> None:
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     draws = {row["name"]: row["note"] for row in rows if row["kind"] == "generator"}
     assert "offline" in draws["mini-sd"] and "stable-diffusion-v1-5" in draws["sd15"]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
+def test_every_format_tells_how_it_was_drawn_and_is_drawn_again(
+    form: str, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ["--count", "2", "--seed", "4", "--format", form, "--txt", "--quiet"]
+    assert draw("дракон, a red boot", *own, "--output", "a") == 0
+    first, second = (Path(line) for line in capsys.readouterr().out.split())
+    record = read_record(second)
+    assert record is not None and record["seed"] == 5
+    assert second.with_suffix(".txt").read_text(encoding="utf-8") == "дракон, a red boot\n"
+    again = ["generate", "--from", str(second), "--device", "cpu", "--output", "b"]
+    assert main([*again, "--format", form, "--quiet"]) == 0
+    (copy,) = (Path(line) for line in capsys.readouterr().out.split())
+    assert copy.name == second.name and copy.parent != second.parent
+    with Image.open(copy) as one, Image.open(second) as other:
+        assert one.tobytes() == other.tobytes() and one.format == form.upper()
+    with monkeypatch.context() as patch:  # found again by what it records
+        patch.setattr(room, "open_painter", None)
+        assert draw("дракон, a red boot", *own, "--output", "a") == 0
+    second.with_suffix(".txt").write_text("mine")
+    first.unlink()
+    second.unlink()
+    assert draw("дракон, a red boot", *own, "--output", "a") == 2
+    assert "exists and is not the prompt of its picture" in capsys.readouterr().err
+    assert second.with_suffix(".txt").read_text() == "mine"
+
+
+def test_a_picture_of_a_web_ui_is_drawn_again(capsys: CAPTURE) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text(
+        "parameters",
+        "a red boot,\n(fish:1.2)\nNegative prompt: ugly\nSteps: 2, Sampler: DPM++ 2M, "
+        'Schedule type: Karras, CFG scale: 4, Seed: 7, Size: 64x64, Model: "x, y", ENSD: 31337',
+    )
+    Image.new("RGB", (8, 8)).save("theirs.png", pnginfo=info)
+    assert (
+        main(["generate", "--from", "theirs.png", "--generator", "mini-sd", "--device", "cpu"]) == 0
+    )
+    out, err = capsys.readouterr()
+    record = read_record(Path(out.strip()))
+    assert record is not None and record["seed"] == 7
+    assert record["prompt"] == "a red boot,\n(fish:1.2)"
+    told = record["settings"]
+    assert (told["negative"], told["scheduler"], told["guidance"]) == ("ugly", "dpm++_karras", 4.0)
+    assert "not taken from theirs.png: Model: x, y, ENSD: 31337" in err
+    for args in (["--from", "theirs.png", "a cat"], ["--from", ""], []):
+        assert main(["generate", *args, "--generator", "mini-sd"]) == 2
+    Image.new("RGB", (8, 8)).save("plain.png")
+    assert main(["generate", "--from", "plain.png"]) == 2
+    assert "does not say how it was drawn" in capsys.readouterr().err

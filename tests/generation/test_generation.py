@@ -187,12 +187,21 @@ def test_sdxl_reads_weights_and_soft_prompts_with_both_encoders(tmp_path: Path) 
 def test_a_transformer_draws_too_and_tells_what_it_cannot_read(tmp_path: Path) -> None:
     painter = open_painter(options(generator=save_sd3(tmp_path / "sd3"), scheduler="flow_heun"))
     assert painter.paint([TEXT, r"\(a\) fish"], [0, 1])[0].size == (16, 16)
-    with pytest.raises(PezError, match="--literal"):
-        painter.paint(["a (red:1.3) boot"], [0])
+    said: list[str] = []
+    words = painter.paint(["a (red:1.3) boot BREAK [x]", "a fish"], [0, 0], warn=said.append)[0]
+    assert len(said) == 1 and "reads no weights" in said[0]
+    literal = Encoding(painter.pipe, literal=True)
+    assert painter.encoding.read("a (red:1.3) boot") == literal.read("a (red:1.3) boot")
+    assert words.size == (16, 16)
     with pytest.raises(PezError, match="soft prompt"):
         painter.paint([torch.zeros(3, 64)], [0])
     with pytest.raises(PezError, match="does not fit"):
         set_scheduler(painter.pipe, "ddim")
+    for name, kind in (("Euler", "FlowMatchEuler"), ("DPM++ 2M", "DPMSolverMultistep")):
+        set_scheduler(painter.pipe, name)
+        assert type(painter.pipe.scheduler).__name__.startswith(kind)
+        assert painter.pipe.scheduler.config.get("use_flow_sigmas", True)
+        assert painter.paint([TEXT], [0])[0].size == (16, 16)
 
 
 def test_the_public_function_tells_prompt_seed_and_settings() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PIL import Image
 
+from pez.errors import PezError
 from pez.evaluation.bench import Bench, Look, Report
 from pez.evaluation.kinds.kind import Group, Kind, Question
 from pez.evaluation.kinds.ready import Place, Ready
@@ -69,4 +70,5 @@ class PictureKind(Kind):
             [task.seed for task in tasks],
             progress=lambda step, steps: look(step / max(steps, 1)),
             done=done,
+            spoilt=lambda n, why: report.failed(tasks[n], PezError(why)),
         )

@@ -1,0 +1,71 @@
+"""What a file given as a LoRA is, by the names of its tensors, before diffusers takes a part of it.
+
+diffusers drops what it does not know with a warning, or fails far from the cause: DoRA's scale,
+LyCORIS' other decompositions, files that are no LoRA at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pez.errors import PezError
+from pez.models.trust import check_file
+
+_LYCORIS = {
+    "hada_w1": "LoHa",
+    "lokr_w": "LoKr",
+    "oft_blocks": "OFT",
+    "oft_diag": "OFT",
+    "on_input": "IA3",
+    "b1.weight": "GLoRA",
+    "diff_b": "a full difference",
+}
+_CONVERT = "diffusers reads plain LoRA alone, so convert it, or use another"
+
+
+def check_lora(path: Path, source: str) -> None:
+    """PezError for a file that is damaged, no LoRA, or one of which diffusers would drop a part."""
+    check_file(path)
+    names = _names(path, source)
+    text = "\n".join(names)
+    if "dora_scale" in text:
+        raise PezError(f"{source} is a DoRA, whose scale diffusers drops; {_CONVERT}.")
+    for part, kind in _LYCORIS.items():
+        if re.search(rf"\.{re.escape(part)}", text):
+            raise PezError(f"{source} is a LyCORIS file with {kind}; {_CONVERT}.")
+    if "lora" in text.lower():
+        return
+    raise PezError(f"{source} holds no LoRA{_instead(names)}.")
+
+
+def _names(path: Path, source: str) -> list[str]:
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            return list(file.keys())
+    import torch
+
+    try:  # "meta" keeps names and shapes alone
+        held: Any = torch.load(path, map_location="meta", weights_only=True)
+    except Exception as error:  # a pickle may fail in any way
+        why = str(error).split("\n")[0][:120]
+        raise PezError(f"{source} is not a file of tensors ({why}).") from None
+    if isinstance(held, Mapping) and isinstance(held.get("state_dict"), Mapping):
+        held = held["state_dict"]
+    return [str(name) for name in held] if isinstance(held, Mapping) else []
+
+
+def _instead(names: list[str]) -> str:
+    """What a file holds in place of a LoRA, as the end of a sentence."""
+    known = set(names)
+    if {"layer_structure", "activation_func"} & known or {"320", "640", "768"} <= known:
+        return ": it is a hypernetwork, which pez does not draw with"
+    if known & {"emb_params", "string_to_param", "clip_l", "clip_g"}:
+        return ": it is a textual inversion; give it as --embedding"
+    if any(name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in names):
+        return ": it is a whole checkpoint; give it as --generator"
+    return ""
