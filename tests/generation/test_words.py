@@ -103,7 +103,7 @@ def test_the_vectors_are_the_files(loaded: Painter) -> None:
 
 def test_words_are_weighted_and_told(loaded: Painter) -> None:
     assert loaded.words[:2] == ["<EasyNegative>", "<style (1)>"]
-    plain = loaded.encoding._own(loaded.encoding._words.spell("a <style (1)> b"))
+    plain = loaded.encoding._own(loaded.encoding.words.spell("a <style (1)> b"))
     heavy = loaded.encoding.read("a (<style (1)>:1.4) b")
     assert isinstance(heavy, Encoded)
     moved = (heavy.prompt - plain.prompt).abs().amax(-1)[0]
@@ -116,7 +116,7 @@ def test_sdxl_pools_at_the_end_and_not_at_the_word(xl: str, tmp_path: Path) -> N
     files = (pair, write(tmp_path, "y.safetensors", two))
     painter = open_painter(options(generator=xl, embedding=files))
     assert painter.words == ["<x>", "<y>"]
-    x, y = (painter.encoding._own(painter.encoding._words.spell(t)) for t in ("a <x>", "a <y>"))
+    x, y = (painter.encoding._own(painter.encoding.words.spell(t)) for t in ("a <x>", "a <y>"))
     assert x.pooled is not None and y.pooled is not None
     torch.testing.assert_close((x.prompt, x.pooled), (y.prompt, y.pooled))
     pipe = painter.pipe
