@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +16,10 @@ import pez
 from pez.api import search_pictures
 from pez.errors import PezError
 from pez.methods import METHODS, make_method
+from pez.methods.candidates import evaluate_all
 from pez.methods.gbda import Gbda
 from pez.methods.interrogator import Interrogator
+from pez.methods.sentences import Tried, revised, worth
 from pez.methods.vgd import Vgd
 from pez.models import Reader
 from pez.options import InvertOptions
@@ -164,6 +167,28 @@ def test_passes_of_the_language_model_are_counted(said: int, begun: dict[str, Pr
         method = Vgd(beams=3, candidates=8)
         run(replace(sentences, language=counted), method, steps)
         assert sum(counted.seen) == method.continuations(3 - said, steps, sentence=True)
+
+
+def test_a_revised_place_gets_the_best_word_that_a_sentence_allows(
+    begun: dict[str, Problem],
+) -> None:
+    words, item = begun["random"].vocabulary.ids, torch.zeros(1, dtype=torch.long)
+    problem = replace(begun["random"], little=words[:2])
+    ids, every = words[None, [5, 2, 4]], len(words)
+    for place, alpha in ((0, 0.1), (1, 0.1), (2, 0.1), (1, 5.0)):
+        tried = Tried(every, torch.zeros(1, 1, dtype=torch.long), every)
+        found, most = revised(problem, ids, place, tried, item, alpha)
+        all_of_them = ids.repeat(every, 1)
+        all_of_them[:, place] = words
+        loss = evaluate_all(problem, all_of_them[None], item)[0][0]
+        values = worth(problem, all_of_them, loss, alpha)
+        kept = [n for n in range(3) if n != place]
+        values[torch.isin(words, ids[0, kept])] = -math.inf  # none twice
+        if place != 1:
+            values[:2] = -math.inf  # nor first or last
+        best = float(values.max())
+        assert math.isclose(float(most), best, abs_tol=1e-4)
+        assert torch.equal(found[:, kept], ids[:, kept])
 
 
 def test_a_result_tells_the_passes_of_the_language_model(
