@@ -118,7 +118,7 @@ def table(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> list[str]:
     out.append("|" + "---|" * (len(shown) + 1))
     for row in rows:
         model = f", {row['search_model']}" if row["search_model"] else ""
-        length = f" {row['length']}" if row["length"] else ""
+        length = " auto" if row["length"] == "0" else f" {row['length']}" if row["length"] else ""
         cells = [cell(row, name) for name in shown]
         out.append(f"| {row['method']}{length}{model} | " + " | ".join(cells) + " |")
     return out

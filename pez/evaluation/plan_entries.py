@@ -33,12 +33,12 @@ class Data:
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """One way to search, at each of its ``lengths`` (tokens), or ``ratios`` if prompts are
-    distilled (shares of the long one's tokens); ``label`` names it in tables.
+    """One way to search, at each of its ``lengths`` (tokens; 0 is ``--length auto``), or ``ratios``
+    if prompts are distilled (shares of the long one's tokens); ``label`` names it in tables.
     """
 
     name: str = entry(text)
-    lengths: tuple[int, ...] = entry(many(number(1, 10_000)), (16,))
+    lengths: tuple[int, ...] = entry(many(number(0, 10_000)), (16,))
     steps: int = entry(number(0, STEPS), 0)  # 0 is the method's own number
     label: str = entry(text, "")
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})

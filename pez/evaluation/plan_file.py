@@ -13,7 +13,7 @@ count = 15
 
 [[methods]]
 name = "pez"
-lengths = [8, 16]
+lengths = [8, 16]                  # tokens; 0 is --length auto
 steps = 500
 options = { init = "random", history = true }  # any option of pez invert
 

@@ -15,6 +15,7 @@ from pez.search.tokens import Tokens
 
 # what a model is made of: a folder may hold results, pictures and notes as well
 PARTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".txt", ".model"}
+FIGURES = "figures.json"  # what a card says of a shipped model: other figures are no other model
 
 Row = dict[str, str]  # a line of ``pez models``: name, kind, note
 
@@ -38,10 +39,10 @@ class Weights:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files a model in ``folder`` is made of."""
+    """The files a model in ``folder`` is made of; figures on its card are not among them."""
     deep = (folder / "model_index.json").is_file()
     found = folder.rglob("*") if deep else folder.iterdir()
-    return [f for f in found if f.suffix in PARTS and f.is_file()]
+    return [f for f in found if f.suffix in PARTS and f.name != FIGURES and f.is_file()]
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,14 @@ from pez.session.words import kept_words, refuse_banned
 @dataclass(frozen=True, eq=False)
 class Form:
     """Prompts of one length: their template and their start, from the options, and whether each
-    word stands between commas, where words such as "of" mean nothing. ``words`` are the ids (n,)
+    word stands between commas, where words such as "of" mean nothing. ``only`` are the ids (n,)
     that may be chosen, if not all of the session's.
     """
 
     template: Template
     init: str | torch.Tensor
     phrases: bool = False
-    words: torch.Tensor | None = None
+    only: torch.Tensor | None = None
 
 
 def starting_point(

@@ -164,9 +164,9 @@ class Session:
         """The words that may be chosen in a form: its own, or all; between commas none such as
         "of".
         """
-        if form.words is not None:
+        if form.only is not None:
             reader = self.reader
-            return make_vocabulary(reader.tokens, reader.table, form.words, reader.parts)
+            return make_vocabulary(reader.tokens, reader.table, form.only, reader.parts)
         return self._content if form.phrases else self.vocabulary
 
     @cached_property
@@ -266,7 +266,7 @@ def search_items(
     watch, options, reader = watch or Watch(), session.options, session.reader
     form = session.form(length or options.length, style)
     if words is not None:
-        form = replace(form, words=words)
+        form = replace(form, only=words)
 
     def halt() -> bool:
         waited = time.monotonic() - begin

@@ -21,7 +21,8 @@ def test_new_weights_count_and_results_beside_them_do_not(tmp_path: Path) -> Non
     name = f"local-dir:{folder}"
     before = weights_hash(name)
     assert identity(name) == f"{name}@{before}" and len(before) == 16
-    for file in ("prompts.jsonl", "README.md", "picture.png", "runs/1/model.safetensors"):
+    beside = ("prompts.jsonl", "README.md", "figures.json", "picture.png")
+    for file in (*beside, "runs/1/model.safetensors"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(b"{}")
     os.utime(folder / "open_clip_model.safetensors", (1, 1))

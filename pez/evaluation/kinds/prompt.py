@@ -83,7 +83,8 @@ def _draft(way: Way, identity: Callable[[str], str]) -> dict[str, str]:
 
 def _title(node: Node) -> str:
     way = node.way
-    parts = [way.label, f"{way.length} tokens" if way.length else "", " + ".join(way.model)]
+    size = "auto" if way.length == 0 else f"{way.length} tokens" if way.length else ""
+    parts = [way.label, size, " + ".join(way.model)]
     parts[1] = f"ratio {way.ratio:g}" if way.ratio else parts[1]
     return ", ".join(filter(None, parts)) + (f", seed {way.seed}" if way.seed else "")
 

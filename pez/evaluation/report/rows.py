@@ -39,7 +39,9 @@ class Setting(NamedTuple):
     def name(self, with_model: bool = False) -> str:
         """For display, such as ``pez, 8 tokens, mini``."""
         parts = [self.method]
-        if self.length is not None:
+        if self.length == 0:
+            parts.append("auto length")
+        elif self.length is not None:
             parts.append(f"{self.length} token{'' if self.length == 1 else 's'}")
         if self.ratio is not None:
             parts.append(f"ratio {self.ratio:g}")
