@@ -188,7 +188,7 @@ def few(mini: Reader, looks: Tensor, make_problem: ProblemMaker, few_words: Path
 @pytest.fixture
 def mini_at_hand(mini: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """``mini`` is loaded once; everything else is unchanged."""
-    real = pez.session.session.load_model
+    real = pez.objectives.match.load_model
 
     def load(names: str | Sequence[str], device: str = "auto", dtype: str = "float32") -> Reader:
         if list(names) != ["mini"] or device not in ("auto", "cpu") or dtype != "float32":
@@ -197,7 +197,7 @@ def mini_at_hand(mini: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
         own.free_vision = lambda: None
         return own
 
-    monkeypatch.setattr(pez.session.session, "load_model", load)
+    monkeypatch.setattr(pez.objectives.match, "load_model", load)
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ def test_a_lossless_picture_keeps_its_pixels(tmp_path: Path, give: Callable) -> 
     "kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "QOI", "JPEG2000"]
 )
 def test_the_kind_is_found_by_content_not_by_suffix(tmp_path: Path, kind: str) -> None:
-    file = put(tmp_path / "picture.dat", encoded(Image.new("RGB", (9, 5), (200, 40, 40)), kind))
+    sizes = {"sizes": [(9, 5)]} if kind == "ICO" else {}  # Pillow skips a small picture's own size
+    picture = Image.new("RGB", (9, 5), (200, 40, 40))
+    file = put(tmp_path / "picture.dat", encoded(picture, kind, **sizes))
     result = read_image(file)
     assert result.size == (9, 5)
     np.testing.assert_allclose(pixel(result, 4, 2), (200, 40, 40), atol=8)

@@ -86,7 +86,9 @@ def read_embeddings(path: str | Path) -> list[Learned]:
             return [Learned("", names, parts)]
     if set(tensors) == {SINGLE}:
         return [Learned("", (SINGLE,), (_rows(tensors[SINGLE], path),))]
-    return [Learned(_word(k), (k,), (_rows(v, path),)) for k, v in tensors.items()]
+    # in an order of their own: that of a file is not always the same
+    found = sorted(tensors.items())
+    return [Learned(_word(k), (k,), (_rows(v, path),)) for k, v in found]
 
 
 def joined(learned: Learned) -> Tensor:

@@ -91,8 +91,13 @@ class Encoding:
         return min(encoder.limit for encoder in self._encoders)
 
     def parts(self, prompt: str) -> list[Fragment]:
-        """The parts of a prompt in the template, with their weights."""
-        return self._fragments(self._template.replace("{}", prompt))
+        """The parts of a prompt in the template, with their weights. PezError if the prompt itself
+        divides its chunks.
+        """
+        found = self._chunks(self._template.replace("{}", prompt))
+        if len(found) > 1:
+            raise PezError("a prompt with BREAK is read in parts of its own; leave BREAK out.")
+        return found[0]
 
     def take_remarks(self) -> list[str]:
         """What of the prompts read so far may be meant otherwise; each remark once."""

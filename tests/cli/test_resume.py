@@ -36,7 +36,7 @@ def loaded(mini: Reader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         own.free_vision = lambda: None
         return own
 
-    monkeypatch.setattr(pez.session.session, "load_model", load)
+    monkeypatch.setattr(pez.objectives.match, "load_model", load)
     monkeypatch.setenv("PEZ_CACHE", str(tmp_path / "cache"))
 
 
@@ -182,13 +182,13 @@ def test_a_second_ctrl_c_leaves_at_once(
 def test_ctrl_c_before_the_first_step_is_no_bad_input(
     verb: str, capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pez.session.session.load_model
+    real = pez.objectives.match.load_model
 
     def load(*args: Any, **more: Any) -> Reader:
         signal.raise_signal(signal.SIGINT)
         return real(*args, **more)
 
-    monkeypatch.setattr(pez.session.session, "load_model", load)
+    monkeypatch.setattr(pez.objectives.match, "load_model", load)
     command = ["distill", "a cat"] if verb == "distill" else ["mix", "--text", "a cat"]
     assert main([*command, *QUICK]) == 130
     out, err = capsys.readouterr()

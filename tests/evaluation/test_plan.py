@@ -142,7 +142,7 @@ def test_all_prompts_of_an_item_are_drawn_from_the_same_noise() -> None:
         (SMALL.replace("lr =", "rl ="), "options of the method pez: unknown 'rl'"),
         (SMALL.replace("lr = 0.5", "lr = -1"), "--lr must be 0 or more"),
         (SMALL.replace('name = "pez"', 'name = "pursuit"'), "pursuit does not read lr; .*use pez"),
-        (SMALL.replace("lengths = [4, 8]", "lengths = [0]"), "methods.lengths"),
+        (SMALL.replace("lengths = [4, 8]", "lengths = [-1]"), "methods.lengths"),
         (SMALL + "options = { stepz = 3 }", "options of the generator mini-sd: unknown 'stepz'"),
         ("judges = ['mini']\n" + SMALL, "mini is searched and would score its own prompts"),
         ("a = [", "is not valid TOML"),
