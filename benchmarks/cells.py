@@ -193,7 +193,7 @@ def _timed(
     parts = [(b,) for b in budgets] if plans_ahead(own) else [tuple(budgets)]
     way = Way(entry.name, tuple(plan["models"]), own)
     cell = Cell("timed", entry.name, start, form, way, (), timed=True)
-    cell = replace(cell, items=entry.items, seeds=entry.seeds)
+    cell = replace(cell, items=entry.items, seeds=entry.seeds or plan.get("seconds_seeds", 0))
     return [replace(cell, budgets=some) for some in parts]
 
 

@@ -339,7 +339,7 @@ def main() -> None:
     parser = plan_arguments(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=0, help="fewer seeds")
     parser.add_argument(
-        "--block", action="append", help="cells, several, rivals; long by name only"
+        "--block", action="append", help="cells, timed, several, rivals; long by name only"
     )
     parser.add_argument("--cost", action="store_true", help="measure briefly what the plan takes")
     args = parser.parse_args()
@@ -348,7 +348,7 @@ def main() -> None:
     chosen, order = read_chosen(chosen_file(args.plan))
     data = json.dumps([plan["data"], split], sort_keys=True)
     world = World(data, args.data, tuple(plan["models"]), plan["judge"], args.items)
-    blocks = args.block or ["cells", "several", "rivals"]
+    blocks = args.block or ["cells", "timed", "several", "rivals"]
     cells = [c for c in cells_of(plan, chosen, order) if c.block in blocks]
     if args.method:
         cells = [c for c in cells if c.method in (*args.method, plan["baseline"][0])]

@@ -32,6 +32,8 @@ def _head(table: Table) -> list[str]:
     world = plan["data"]["kind"] == "world"
     fewer = plan.get("fewer_seeds", {}).items()
     few = "".join(f" ({n} for the start `{s}`)" for s, n in fewer if n < seeds)
+    if 0 < plan.get("seconds_seeds", 0) < seeds:
+        few += f" ({plan['seconds_seeds']} at equal seconds)"
     seen = "scenes of the synthetic world" if world else "photographs that no training saw"
     most, pictures = max(choose["passes"]), -(-choose["count"] // choose.get("every", 1))
     settings = (
