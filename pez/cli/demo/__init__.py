@@ -78,7 +78,7 @@ def _run(page: Path, sheet: Path, seed: int) -> int:
     print(f"page      {page.resolve()}", file=sys.stderr)
     print(
         f"{OFFLINE_CLIP} is a small model; it knows common things and scenes.\n"
-        f"Your own picture: pez invert cat.jpg --model {OFFLINE_CLIP} --length {LENGTH}\n"
+        f"Your own picture: pez invert cat.jpg --model {OFFLINE_CLIP} --length auto\n"
         "For Stable Diffusion: pez invert cat.jpg   (fetches ViT-L-14/openai once, 1.7 GB)",
         file=sys.stderr,
     )

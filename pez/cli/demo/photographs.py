@@ -16,7 +16,7 @@ from pez.options import InvertOptions
 from pez.result import Result
 from pez.session.session import Watch
 
-LENGTH = 9  # tokens: five words with the commas between them
+LENGTH = 0  # as many words as are likely right
 COMMA = ", "
 TRIED = 64  # words tried in the place of each word: those that fit the photograph best alone
 SHOWN = 3  # of these, the ones that came nearest
