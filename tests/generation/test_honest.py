@@ -167,7 +167,7 @@ def test_a_unet_that_needs_a_mask_says_so(tmp_path: Path) -> None:
     folder = Path(save_sd(tmp_path / "sd"))
     unet: Any = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet")
     config = dict(unet.config) | {"in_channels": 9}
-    diffusers.UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
+    diffusers.UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")  # type: ignore[union-attr]
     with pytest.raises(PezError, match="draws only within a picture"):
         open_painter(options(generator=str(folder)))
     with pytest.raises(PezError, match=r"nothing\.safetensors is not a generator: there is no"):

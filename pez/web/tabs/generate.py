@@ -33,7 +33,7 @@ MOST = 4  # pictures of a prompt
 SIDES = 1536  # pixels, the most of a side
 
 
-class _Stopped(Exception):
+class _Stopped(KeyboardInterrupt):  # as Ctrl-C, it is no fault of the pipeline
     """A drawing was stopped by the visitor."""
 
 
