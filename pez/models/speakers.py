@@ -10,11 +10,12 @@ from torch import Tensor
 from pez.errors import PezError
 from pez.files import user_path
 from pez.models.ambient import plain_torch, random_state_kept
-from pez.models.answers import Answers, Forest, context_scores, plain_scores
+from pez.models.answers import Answers, context_scores
 from pez.models.causal import CLOSE, Speaker
 from pez.models.devices import pick_device, pick_dtype
 from pez.models.failures import FOLDER, loading_error
 from pez.models.families import LANGUAGES, open_family
+from pez.models.forest import Forest, plain_scores
 from pez.models.hub import prepare_hub, split_revision
 from pez.models.identity import known_weights
 from pez.models.languages import LanguageFamily
