@@ -71,12 +71,7 @@ def _parts(
     """The parts that come from elsewhere: a ControlNet, an autoencoder."""
     more: dict[str, Any] = {}
     if control:
-        own, at = split_revision(control)
-        with explained(control):
-            check_model(own, at, control)
-            more["controlnet"] = diffusers.AutoModel.from_pretrained(
-                own, revision=at, dtype=number, trust_remote_code=False
-            )
+        more["controlnet"] = _part(diffusers, control, number)
     if vae and (path := user_path(vae)).is_file():
         if not config:
             raise PezError(f"{vae} is an autoencoder in one file; it needs --config, too.")
@@ -86,13 +81,18 @@ def _parts(
                 str(path), config=config, subfolder="vae", torch_dtype=number
             )
     elif vae:
-        own, at = split_revision(vae)
-        with explained(vae):
-            check_model(own, at, vae)
-            more["vae"] = diffusers.AutoModel.from_pretrained(
-                own, revision=at, dtype=number, trust_remote_code=False
-            )
+        more["vae"] = _part(diffusers, vae, number)
     return more
+
+
+def _part(diffusers: Any, name: str, number: torch.dtype) -> Any:
+    """One model of a hub id or folder."""
+    own, at = split_revision(name)
+    with explained(name):
+        check_model(own, at, name)
+        return diffusers.AutoModel.from_pretrained(
+            own, revision=at, dtype=number, trust_remote_code=False
+        )
 
 
 def _only_half(folder: Path) -> bool:
