@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from guesses import GuessSettings, chosen_captions, with_words, words_of_bags
-from heads import LARGEST, Examples, Heads, _batch, _contrast, _lists, _words
+from heads import Examples, Heads, _batch, _contrast, _lists, _words, descend, descent
 from torch import Tensor
 from tower import Texts, read
 from words import Lexicon
@@ -147,10 +147,7 @@ def _trained(
         {"params": [net.image.weight], "weight_decay": settings.decay},
         {"params": [net.image.bias, net.scales], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, settings.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.rate, total_steps=settings.steps, pct_start=0.1
-    )
+    optimizer, schedule = descent(groups, settings)
     standard, vectors = _standard(heads, data), net.vectors()
     rng = random.Random(seed)
     for step in range(settings.steps):
@@ -166,12 +163,7 @@ def _trained(
         if rows:
             text = said.texts[[rng.choice(own[row]) for row in rows]]
             losses["captions"] = _contrast(net.scales[2].exp() * image[rows] @ text.T)
-        loss = torch.stack([getattr(settings, name) * part for name, part in losses.items()]).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        net.scales.data.clamp_(max=LARGEST)
+        descend(net, settings, losses, optimizer, schedule)
         if (step + 1) % 100 == 0 or step + 1 == settings.steps:
             row = {name: round(part.item(), 3) for name, part in losses.items()}
             log({"again": seed, "step": step + 1, "of": settings.steps, **row})

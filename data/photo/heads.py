@@ -162,10 +162,7 @@ def train_heads(
         {"params": matrices, "weight_decay": settings.decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, settings.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.rate, total_steps=settings.steps, pct_start=0.1
-    )
+    optimizer, schedule = descent(groups, settings)
     captioned, start = data.captioned, time.time()
     for step in range(settings.steps):
         pick = torch.multinomial(data.weights, settings.batch, generator=g)
@@ -180,16 +177,33 @@ def train_heads(
             losses["exchange"] = _exchange(heads, vectors, image, y, logits.detach(), g)
         losses["captions"] = _captions(heads, image, data, pick, g)
         losses["agreement"] = _agreement(heads, vectors, data, g)
-        loss = sum(getattr(settings, name) * part for name, part in losses.items())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        heads.scales.data.clamp_(max=LARGEST)
+        descend(heads, settings, losses, optimizer, schedule)
         if (step + 1) % 100 == 0 or step + 1 == settings.steps:
             row = {name: round(part.item(), 3) for name, part in losses.items()}
             log({"step": step + 1, "of": settings.steps, **row, "s": round(time.time() - start)})
     return heads.eval().requires_grad_(False)
+
+
+def descent(groups: list[dict[str, Any]], settings: Any) -> tuple[Any, Any]:
+    """The optimizer of parameters in ``groups``, and the schedule of its rate."""
+    optimizer = torch.optim.AdamW(groups, settings.rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.rate, total_steps=settings.steps, pct_start=0.1
+    )
+    return optimizer, schedule
+
+
+def descend(
+    heads: Heads, settings: Any, losses: Mapping[str, Tensor], optimizer: Any, schedule: Any
+) -> None:
+    """One step down the sum of the losses, each times the setting of its name."""
+    loss = sum(getattr(settings, name) * part for name, part in losses.items())
+    assert isinstance(loss, Tensor)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+    heads.scales.data.clamp_(max=LARGEST)
 
 
 def _batch(
