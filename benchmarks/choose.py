@@ -28,12 +28,10 @@ from benchmarks.factorial import (  # noqa: E402
     Batch,
     World,
     carry_out,
-    chosen_file,
-    plan_arguments,
-    read_plan,
     weights_of,
     with_readings,
 )
+from benchmarks.factorial_plan import chosen_file, plan_arguments, read_plan  # noqa: E402
 from benchmarks.running import Way, collect, steps_within  # noqa: E402
 from pez.search.init import STARTS  # noqa: E402
 

@@ -16,13 +16,9 @@ again. ``--rename photo=NAME`` takes another model in place of the plan's.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import sys
-import tempfile
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -35,6 +31,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import factorial_page as page  # noqa: E402
 from benchmarks.cells import NO_STEP, Cell, cells_of, missing_starts, read_chosen  # noqa: E402
+from benchmarks.factorial_plan import BANK, chosen_file, plan_arguments, read_plan  # noqa: E402
 from benchmarks.photos import (  # noqa: E402
     Gallery,
     Judge,
@@ -53,7 +50,6 @@ from pez.session.drafts import draft_name, with_draft  # noqa: E402
 from pez.session.items import Item, picture_items  # noqa: E402
 from pez.session.session import Session, Watch, search_items  # noqa: E402
 
-BANK = 4_000  # captions of other pictures: a bank, and those of which the best is looked up
 FEW, MARGIN = (
     4,
     1.2,
@@ -282,56 +278,9 @@ def marks(world: World, frequent: int) -> list[dict[str, Any]]:
     return rows
 
 
-def renamed(plan: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The plan with other models: ``OLD=NEW`` texts."""
-    text = json.dumps(plan)
-    for name in names:
-        old, _, new = name.partition("=")
-        text = text.replace(json.dumps(old), json.dumps(new))
-        text = text.replace(f'"draft={old}"', json.dumps(f"draft={new}"))
-    return json.loads(text)
-
-
 def weights_of(models: Sequence[str]) -> str:
     """Hashes of the models' weights."""
     return json.dumps(sorted(known_weights(models).items()))
-
-
-def read_plan(path: Path, names: Sequence[str] = (), folder: str = "") -> dict[str, Any]:
-    """A plan, with other models under the plan's names. Where it says ``{captions}``, a file of
-    captions of other pictures is written and named.
-    """
-    with path.open("rb") as file:
-        plan = renamed(tomllib.load(file), names)
-    text = json.dumps(plan)
-    if "{captions}" not in text:
-        return plan
-    listed = "\n".join(caption_list(plan["data"], folder, BANK))
-    digest = hashlib.sha256(listed.encode()).hexdigest()[:16]
-    bank = Path(tempfile.gettempdir()) / f"pez-captions-{digest}.txt"
-    bank.write_text(listed, encoding="utf-8")
-    return json.loads(text.replace("{captions}", bank.as_posix()))
-
-
-def chosen_file(plan: Path) -> Path:
-    """Where the chosen settings of a plan are."""
-    return plan.with_name(f"{plan.stem}-chosen.toml")
-
-
-def plan_arguments(text: str) -> argparse.ArgumentParser:
-    """The arguments that a factorial run and the choice of its settings share."""
-    parser = argparse.ArgumentParser(
-        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--plan", type=Path, default=HERE / "factorial.toml")
-    parser.add_argument("--data", default="", metavar="FOLDER", help="holds the plan's photographs")
-    parser.add_argument("--rename", action="append", default=[], metavar="OLD=NEW")
-    parser.add_argument("--method", action="append", help="only these")
-    parser.add_argument("--items", type=int, default=0, help="fewer pictures")
-    parser.add_argument("--rows", type=Path, help="store rows in this file and continue from it")
-    parser.add_argument("--workers", type=int, default=2, help="batches in parallel (2)")
-    parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
-    return parser
 
 
 def main() -> None:

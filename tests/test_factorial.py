@@ -33,9 +33,9 @@ from benchmarks.factorial import (  # noqa: E402
     World,
     begun,
     carry_out,
-    renamed,
     with_readings,
 )
+from benchmarks.factorial_plan import renamed  # noqa: E402
 from benchmarks.factorial_table import PLACE, Table  # noqa: E402
 from benchmarks.photos import frequent_words  # noqa: E402
 from benchmarks.running import slots_of, spent_by  # noqa: E402
