@@ -1,0 +1,381 @@
+"""Ideas for a search whose words another model likes better, each tried beside the plain search.
+
+    python benchmarks/ideas.py --data FOLDER    # writes ideas.md and ideas.csv
+
+One search serves all: five words between commas, from the words of the start `pursuit`; at each
+step the likeliest exchanges of one word, by the sum of the words' own features, are read, and the
+best is kept if it is better. What "better" means is the idea. Each has a weight, chosen on other
+pictures under the choosing judge; the report judge chose nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import sys
+import textwrap
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent)]
+from benchmarks.factorial_plan import read_plan  # noqa: E402
+from benchmarks.photographs import usual_data  # noqa: E402
+from benchmarks.photos import Gallery, Judge, gallery, right_words  # noqa: E402
+from pez.datasets import flickr  # noqa: E402
+from pez.evaluation.comparisons import holm, sign_flip_test  # noqa: E402
+from pez.evaluation.stats import bootstrap_mean  # noqa: E402
+from pez.models import Reader, load_model  # noqa: E402
+from pez.models.families import odds  # noqa: E402
+from pez.options import InvertOptions  # noqa: E402
+from pez.session.items import picture_items  # noqa: E402
+from pez.session.session import Session, search_items  # noqa: E402
+
+Places = Tensor  # (n, k) words of n prompts, as places in the list of words
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The searched pictures of a split, all that is known of them, and where searches start."""
+
+    plan: Mapping[str, Any]
+    photos: Gallery
+    readers: tuple[Reader, Reader]  # the searched one, and a second
+    words: tuple[str, ...]
+    together: Tensor  # (w, w), which words go together in captions
+
+    @cached_property
+    def pictures(self) -> list[Image.Image]:
+        return [self.photos.pictures[n] for n in self.photos.searched]
+
+    @cached_property
+    def looks(self) -> tuple[Tensor, Tensor]:
+        """The pictures' features (n, e) in both models."""
+        one, two = (reader.encode_images(self.pictures) for reader in self.readers)
+        return one, two
+
+    @cached_property
+    def cropped(self) -> Tensor:
+        """The mean features (n, e) of crops in the searched model."""
+        rng, out = random.Random(self.plan["seed"]), []
+        for picture in self.pictures:
+            crops = [crop(picture, rng) for _ in range(self.plan["crops"])]
+            out.append(self.readers[0].encode_images(crops).mean(0))
+        return torch.stack(out)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """The words' own features (w, e)."""
+        return self.read(self.readers[0], list(self.words))
+
+    @cached_property
+    def odds(self) -> Tensor:
+        """The log-odds (n, w) that a word is right of a picture, from training photographs."""
+        known = odds(self.readers[0].name)
+        assert known is not None
+        own = torch.tensor([known.words[word] for word in self.words])
+        return known.slope * self.looks[0] @ self.features.T + own
+
+    def found(self, method: str, steps: int) -> Places:
+        """The words (n, k) that so many steps of a method find from the start `pursuit`: one of
+        `random` is the start alone.
+        """
+        length = 2 * self.plan["words"] - 1
+        common = {"style": "phrases", "vocabulary": "own", "device": "cpu"}
+        options = InvertOptions(method=method, init="pursuit", length=length, steps=steps, **common)
+        session = Session.of(self.readers[0], options)
+        items = picture_items(self.readers[0], [[picture] for picture in self.pictures])
+        found = search_items(session, [items[n] for n in sorted(items)])
+        at = {word: n for n, word in enumerate(self.words)}
+        return torch.tensor([[at[w] for w in one.prompt.split(", ")] for one in found if one])
+
+    @staticmethod
+    def read(reader: Reader, prompts: Sequence[str]) -> Tensor:
+        parts = [prompts[n : n + 256] for n in range(0, len(prompts), 256)]
+        return torch.cat([reader.encode_text(list(part)) for part in parts])
+
+    def texts(self, places: Places) -> list[str]:
+        return [", ".join(self.words[n] for n in row) for row in places.tolist()]
+
+
+# What an idea makes of prompts: of each picture's number (n,) and words (n, k), their features
+# (n, e) in the searched model, and the weight, the value (n,) that the search raises.
+Value = Callable[[Scene, Tensor, Places, Tensor, float], Tensor]
+
+
+def cosine(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    return (read * scene.looks[0][who]).sum(1)
+
+
+def crops(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    """And the mean cosine with crops of the picture."""
+    return cosine(scene, who, places, read, 0) + weight * (read * scene.cropped[who]).sum(1)
+
+
+def second(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    """And the cosine in a second model: twice the passes for each prompt."""
+    other = scene.read(scene.readers[1], scene.texts(places))
+    return cosine(scene, who, places, read, 0) + weight * (other * scene.looks[1][who]).sum(1)
+
+
+def crops_and_second(
+    scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float
+) -> Tensor:
+    """All of these."""
+    more = weight * (read * scene.cropped[who]).sum(1)
+    return second(scene, who, places, read, weight) + more
+
+
+def trust(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    """Less what the whole prompt has beyond the sum of its words: a trust region around what the
+    words say by themselves. Both are cosines; the sum's is the higher one.
+    """
+    alone = normalize(scene.features[places].sum(1), dim=1)
+    far = 1 - (alone * read).sum(1)
+    return cosine(scene, who, places, read, 0) - weight * far
+
+
+def captions(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    """And a tenth of how much oftener than by chance captions have these words together: the mean
+    over pairs of their pointwise mutual information.
+    """
+    pairs = list(combinations(range(places.shape[1]), 2))
+    own = torch.stack([scene.together[places[:, a], places[:, b]] for a, b in pairs]).mean(0)
+    return cosine(scene, who, places, read, 0) + weight * 0.1 * own
+
+
+def likely(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
+    """And a tenth of the mean log-odds that its words are right of the picture."""
+    return cosine(scene, who, places, read, 0) + weight * 0.1 * scene.odds[
+        who[:, None], places
+    ].mean(1)
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A value to search for. A prompt costs ``each`` passes; without ``weighed`` the weight is 1.
+    ``relaxed`` steps of pgd, two passes each, come first.
+    """
+
+    value: Value
+    each: int = 1
+    weighed: bool = True
+    relaxed: int = 0
+
+
+IDEAS = {
+    "the score alone": Idea(cosine, weighed=False),
+    "random crops": Idea(crops),
+    "a second model": Idea(second, 2, weighed=False),  # it is the judge of the weights
+    "random crops and a second model": Idea(crops_and_second, 2, weighed=False),
+    "trust region around the words' sum": Idea(trust),
+    "words that captions have together": Idea(captions),
+    "odds of the words": Idea(likely),
+    "half the passes for pgd": Idea(cosine, weighed=False, relaxed=50),
+}
+
+
+def crop(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """A part of a picture, of half to nine tenths of its sides."""
+    width, height = (max(1, round(side * rng.uniform(0.5, 0.9))) for side in picture.size)
+    left, top = rng.randint(0, picture.width - width), rng.randint(0, picture.height - height)
+    return picture.crop((left, top, left + width, top + height))
+
+
+def search(scene: Scene, idea: Idea, weight: float) -> Places:
+    """The words (n, k) found from the start: one place after the other, its likeliest exchanges."""
+    plan, each = scene.plan, idea.each
+    best = scene.found("pgd", idea.relaxed) if idea.relaxed else scene.found("random", 1)
+    who, place = torch.arange(len(best)), 0
+
+    def value(who: Tensor, places: Places) -> Tensor:
+        read = scene.read(scene.readers[0], scene.texts(places))
+        return idea.value(scene, who, places, read, weight)
+
+    reached = value(who, best)
+    left, tried = plan["passes"] - 2 * idea.relaxed - each, [set() for _ in best]
+    while left >= each:
+        count = min(plan["candidates"], left // each)
+        options = exchanges(scene, best, place, count, tried)
+        top, at = value(who.repeat_interleave(count), options.flatten(0, 1)).view(-1, count).max(1)
+        better = top > reached
+        best[better] = options[who, at][better]
+        reached = torch.maximum(top, reached)
+        left, place = left - count * each, (place + 1) % best.shape[1]
+    return best
+
+
+def exchanges(
+    scene: Scene, best: Places, place: int, count: int, tried: Sequence[set[tuple[int, ...]]]
+) -> Tensor:
+    """``count`` prompts (n, count, k) with another word at a place, not ``tried`` before: those
+    whose words' sum is closest to the picture.
+    """
+    rest = scene.features[best].sum(1) - scene.features[best[:, place]]
+    sums = normalize(rest[:, None] + scene.features, dim=2)
+    closeness = torch.einsum("nwe,ne->nw", sums, scene.looks[0])
+    out = []
+    for row, order in enumerate(closeness.argsort(1, descending=True).tolist()):
+        own, found = best[row].tolist(), []
+        for word in order:
+            new = [*own[:place], word, *own[place + 1 :]]
+            key = tuple(sorted(new))
+            if word not in own and key not in tried[row]:
+                tried[row].add(key)
+                found.append(new)
+            if len(found) == count:
+                break
+        out.append(found)
+    return torch.tensor(out)
+
+
+def pairs_of(texts: Sequence[str], words: Sequence[str]) -> Tensor:
+    """The pointwise mutual information (w, w) of words in captions; each pair counts once more."""
+    at = {word: n for n, word in enumerate(words)}
+    single: Counter[int] = Counter()
+    both: Counter[tuple[int, int]] = Counter()
+    for text in texts:
+        here = sorted({at[w] for w in text.lower().replace(".", " ").split() if w in at})
+        single.update(here)
+        both.update(combinations(here, 2))
+    one = torch.tensor([single[n] + 1.0 for n in range(len(words))]) / len(texts)
+    out = torch.ones(len(words), len(words))
+    for (a, b), count in both.items():
+        out[a, b] = out[b, a] = count + 1.0
+    return (out / len(texts) / (one[:, None] * one)).log().clamp(min=-3, max=5)
+
+
+def caption_texts(plan: Mapping[str, Any], folder: Path) -> list[str]:
+    """The captions of the plan's files, without those of photographs that choose or report."""
+    held = list(flickr.load("", str(folder / "flickr1000")))[700:]
+    own = {caption for example in held for caption in example.captions}
+    out: list[str] = []
+    for name in plan["captions"]:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()[1:]
+        out += [text for line in lines if (text := line.partition("\t")[2]) not in own]
+    return out
+
+
+def mean_cosine(scene: Scene, judge: Reader, found: Places) -> float:
+    """The mean cosine of prompts with their pictures under a judge."""
+    prompts = scene.read(judge, scene.texts(found))
+    return float((prompts * judge.encode_images(scene.pictures)).sum(1).mean())
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an idea's prompts are on the report split, one number for each picture."""
+
+    name: str
+    weight: float | None
+    prompts: list[str]
+    cosine: list[float]
+    rank: list[int]
+    right: list[int]
+    searched: list[float]
+
+
+def judged(name: str, weight: float | None, scene: Scene, judge: Reader, found: Places) -> Row:
+    """The prompts' texts read afresh by judge and searched model."""
+    texts = scene.texts(found)
+    read = Judge.of(judge, scene.photos.pictures).read(texts, scene.photos.searched)
+    own = (scene.read(scene.readers[0], texts) * scene.looks[0]).sum(1).tolist()
+    said = [scene.photos.captions[n] for n in scene.photos.searched]
+    right = [right_words(t, c) or 0 for t, c in zip(texts, said, strict=True)]
+    return Row(name, weight, texts, [c for c, _ in read], [r for _, r in read], right, own)
+
+
+def markdown(plan: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """The page."""
+    count = len(rows[0].cosine)
+    about = (
+        f"Written by `python benchmarks/ideas.py`: {count} photographs of Flickr8k that no "
+        f"training saw, {plan['words']} words between commas, {plan['passes']} passes, searched in "
+        "`photo`. All rows share one search: from the start `pursuit`, word after word, the "
+        f"likeliest exchanges ({plan['candidates']} at a time) are read and the best is kept. They "
+        "differ in what is called better: the score, or the score and the idea, by a weight with "
+        "the highest mean cosine under `photo-b` on 50 other photographs. Differences under "
+        "`photo-judge`, which chose nothing, are paired by photograph, with 95 % bootstrap "
+        "intervals; p is of a sign-flip test with Holm's correction."
+    )
+    lines = ["# Ideas to find better words", "", *textwrap.wrap(about, 100), ""]
+    lines += [
+        "| what is better | weight | judge | difference | right words | ranked first | searched |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
+    gaps = [[a - b for a, b in zip(row.cosine, rows[0].cosine, strict=True)] for row in rows]
+    corrected = [1.0, *holm([sign_flip_test(gap) for gap in gaps[1:]])]
+    for row, gap, p in zip(rows, gaps, corrected, strict=True):
+        mean = bootstrap_mean(gap)
+        more = f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}], p {p:.3f}"
+        first = sum(rank == 1 for rank in row.rank) / count
+        cells = [
+            row.name, "" if row.weight is None else f"{row.weight:g}",
+            str(bootstrap_mean(row.cosine)), more if row is not rows[0] else "",
+            f"{sum(row.right) / count:.2f}", f"{first:.0%}",
+            f"{sum(row.searched) / count:.3f}",
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Each prompt with its figures."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["idea", "weight", "picture", "prompt", "judge", "rank", "right", "searched"]
+        )
+        for row in rows:
+            each = zip(row.prompts, row.cosine, row.rank, row.right, row.searched, strict=True)
+            for n, (prompt, judge, rank, right, own) in enumerate(each):
+                weight = "" if row.weight is None else row.weight
+                figures = (f"{judge:.4f}", rank, right, f"{own:.4f}")
+                writer.writerow([row.name, weight, n, prompt, *figures])
+
+
+def main() -> None:
+    """Choose each idea's weight, search the report split, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=usual_data(), help="where the data sets lie")
+    args = parser.parse_args()
+    plan = tomllib.loads((HERE / "ideas.toml").read_text(encoding="utf-8"))
+    whole = read_plan(HERE / "factorial.toml", folder=str(args.data))
+    one, two = (load_model((name,), "cpu") for name in whole["several"])
+    known = odds(one.name)
+    assert known is not None
+    words = tuple(known.words)
+    pairs = pairs_of(caption_texts(plan, args.data), words)
+    splits = {}
+    for name, split in whole["splits"].items():
+        photos = gallery(whole["data"], split, str(args.data), 0)
+        judge = load_model((split.get("judge", whole["judge"]),), "cpu")
+        splits[name] = Scene(plan, photos, (one, two), words, pairs), judge
+    rows = []
+    for name, idea in IDEAS.items():
+        weight = None if idea.value is cosine else 1.0
+        if idea.weighed:
+            scene, judge = splits["choose"]
+            means = {w: mean_cosine(scene, judge, search(scene, idea, w)) for w in plan["weights"]}
+            weight = max(means, key=lambda w: means[w])
+        scene, judge = splits["report"]
+        rows.append(judged(name, weight, scene, judge, search(scene, idea, weight or 0.0)))
+        print(name, weight, f"{sum(rows[-1].cosine) / len(rows[-1].cosine):.4f}", flush=True)
+    (HERE / "ideas.md").write_text(markdown(plan, rows), encoding="utf-8")
+    write_csv(HERE / "ideas.csv", rows)
+
+
+if __name__ == "__main__":
+    main()
