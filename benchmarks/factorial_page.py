@@ -193,13 +193,19 @@ def _rivals(table: Table) -> list[str]:
         return []
     base = table.baseline("passes", max(budgets))
     gaps = table.gaps((p, base) for p in places)
+
+    def pictures(place: Place) -> int:
+        return len({row["item"] for row in table.groups.get(place, ())})
+
     lines = ["", "## Rivals as their authors run them, and prompts that no search found", ""]
-    lines += [f"Differences are to the baseline at {max(budgets):g} passes.", ""]
+    lines += [f"Differences are to the baseline at {max(budgets):,.0f} passes.", ""]
     lines += _measures_head("prompts", ("budget", "difference"))
     for place in [base, *places] if base in table.groups else places:
         name = place[1] if place != base else f"{place[1]}, the baseline"
+        few = pictures(place)
+        name += f" ({few} photographs)" if few < pictures(base) else ""
         gap = gaps.get((place, base))
-        more = [f"{place[6]:g}" if place[6] else "", _gap(gap) if gap else ""]
+        more = [f"{place[6]:,.0f}" if place[6] else "", _gap(gap) if gap else ""]
         lines.append(f"| {name} | " + " | ".join([*more, _measures(table, place)]) + " |")
     return lines
 
@@ -229,7 +235,7 @@ def _measures(table: Table, place: Place) -> str:
     right = ["", ""] if f.right is None else [f"{f.right:.2f}", f"{f.one_right:.0%}"]
     own = "" if f.searched is None else f"{f.searched:.3f}"
     cells = [str(f.judge), own, *right, f"{f.rank:g}", f"{f.first:.0%}"]
-    cells += [f"{f.language:.0f}", f"{f.drafts:.0f}", f"{f.passes:.0f}"]
+    cells += [f"{f.language:.0f}", f"{f.drafts:.0f}", f"{f.passes:,.0f}"]
     return " | ".join([*cells, "" if f.seconds is None else f"{f.seconds:.3f}"])
 
 

@@ -78,7 +78,7 @@ class Scene:
     @cached_property
     def features(self) -> Tensor:
         """The words' own features (w, e)."""
-        return self.read(self.readers[0], list(self.words))
+        return self.read(self.readers[0], torch.arange(len(self.words))[:, None])
 
     @cached_property
     def odds(self) -> Tensor:
@@ -101,10 +101,20 @@ class Scene:
         at = {word: n for n, word in enumerate(self.words)}
         return torch.tensor([[at[w] for w in one.prompt.split(", ")] for one in found if one])
 
-    @staticmethod
-    def read(reader: Reader, prompts: Sequence[str]) -> Tensor:
-        parts = [prompts[n : n + 256] for n in range(0, len(prompts), 256)]
-        return torch.cat([reader.encode_text(list(part)) for part in parts])
+    @cached_property
+    def ids(self) -> tuple[Tensor, int]:
+        """The tokens (w,) of the words, and that of the comma, in both models."""
+        tokens = self.readers[0].tokens
+        words = [tokens.encode(word) for word in self.words]
+        assert all(len(ids) == 1 for ids in words)
+        return torch.tensor(words)[:, 0], tokens.encode(",")[0]
+
+    def read(self, reader: Reader, places: Places) -> Tensor:
+        """The features (n, e) of prompts, as far as the end token sees."""
+        words, comma = self.ids
+        ids = torch.full((len(places), 2 * places.shape[1] - 1), comma)
+        ids[:, ::2] = words[places]
+        return torch.cat([reader.features(reader.table[part]) for part in ids.split(256)])
 
     def texts(self, places: Places) -> list[str]:
         return [", ".join(self.words[n] for n in row) for row in places.tolist()]
@@ -126,7 +136,7 @@ def crops(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float
 
 def second(scene: Scene, who: Tensor, places: Places, read: Tensor, weight: float) -> Tensor:
     """And the cosine in a second model: twice the passes for each prompt."""
-    other = scene.read(scene.readers[1], scene.texts(places))
+    other = scene.read(scene.readers[1], places)
     return cosine(scene, who, places, read, 0) + weight * (other * scene.looks[1][who]).sum(1)
 
 
@@ -201,7 +211,7 @@ def search(scene: Scene, idea: Idea, weight: float) -> Places:
     who, place = torch.arange(len(best)), 0
 
     def value(who: Tensor, places: Places) -> Tensor:
-        read = scene.read(scene.readers[0], scene.texts(places))
+        read = scene.read(scene.readers[0], places)
         return idea.value(scene, who, places, read, weight)
 
     reached = value(who, best)
@@ -270,7 +280,7 @@ def caption_texts(plan: Mapping[str, Any], folder: Path) -> list[str]:
 
 def mean_cosine(scene: Scene, judge: Reader, found: Places) -> float:
     """The mean cosine of prompts with their pictures under a judge."""
-    prompts = scene.read(judge, scene.texts(found))
+    prompts = judge.encode_text(scene.texts(found))
     return float((prompts * judge.encode_images(scene.pictures)).sum(1).mean())
 
 
@@ -291,7 +301,7 @@ def judged(name: str, weight: float | None, scene: Scene, judge: Reader, found: 
     """The prompts' texts read afresh by judge and searched model."""
     texts = scene.texts(found)
     read = Judge.of(judge, scene.photos.pictures).read(texts, scene.photos.searched)
-    own = (scene.read(scene.readers[0], texts) * scene.looks[0]).sum(1).tolist()
+    own = (scene.readers[0].encode_text(texts) * scene.looks[0]).sum(1).tolist()
     said = [scene.photos.captions[n] for n in scene.photos.searched]
     right = [right_words(t, c) or 0 for t, c in zip(texts, said, strict=True)]
     return Row(name, weight, texts, [c for c, _ in read], [r for _, r in read], right, own)
@@ -346,6 +356,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
                 writer.writerow([row.name, weight, n, prompt, *figures])
 
 
+@torch.no_grad()
 def main() -> None:
     """Choose each idea's weight, search the report split, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
