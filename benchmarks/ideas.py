@@ -11,10 +11,8 @@ pictures under the choosing judge; the report judge chose nothing.
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import sys
-import textwrap
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +29,11 @@ from torch.nn.functional import normalize
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
+from benchmarks import ideas_page as page  # noqa: E402
 from benchmarks.factorial_plan import read_plan  # noqa: E402
 from benchmarks.photographs import usual_data  # noqa: E402
 from benchmarks.photos import Gallery, Judge, gallery, right_words  # noqa: E402
 from pez.datasets import flickr  # noqa: E402
-from pez.evaluation.comparisons import holm, sign_flip_test  # noqa: E402
-from pez.evaluation.stats import bootstrap_mean  # noqa: E402
 from pez.models import Reader, load_model  # noqa: E402
 from pez.models.families import odds  # noqa: E402
 from pez.options import InvertOptions  # noqa: E402
@@ -97,7 +94,8 @@ class Scene:
         options = InvertOptions(method=method, init="pursuit", length=length, steps=steps, **common)
         session = Session.of(self.readers[0], options)
         items = picture_items(self.readers[0], [[picture] for picture in self.pictures])
-        found = search_items(session, [items[n] for n in sorted(items)])
+        with torch.enable_grad():  # pgd takes gradients
+            found = search_items(session, [items[n] for n in sorted(items)])
         at = {word: n for n, word in enumerate(self.words)}
         return torch.tensor([[at[w] for w in one.prompt.split(", ")] for one in found if one])
 
@@ -284,76 +282,14 @@ def mean_cosine(scene: Scene, judge: Reader, found: Places) -> float:
     return float((prompts * judge.encode_images(scene.pictures)).sum(1).mean())
 
 
-@dataclass(frozen=True)
-class Row:
-    """What an idea's prompts are on the report split, one number for each picture."""
-
-    name: str
-    weight: float | None
-    prompts: list[str]
-    cosine: list[float]
-    rank: list[int]
-    right: list[int]
-    searched: list[float]
-
-
-def judged(name: str, weight: float | None, scene: Scene, judge: Reader, found: Places) -> Row:
+def judged(name: str, weight: float | None, scene: Scene, judge: Reader, found: Places) -> page.Row:
     """The prompts' texts read afresh by judge and searched model."""
     texts = scene.texts(found)
     read = Judge.of(judge, scene.photos.pictures).read(texts, scene.photos.searched)
     own = (scene.readers[0].encode_text(texts) * scene.looks[0]).sum(1).tolist()
     said = [scene.photos.captions[n] for n in scene.photos.searched]
     right = [right_words(t, c) or 0 for t, c in zip(texts, said, strict=True)]
-    return Row(name, weight, texts, [c for c, _ in read], [r for _, r in read], right, own)
-
-
-def markdown(plan: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """The page."""
-    count = len(rows[0].cosine)
-    about = (
-        f"Written by `python benchmarks/ideas.py`: {count} photographs of Flickr8k that no "
-        f"training saw, {plan['words']} words between commas, {plan['passes']} passes, searched in "
-        "`photo`. All rows share one search: from the start `pursuit`, word after word, the "
-        f"likeliest exchanges ({plan['candidates']} at a time) are read and the best is kept. They "
-        "differ in what is called better: the score, or the score and the idea, by a weight with "
-        "the highest mean cosine under `photo-b` on 50 other photographs. Differences under "
-        "`photo-judge`, which chose nothing, are paired by photograph, with 95 % bootstrap "
-        "intervals; p is of a sign-flip test with Holm's correction."
-    )
-    lines = ["# Ideas to find better words", "", *textwrap.wrap(about, 100), ""]
-    lines += [
-        "| what is better | weight | judge | difference | right words | ranked first | searched |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|"]
-    gaps = [[a - b for a, b in zip(row.cosine, rows[0].cosine, strict=True)] for row in rows]
-    corrected = [1.0, *holm([sign_flip_test(gap) for gap in gaps[1:]])]
-    for row, gap, p in zip(rows, gaps, corrected, strict=True):
-        mean = bootstrap_mean(gap)
-        more = f"{mean.mean:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}], p {p:.3f}"
-        first = sum(rank == 1 for rank in row.rank) / count
-        cells = [
-            row.name, "" if row.weight is None else f"{row.weight:g}",
-            str(bootstrap_mean(row.cosine)), more if row is not rows[0] else "",
-            f"{sum(row.right) / count:.2f}", f"{first:.0%}",
-            f"{sum(row.searched) / count:.3f}",
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Each prompt with its figures."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["idea", "weight", "picture", "prompt", "judge", "rank", "right", "searched"]
-        )
-        for row in rows:
-            each = zip(row.prompts, row.cosine, row.rank, row.right, row.searched, strict=True)
-            for n, (prompt, judge, rank, right, own) in enumerate(each):
-                weight = "" if row.weight is None else row.weight
-                figures = (f"{judge:.4f}", rank, right, f"{own:.4f}")
-                writer.writerow([row.name, weight, n, prompt, *figures])
+    return page.Row(name, weight, texts, [c for c, _ in read], [r for _, r in read], right, own)
 
 
 @torch.no_grad()
@@ -384,8 +320,8 @@ def main() -> None:
         scene, judge = splits["report"]
         rows.append(judged(name, weight, scene, judge, search(scene, idea, weight or 0.0)))
         print(name, weight, f"{sum(rows[-1].cosine) / len(rows[-1].cosine):.4f}", flush=True)
-    (HERE / "ideas.md").write_text(markdown(plan, rows), encoding="utf-8")
-    write_csv(HERE / "ideas.csv", rows)
+    (HERE / "ideas.md").write_text(page.markdown(plan, rows), encoding="utf-8")
+    page.write_csv(HERE / "ideas.csv", rows)
 
 
 if __name__ == "__main__":
