@@ -1,0 +1,70 @@
+"""Language models and tokenizers of many kinds classify as transformers' own forward has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from more_speakers import (
+    literal,
+    odds,
+    tiny_bart,
+    tiny_neox,
+    tiny_opt,
+    tiny_pieces_llama,
+    tiny_qwen,
+)
+from tiny_speakers import TEXTS
+
+from pez.formats.wording import Wording
+from pez.models.answers import Answers
+from pez.models.causal import Speaker
+from pez.models.lines import frames
+from pez.models.speakers import load_speaker
+from pez.session.figures import label_scores
+
+# kind: how it is made, and whether it is read fast
+KINDS: dict[str, tuple[Callable[[Path], Path], bool]] = {
+    "opt": (tiny_opt, True),
+    "qwen2": (tiny_qwen, True),
+    "gpt_neox": (tiny_neox, True),
+    "llama, sentence pieces": (tiny_pieces_llama, True),
+    "bart": (tiny_bart, False),
+}
+TEMPLATES = ("{text}{prompt}{label}", "{prompt}{text} it was{label}")
+WORDS = ("good", "very bad", "terrible")
+CLOSE = 1e-4
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def speaker(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
+    folder = tmp_path_factory.mktemp(kind.partition(",")[0])
+    return load_speaker(str(KINDS[kind][0](folder)), "cpu", "float32")
+
+
+def test_what_can_be_read_fast_is(kind: str, speaker: Speaker) -> None:
+    assert speaker.plain != KINDS[kind][1]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_scores_are_those_of_the_plain_forward(speaker: Speaker, template: str) -> None:
+    wording, prompt = Wording.of(template), "good plot story"
+    wanted = torch.stack([literal(speaker, wording, prompt, text, WORDS) for text in TEXTS])
+    assert odds(wanted).std() > 0.05  # words matter
+    typed = label_scores(speaker, [prompt], TEXTS, wording, WORDS)[0]
+    assert torch.allclose(odds(typed), odds(wanted), atol=CLOSE)
+    framed = [frame for frame in frames(speaker, wording, TEXTS, WORDS) if frame]
+    assert len(framed) == len(TEXTS)
+    point = speaker.table[torch.tensor([speaker.tokens.encode(prompt)])]
+    found = torch.zeros_like(wanted)
+    with torch.no_grad():
+        for places, scores in Answers(speaker, framed, wording.prompt_leads).parts(point):
+            found[places] = scores[0]
+    assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
