@@ -107,6 +107,11 @@ class ClassifyOptions(SearchOptions):
             raise PezError(f"--fluency must be below 1, not {self.fluency}: it is a share.")
         if len(self.model) > 1:
             raise PezError("pez classify searches one language model; give --model once.")
+        for name in ("labels", "label_words"):
+            text = getattr(self, name)
+            if text and not all(part.strip() for part in text.split(",")):
+                option = f"--{name.replace('_', '-')}"
+                raise PezError(f"{option} {text!r} has an empty part; name one label a part.")
         words, names = self.names(self.label_words), self.names(self.labels)
         if words and names and len(words) != len(names):
             raise PezError(
