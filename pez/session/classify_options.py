@@ -74,7 +74,11 @@ class ClassifyOptions(SearchOptions):
         (), "a prompt by hand to compare with, or a file of them", metavar="TEXT|FILE"
     )
     prompt: str | None = _option(
-        None, "measure this prompt instead of searching one", "", "TEXT", str
+        None,
+        "measure this prompt, or that of a file or of tuned embeddings, instead of searching one",
+        "",
+        "TEXT|FILE",
+        str,
     )
     fluency: float = _option(
         0.0,
@@ -140,7 +144,8 @@ class ClassifyOptions(SearchOptions):
         out = {name: value for name, value in super().record().items() if name not in skip}
         if self.prompt is None:
             del out["prompt"]
-        digests = {path: _digest(path) for path in (*self.manual, self.test_file)}
+        files = (*self.manual, self.test_file, *([self.prompt] if self.prompt else []))
+        digests = {path: _digest(path) for path in files}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = out.get("lists", {}) | lists
         return out

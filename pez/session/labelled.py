@@ -23,6 +23,7 @@ from pez.models.causal import Speaker
 from pez.models.lines import check_words, contexts, cut_texts, frames
 from pez.objectives.labels import Labelled, output_scale
 from pez.session.classify_options import ClassifyOptions
+from pez.session.given import given_prompt
 from pez.session.items import Item
 
 
@@ -150,7 +151,8 @@ def fitted(speaker: Speaker, data: Data, options: ClassifyOptions) -> Data:
     """
     (sample,) = contexts(speaker, options.wording, "", ["a"], data.words)
     notes = [check_words(sample.tails, data.words)]
-    prompt = max(options.length, len(speaker.tokens.encode(options.prompt or "")))
+    own = 0 if options.prompt is None else given_prompt(options.prompt, speaker).size(speaker)
+    prompt = max(options.length, own)
     parts, cut = [], 0
     for part in (data.train, data.valid, data.test):
         texts, some = cut_texts(speaker, options.wording, part.texts, data.words, prompt)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from gguf_packages import write_gguf
 from more_speakers import (
     literal,
     odds,
@@ -67,4 +68,19 @@ def test_scores_are_those_of_the_plain_forward(speaker: Speaker, template: str) 
     with torch.no_grad():
         for places, scores in Answers(speaker, framed, wording.prompt_leads).parts(point):
             found[places] = scores[0]
+    assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
+
+
+def test_a_gguf_file_is_a_model_by_its_path(tmp_path: Path) -> None:
+    """Whatever else lies in its folder."""
+    file = tmp_path / "My Model v1.GGUF"
+    write_gguf(file)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    speaker = load_speaker(str(file), "cpu", "float32")
+    assert not speaker.plain
+    assert str(file) in speaker.weights
+    wording, words = Wording.of(TEMPLATES[0]), ("dog", "beach")
+    texts = ["a man", "a man on"]
+    found = label_scores(speaker, ["on"], texts, wording, words)[0]
+    wanted = torch.stack([literal(speaker, wording, "on", text, words) for text in texts])
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)

@@ -23,6 +23,7 @@ from pez.options import InvertOptions
 from pez.result import Result
 from pez.session.classify_options import ClassifyOptions
 from pez.session.classifying import classify_data
+from pez.session.embeddings import save_embeddings
 from pez.session.figures import Rate, figures
 from pez.session.labelled import Data, fitted, labelled_item, read_data
 from pez.session.session import Session, Watch, open_reader
@@ -214,6 +215,32 @@ def test_what_an_objective_reads_is_read_in_few_passes(
         seen.clear()
         labels(point, item)
     assert sum(seen) == 4 * 8 * 3 < before
+
+
+def test_tuned_embeddings_are_measured_from_their_file(speaker: Speaker, tmp_path: Path) -> None:
+    result = found(speaker, method="soft", steps=3)
+    file = tmp_path / "tuned.safetensors"
+    save_embeddings(result, file)
+    again = found(speaker, prompt=str(file))
+    assert again.figures["test"]["prompt"] == result.figures["test"]["soft"]
+    assert again.figures["test"]["none"] == result.figures["test"]["none"]
+    assert (again.prompt, again.ids) == (str(file), [])
+
+
+def test_a_prompt_is_read_from_its_file(speaker: Speaker, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("good plot\n")
+    one = found(speaker, prompt=str(file))
+    assert one.prompt == "good plot"
+    assert one.figures == found(speaker, prompt="good  plot").figures
+    file.write_text("good plot\nbad plot\n")
+    with pytest.raises(PezError, match="holds 2 prompts, and --prompt takes one"):
+        found(speaker, prompt=str(file))
+    with pytest.raises(PezError, match="does not exist"):
+        found(speaker, prompt="nowhere.txt")
+    torch.save(torch.zeros(2, 7), tmp_path / "other.pt")
+    with pytest.raises(PezError, match="vectors of 7 numbers"):
+        found(speaker, prompt=str(tmp_path / "other.pt"))
 
 
 # ---- figures
