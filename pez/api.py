@@ -15,6 +15,7 @@ from pez.images import expand_sources
 from pez.inspect.near import nearest_tokens, word_id
 from pez.models import Reader
 from pez.models.ambient import plain_torch
+from pez.models.causal import Speaker
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, shown
 from pez.result import Result
 from pez.search.template import check_length
@@ -289,6 +290,8 @@ def classify(
     options, watch = checked_options(ClassifyOptions, options, settings), checked_watch(watch)
     say = checked_function(warn, "warn") or warn_caller
     source = str(data) if isinstance(data, str | os.PathLike) else data
+    if reader is not None and not issubclass(type(reader), Speaker):
+        raise PezError("reader must be a language model of pez.models.speakers.load_speaker.")
     texts = read_data(source, options)
     session = Session.open(options) if reader is None else Session.of(reader, options)
 

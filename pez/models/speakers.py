@@ -68,6 +68,8 @@ def _opened(name: str) -> tuple[Any, Any]:
     if source.lower().endswith(GGUF):
         if not place.is_file():
             raise PezError(f"there is no file {place}; check the path of the model.")
+        if not source.endswith(GGUF):
+            raise PezError(f"{name}: transformers knows GGUF files by .gguf alone; rename it so.")
         _check_gguf()
         more["gguf_file"] = place.name
         source, place = str(place.parent), place.parent

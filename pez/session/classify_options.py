@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -96,6 +97,9 @@ class ClassifyOptions(SearchOptions):
 
     def __post_init__(self) -> None:
         """Raise PezError for values of the wrong type or out of range."""
+        for name in ("labels", "label_words"):
+            if isinstance(listed := getattr(self, name), list | tuple):  # as Python has them
+                object.__setattr__(self, name, _joined(name, listed))
         super().__post_init__()
         usual = {f.name: f.default for f in fields(self) if f.name in self.unused}
         for name, default in usual.items():
@@ -149,3 +153,11 @@ class ClassifyOptions(SearchOptions):
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = out.get("lists", {}) | lists
         return out
+
+
+def _joined(name: str, listed: Sequence[Any]) -> str:
+    """A list of labels or words as a text with commas. PezError for a comma within one."""
+    parts = [str(part) for part in listed]
+    if bad := [part for part in parts if "," in part]:
+        raise PezError(f"{name} has {bad[0]!r}; a comma separates them, so none may have one.")
+    return ",".join(parts)

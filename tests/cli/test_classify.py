@@ -136,7 +136,7 @@ def test_what_is_left_out_is_told(reviews: Path, capsys: CAPTURE) -> None:
     sizes = ["--shots", "14", "--validation", "99", "--test-file"]
     Path("test.csv").write_text(f"{text}\na new text,positive\n")
     assert main([*ASKED, *QUICK, *sizes, "test.csv"]) == 2
-    assert "reviews.csv has too few rows" in capsys.readouterr().err
+    assert "test.csv has no text that is not searched with" in capsys.readouterr().err
     sizes[3] = "9"
     assert main([*ASKED, *QUICK, *sizes, "test.csv"]) == 0
     err = capsys.readouterr().err

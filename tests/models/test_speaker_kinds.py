@@ -19,6 +19,7 @@ from more_speakers import (
 )
 from tiny_speakers import TEXTS
 
+from pez.errors import PezError
 from pez.formats.wording import Wording
 from pez.models.answers import Answers
 from pez.models.causal import Speaker
@@ -73,7 +74,7 @@ def test_scores_are_those_of_the_plain_forward(speaker: Speaker, template: str) 
 
 def test_a_gguf_file_is_a_model_by_its_path(tmp_path: Path) -> None:
     """Whatever else lies in its folder."""
-    file = tmp_path / "My Model v1.GGUF"
+    file = tmp_path / "My Model v1.gguf"
     write_gguf(file)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     speaker = load_speaker(str(file), "cpu", "float32")
@@ -84,3 +85,9 @@ def test_a_gguf_file_is_a_model_by_its_path(tmp_path: Path) -> None:
     found = label_scores(speaker, ["on"], texts, wording, words)[0]
     wanted = torch.stack([literal(speaker, wording, "on", text, words) for text in texts])
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
+    capitals = file.rename(tmp_path / "a.GGUF")
+    with pytest.raises(PezError, match=r"by \.gguf alone; rename it"):
+        load_speaker(str(capitals), "cpu")
+    capitals.rename(file).write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(PezError, match="could not be loaded"):
+        load_speaker(str(file), "cpu")

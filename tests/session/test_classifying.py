@@ -15,6 +15,7 @@ from torch import Tensor
 
 import pez
 from pez.errors import PezError
+from pez.models import Reader
 from pez.models.answers import Answers
 from pez.models.causal import Speaker
 from pez.models.speakers import load_speaker
@@ -318,6 +319,22 @@ def test_a_stop_keeps_the_best_so_far(speaker: Speaker) -> None:
     assert early.interrupted and early.prompt and not early.figures
     late = stopped(speaker, ["measuring"])
     assert late.interrupted and len(late.prompt.split()) == 3
+
+
+def test_labels_may_be_a_list() -> None:
+    options = ClassifyOptions(labels=["bad", "good"], label_words=("dull", "fun"))  # type: ignore
+    assert options == ClassifyOptions(labels="bad,good", label_words="dull,fun")
+    with pytest.raises(PezError, match="a comma separates them"):
+        ClassifyOptions(labels=["bad, dull", "good"])  # type: ignore[arg-type]
+    with pytest.raises(PezError, match="has an empty part"):
+        ClassifyOptions(labels=["", "good"])  # type: ignore[arg-type]
+
+
+def test_what_python_gives_wrongly_is_refused_in_a_sentence(mini: Reader) -> None:
+    with pytest.raises(PezError, match="reader must be a language model"):
+        pez.classify(rows(), reader=mini, **SMALL)
+    with pytest.raises(PezError, match=r"unknown option 'unused'; there are (?!.*generator)"):
+        pez.classify(rows(), reader=mini, unused=())
 
 
 def test_what_does_not_apply_is_refused() -> None:
