@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import nullcontext, redirect_stderr
 from typing import Any
 
 import torch
@@ -83,7 +85,9 @@ def _opened(name: str) -> tuple[Any, Any]:
     disable_progress_bar()
     try:
         check_model(source, revision, name)
-        with unasked():
+        # while a GGUF file is unpacked, a bar is drawn that no setting of theirs switches off
+        silent = redirect_stderr(io.StringIO()) if "gguf_file" in more else nullcontext()
+        with unasked(), silent:
             config = AutoConfig.from_pretrained(source, **more)
             kind: Any = AutoModelForCausalLM
             if config.is_encoder_decoder:

@@ -72,7 +72,9 @@ def test_scores_are_those_of_the_plain_forward(speaker: Speaker, template: str) 
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
 
 
-def test_a_gguf_file_is_a_model_by_its_path(tmp_path: Path) -> None:
+def test_a_gguf_file_is_a_model_by_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever else lies in its folder."""
     file = tmp_path / "My Model v1.gguf"
     write_gguf(file)
@@ -80,6 +82,7 @@ def test_a_gguf_file_is_a_model_by_its_path(tmp_path: Path) -> None:
     speaker = load_speaker(str(file), "cpu", "float32")
     assert not speaker.plain
     assert str(file) in speaker.weights
+    assert "GGUF" not in capsys.readouterr().err  # no bar of another program
     wording, words = Wording.of(TEMPLATES[0]), ("dog", "beach")
     texts = ["a man", "a man on"]
     found = label_scores(speaker, ["on"], texts, wording, words)[0]
