@@ -142,7 +142,7 @@ def _restarts(run: _Run, item: Item, problem: Problem, store: SearchStore) -> li
     """What each search found; those that a killed run finished are taken from the store."""
     options, session, watch = run.options, run.session, run.watch
     found: list[Found] = []
-    steps = steps_of(options)
+    steps, kept = steps_of(options), 0
     for restart in range(options.restarts):
         job = Job(0, item.key, restart, options.seed)
         known = store.read(job)
@@ -165,9 +165,15 @@ def _restarts(run: _Run, item: Item, problem: Problem, store: SearchStore) -> li
             known = one[0]
             if not watch.stop.asked:
                 store.add(known)
-        elif watch.note:
-            watch.note(f"search {restart + 1} of {options.restarts} was done before.")
+                kept += 1
+        else:
+            kept += 1
+            if watch.note:
+                watch.note(f"search {restart + 1} of {options.restarts} was done before.")
         found.append(known)
+    if watch.stop.asked and watch.note and kept and store.folder:
+        done = f"{kept} of {options.restarts} searches are done and kept"
+        watch.note(f"{done}; the same command goes on behind them.")
     return found
 
 

@@ -301,13 +301,13 @@ def test_a_killed_call_goes_on_behind_its_last_search(
     assert any("search 1 of 2 was done before" in note for note in notes)
 
 
-def stopped(speaker: Speaker, when: Sequence[str]) -> Result:
+def stopped(speaker: Speaker, when: Sequence[str], told: list[str] | None = None) -> Result:
     options = ClassifyOptions(**SMALL)
     session = Session.of(speaker, options)  # type: ignore[arg-type]
-    watch = Watch()
+    watch = Watch(note=None if told is None else told.append)
 
-    def progress(_now: Any, text: str) -> None:
-        if any(text.startswith(word) for word in when):
+    def progress(now: Any, text: str) -> None:
+        if any(text.startswith(word) for word in when) and now.done >= (told is not None):
             watch.stop.asked = True
 
     watch.progress = progress
@@ -317,6 +317,9 @@ def stopped(speaker: Speaker, when: Sequence[str]) -> Result:
 def test_a_stop_keeps_the_best_so_far(speaker: Speaker) -> None:
     early = stopped(speaker, [""])
     assert early.interrupted and early.prompt and not early.figures
+    told: list[str] = []
+    second = stopped(speaker, [""], told)  # within the second search
+    assert second.interrupted and "1 of 2 searches are done and kept" in told[-1]
     late = stopped(speaker, ["measuring"])
     assert late.interrupted and len(late.prompt.split()) == 3
 
