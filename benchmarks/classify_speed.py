@@ -42,6 +42,7 @@ from pez.session.session import Session
 
 HERE = Path(__file__).parent
 LAYOUTS = {"behind": "{text}{prompt}{label}", "in front": "{prompt}{text} It was{label}"}
+SETS = ("SST-2", "AG News")
 WHERE = {"behind": "behind the text", "in front": "in front of it"}
 CANDIDATES = EXAMPLES = 16
 AIM = 4.0  # times as fast as the literal form
@@ -108,8 +109,8 @@ class Case:
 def cases(sst2: str, agnews: str) -> list[Case]:
     """Both sets in both layouts."""
     plain = {
-        "SST-2": (sst2, {"labels": "negative,positive", "shots": EXAMPLES // 2}),
-        "AG News": (
+        SETS[0]: (sst2, {"labels": "negative,positive", "shots": EXAMPLES // 2}),
+        SETS[1]: (
             agnews,
             {
                 "labels": "World,Sports,Business,Sci/Tech",
@@ -246,9 +247,14 @@ def page(result: dict[str, Any]) -> str:
         f"The aim was {AIM:.0f} times: "
         f"{_reached(result['rows'], 'float32')} {_reached(result['rows'], 'bfloat16')}",
         "Where the prompt follows the texts, their keys and values are kept, and only its own",
-        "tokens are read. Where it leads, all behind it must be read again for every prompt: what",
-        "is saved is the prompt itself, padding, and the logits of other words.",
+        "tokens are read; the texts themselves are read once before the first step, which is not",
+        "timed. Where it leads, all behind it must be read again for every prompt: what is saved is",
+        "the prompt itself, padding, and the logits of other words.",
     ]
+    done = {(r["texts"], r["layout"]) for r in result["rows"]}
+    left = [f"{t}, {WHERE[way]}" for t in SETS for way in LAYOUTS if (t, way) not in done]
+    if left:
+        lines += ["", f"Not yet measured: {'; '.join(left)}."]
     return "\n".join(lines) + "\n"
 
 
