@@ -243,13 +243,13 @@ def page(result: dict[str, Any]) -> str:
     worst = max(r["largest_difference"] for r in result["rows"])
     lines += [
         "",
-        f"In float32 no loss differs by more than {worst:.0e} nats from the literal form's.",
+        f"In float32 the losses are the literal form's to within {worst:.1e} nats.",
         f"The aim was {AIM:.0f} times: "
         f"{_reached(result['rows'], 'float32')} {_reached(result['rows'], 'bfloat16')}",
         "Where the prompt follows the texts, their keys and values are kept, and only its own",
         "tokens are read; the texts themselves are read once before the first step, which is not",
-        "timed. Where it leads, all behind it must be read again for every prompt: what is saved is",
-        "the prompt itself, padding, and the logits of other words.",
+        "timed. Where it leads, all behind it must be read again for every prompt: what is saved",
+        "is the prompt itself, padding, and the logits of other words.",
     ]
     done = {(r["texts"], r["layout"]) for r in result["rows"]}
     left = [f"{t}, {WHERE[way]}" for t in SETS for way in LAYOUTS if (t, way) not in done]
