@@ -21,9 +21,9 @@ from tiny_speakers import TEXTS
 
 from pez.errors import PezError
 from pez.formats.wording import Wording
-from pez.models.answers import Answers
+from pez.models.answers import Answers, context_scores
 from pez.models.causal import Speaker
-from pez.models.lines import frames
+from pez.models.lines import Context, frames
 from pez.models.speakers import load_speaker
 from pez.session.figures import label_scores
 
@@ -83,10 +83,10 @@ def test_a_gguf_file_is_a_model_by_its_path(
     assert not speaker.plain
     assert str(file) in speaker.weights
     assert "GGUF" not in capsys.readouterr().err  # no bar of another program
-    wording, words = Wording.of(TEMPLATES[0]), ("dog", "beach")
-    texts = ["a man", "a man on"]
-    found = label_scores(speaker, ["on"], texts, wording, words)[0]
-    wanted = torch.stack([literal(speaker, wording, "on", text, words) for text in texts])
+    context = Context((1, 6, 7), ((2,), (4,)))
+    with torch.no_grad():
+        wanted = speaker.model(input_ids=torch.tensor([[1, 6, 7]])).logits[:, -1, [2, 4]]
+    found = context_scores(speaker, [context])
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(file.read_bytes()[:3000])
