@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, overload
@@ -15,6 +15,7 @@ from pez.images import expand_sources
 from pez.inspect.near import nearest_tokens, word_id
 from pez.models import Reader
 from pez.models.ambient import plain_torch
+from pez.models.causal import Speaker
 from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, shown
 from pez.result import Result
 from pez.search.template import check_length
@@ -269,7 +270,7 @@ def search_mixes(
 
 @plain_torch()
 def classify(
-    data: str | os.PathLike[str] | Sequence[tuple[str, str]],
+    data: str | os.PathLike[str] | Iterable[Any],
     *,
     reader: Any = None,
     watch: Watch | None = None,
@@ -279,15 +280,18 @@ def classify(
 ) -> Result:
     """One prompt that makes a language model label texts, with what it reaches on other texts.
 
-    ``data`` is a file of labelled texts, a name such as ``sst2``, or pairs of text and label;
-    ``settings`` are the fields of :class:`pez.session.classify_options.ClassifyOptions`, and
-    ``reader`` a model of :func:`pez.models.speakers.load_speaker`. ``warn`` is told what was left
-    out, by default as a PezWarning. The figures are in ``result.figures``
-    (:mod:`pez.session.figures`). Raises as :func:`invert` does.
+    ``data`` is a file of labelled texts, a name such as ``sst2``, pairs of text and label, or rows
+    with columns of these: of pandas or of the hub's data sets. ``settings`` are the fields of
+    :class:`pez.session.classify_options.ClassifyOptions`, and ``reader`` a model of
+    :func:`pez.models.speakers.load_speaker`. ``warn`` is told what was left out, by default as a
+    PezWarning. The figures are in ``result.figures`` (:mod:`pez.session.figures`). Raises as
+    :func:`invert` does.
     """
     options, watch = checked_options(ClassifyOptions, options, settings), checked_watch(watch)
     say = checked_function(warn, "warn") or warn_caller
-    source = str(data) if isinstance(data, str | os.PathLike) else list(data)
+    source = str(data) if isinstance(data, str | os.PathLike) else data
+    if reader is not None and not issubclass(type(reader), Speaker):
+        raise PezError("reader must be a language model of pez.models.speakers.load_speaker.")
     texts = read_data(source, options)
     session = Session.open(options) if reader is None else Session.of(reader, options)
 

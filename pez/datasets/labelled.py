@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pez.datasets.parquet import parquet_files, parquet_rows
+from pez.datasets.parquet import cached_snapshots, parquet_files, parquet_rows
 from pez.errors import PezError
 from pez.files import user_path
 from pez.formats.documents import read_json_lines
@@ -19,9 +21,12 @@ from pez.formats.text import check_text
 
 TEXTS = ("text", "sentence", "content", "review")  # names of columns that hold texts ...
 LABELS = ("label", "labels", "class", "category", "sentiment")  # ... and labels
-GIVE = "give CSV, TSV, JSON lines or parquet with a text and a label in each row"
+GIVE = "give CSV, TSV or JSON lines in UTF-8, or parquet, with a text and a label in each row"
+LAYOUT = "parquet files that have a text and a label in each row"
+NUMBER = re.compile(r"[+-]?\d+(\.0+)?", re.ASCII)  # pandas writes labels beside gaps as 1.0
 LARGE = 20_000  # rows that are read of a split of the hub
-SHOWN = 8  # labels that an error lists
+SHOWN, WIDE = 8, 40  # labels that an error lists, and letters of each
+PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True)
@@ -54,35 +59,88 @@ class Row:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a file, and what was left out of them: rows without a text or a label, and copies."""
+    """Rows of a file, and what was left out of them: rows without a text or a label, and copies.
+    Of a folder ``files`` are read; ``others`` are of other splits.
+    """
 
     rows: list[Row]
     empty: int = 0
     copies: int = 0
+    files: int = 0
+    others: int = 0
 
 
 def read_labelled(source: str, text: str = "", label: str = "", split: str = "train") -> Split:
     """The rows of a file, or of the ``split`` (train or test) of a data set of the hub, without
     copies. ``text`` and ``label`` name the columns; without names they are those of TEXTS and
     LABELS that are there, if one alone is. Numbers, from 1 on, are places of a table without a
-    head line.
+    head line. Of a folder of parquet files those of ``split`` are read, if any are named so, else
+    all.
 
     PezError for a file that is missing, empty or of another kind, for columns that are not there
     or could be several, and for an unreachable hub.
     """
-    known = HUB.get(source)
-    if known and not user_path(source).exists():
-        files = parquet_files(known.repo, split if split == "train" else known.test, "", GIVE)
+    if known := _known(source):
+        files = _hub_files(known.repo, split if split == "train" else known.test)
         cells = (row for _, row, _ in parquet_rows(files))
         found = islice(cells, LARGE)
         return _split(found, source, text or known.text, label or known.label)
-    return _split(_cells(source, text, label), source, text, label)
+    path = user_path(source)
+    if text and text == label:
+        raise PezError(f"--text-column and --label-column both name {text!r}; give two columns.")
+    if path.is_dir():
+        found, every = _in_folder(path, split)
+        rows = (row for _, row, _ in parquet_rows(found))
+        read = _split(rows, source, text, label)
+        return replace(read, files=len(found), others=len(every) - len(found))
+    return _split(_cells(source, path, text, label), source, text, label)
 
 
-def _cells(source: str, text: str, label: str) -> Iterator[dict[str, Any]]:
+def given_labelled(data: Iterable[Any], text: str = "", label: str = "") -> Split:
+    """The rows of pairs of text and label, or of tables by column: rows of the hub's library, or a
+    DataFrame of pandas. Columns are named as for files. PezError for anything else.
+    """
+    if hasattr(data, "to_dict") and hasattr(data, "columns"):
+        data = data.to_dict("records")  # type: ignore[attr-defined]
+    if not isinstance(data, Iterable):
+        raise _strange()
+    rows = [row if isinstance(row, Mapping) else _pair(row) for row in data]
+    return _split(map(dict, rows), "the given texts", text, label)
+
+
+def _pair(row: Any) -> dict[str, Any]:
+    if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != 2:
+        raise _strange()
+    return dict(zip(("text", "label"), row, strict=True))
+
+
+def _strange() -> PezError:
+    what = "a file, a name, pairs of text and label, or rows with columns of these"
+    return PezError(f"data must be {what}.")
+
+
+def _in_folder(path: Path, split: str) -> tuple[list[str], list[str]]:
+    """The parquet files of a folder to read, and all that it has."""
+    every = parquet_files("", "", str(path), LAYOUT)
+    with suppress(PezError):  # no file is named so
+        return parquet_files("", split, str(path), LAYOUT), every
+    return every, every
+
+
+def _hub_files(repo: str, split: str) -> list[str]:
+    """The parquet files of a split on the hub, or in its cache where the hub cannot be reached."""
+    try:
+        return parquet_files(repo, split, "", LAYOUT)
+    except PezError:
+        for folder in cached_snapshots(repo):
+            with suppress(PezError):
+                return parquet_files(repo, split, folder, LAYOUT)
+        raise
+
+
+def _cells(source: str, path: Path, text: str, label: str) -> Iterator[dict[str, Any]]:
     """Each row's cells by the names of their columns."""
     low = source.lower()
-    path = user_path(source)
     if low.endswith((".csv", ".tsv")):
         if text.isdecimal() and label.isdecimal():
             rows = read_plain_table(path, GIVE)
@@ -91,9 +149,11 @@ def _cells(source: str, text: str, label: str) -> Iterator[dict[str, Any]]:
         yield from rows
     elif low.endswith((".jsonl", ".ndjson")):
         yield from (row for _, row in read_json_lines(path, GIVE))
-    elif low.endswith(".parquet") or path.is_dir():
-        files = parquet_files(source, "", str(path), GIVE)
+    elif low.endswith(".parquet"):
+        files = parquet_files(source, "", str(path), LAYOUT)
         yield from (row for _, row, _ in parquet_rows(files))
+    elif low.endswith(PACKED):
+        raise PezError(f"{source} is packed; unpack it first.")
     else:
         names = ", ".join(HUB)
         raise PezError(f"{source} is neither a .csv, .tsv, .jsonl or .parquet file nor {names}.")
@@ -118,20 +178,40 @@ def _split(cells: Iterable[dict[str, Any]], where: str, text: str, label: str) -
 
 def _text(cell: Any) -> str:
     """A cell as text, without the blanks around it; empty for none."""
-    if isinstance(cell, float):  # pandas writes labels beside gaps as 1.0
+    if type(cell).__module__ == "numpy" and not getattr(cell, "shape", True):
+        cell = cell.item()  # a number of its own
+    if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() else ""
-    if cell is None or isinstance(cell, bool | list | dict | bytes):
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, bytes):  # as some programs write texts into parquet
+        with suppress(UnicodeDecodeError):
+            return cell.decode().strip()
+        return ""
+    if isinstance(cell, list | dict) or type(cell).__name__ in ("NoneType", "NAType"):
         return ""
     return str(cell).strip()
+
+
+def _number(name: str) -> int | None:
+    """What a label means that is a whole number; None for any other."""
+    return int(name.partition(".")[0]) if NUMBER.fullmatch(name) else None
 
 
 def _columns(names: Sequence[str], where: str, text: str, label: str) -> tuple[str, str]:
     """The columns of texts and labels. PezError that lists what is there."""
     found = []
+    if len(names) == 1 and (sign := next((c for c in ";\t|" if c in names[0]), "")):
+        said = "tabs" if sign == "\t" else f"{sign!r}"
+        raise PezError(f"the cells of {where} are separated by {said}; write commas, or a .tsv.")
     for given, known, option in ((text, TEXTS, "--text-column"), (label, LABELS, "--label-column")):
         if given and given not in names:
             listed = ", ".join(names[:12])
-            raise PezError(f"{where} has no column {given!r}, only {listed}; correct {option}.")
+            place = " (places are given for both columns, where there is no head line)"
+            more = place if given.isdecimal() and not names[0].isdecimal() else ""
+            raise PezError(
+                f"{where} has no column {given!r}, only {listed}; correct {option}{more}."
+            )
         own = [given] if given else [name for name in names if name.lower() in known]
         if len(own) != 1:
             several = f"{' and '.join(own)} could both be it" if own else "it cannot be guessed"
@@ -145,7 +225,15 @@ def _columns(names: Sequence[str], where: str, text: str, label: str) -> tuple[s
 
 def known_labels(source: str) -> tuple[str, ...]:
     """The names of the labels of a data set of the hub; none for files."""
-    return HUB[source].labels if source in HUB and not Path(source).exists() else ()
+    known = _known(source)
+    return known.labels if known else ()
+
+
+def _known(source: str) -> Hub | None:
+    """The data set of the hub that a name or a repository refers to, unless it is a file here."""
+    if user_path(source).exists():
+        return None
+    return HUB.get(source) or next((one for one in HUB.values() if one.repo == source), None)
 
 
 def numbered(rows: Sequence[Row], labels: Sequence[str], where: str) -> tuple[list[int], list[str]]:
@@ -156,20 +244,28 @@ def numbered(rows: Sequence[Row], labels: Sequence[str], where: str) -> tuple[li
     PezError for a label that no row has, and for fewer than two.
     """
     counts = Counter(row.label for row in rows)
-    there = sorted(counts, key=lambda name: (int(name), "") if name.isdecimal() else (-1, name))
-    shown = ", ".join(there[:SHOWN]) + (" ..." if len(there) > SHOWN else "")
+    numbers = {name: _number(name) for name in counts}
+    whole = None not in numbers.values()
+    there = sorted(counts, key=lambda name: (numbers[name] or 0, "") if whole else (0, name))
+    listed = [name if len(name) <= WIDE else f"{name[:WIDE]}..." for name in there[:SHOWN]]
+    shown = ", ".join(listed) + (" ..." if len(there) > SHOWN else "")
     if len(there) < 2:
         raise PezError(f"all rows of {where} have the label {shown}; give rows of two or more.")
     if not labels:
-        if all(name.isdecimal() for name in there) or len(there) > SHOWN:
+        if whole or len(there) > SHOWN:
             raise PezError(f"the labels of {where} are {shown}; say with --labels what they mean.")
         labels = there
+        if alike := [name for name in there if _spelled(name, there) != [name]]:
+            raise PezError(
+                f"the labels {' and '.join(alike)} of {where} differ by the case of letters alone; "
+                "name each label once with --labels."
+            )
     if len(set(map(str.casefold, labels))) < max(2, len(labels)):
         raise PezError("--labels must be two or more different ones, separated by commas.")
-    folded = {name.casefold(): name for name in there}
-    if all(label.casefold() in folded for label in labels):
-        own = [folded[label.casefold()] for label in labels]
-    elif all(name.isdecimal() for name in there):
+    spelled = [_spelled(label, there) for label in labels]
+    if all(spelled):
+        own = [names[0] for names in spelled]
+    elif whole:
         if len(there) != len(labels):
             raise PezError(
                 f"{where} has the labels {shown}, and --labels names {len(labels)}: give a name "
@@ -177,10 +273,23 @@ def numbered(rows: Sequence[Row], labels: Sequence[str], where: str) -> tuple[li
             )
         own = there
     else:
-        missing = next(label for label in labels if label.casefold() not in folded)
-        raise PezError(f"no row of {where} has the label {missing!r}; there are {shown}.")
-    place = {name: n for n, name in enumerate(own)}
-    return [place.get(row.label, -1) for row in rows], own
+        missing = next(label for label, names in zip(labels, spelled, strict=True) if not names)
+        raise PezError(
+            f"no row of {where} has the label {missing!r}; there are {shown}. Words that stand for "
+            "them are given with --label-words."
+        )
+    return placed(rows, own), own
+
+
+def placed(rows: Sequence[Row], labels: Sequence[str]) -> list[int]:
+    """The place of each row's label among ``labels`` in any case of letters; -1 for another one."""
+    place = {label.casefold(): n for n, label in enumerate(labels)}
+    return [place.get(row.label.casefold(), -1) for row in rows]
+
+
+def _spelled(label: str, there: Sequence[str]) -> list[str]:
+    """A label in all cases of letters that are there."""
+    return [name for name in there if name.casefold() == label.casefold()]
 
 
 def draw_rows(

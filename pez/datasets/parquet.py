@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from pez.datasets.item import in_split
 from pez.errors import PezError
 
 _HUB = "hf://datasets/"
+CONVERTED = "refs/convert/parquet"  # where the hub keeps what it makes of sets in other formats
 
 
 def parquet_files(repo: str, split: str, path: str, layout: str) -> list[str]:
     """The parquet files of a split in order: of a local file or folder, else of the hub.
 
-    Those of the hub are named ``hf://datasets/owner/name/file``. ``layout`` says which files
-    to put into a folder by hand. PezError if there are none, or the hub cannot be reached.
+    Those of the hub are named ``hf://datasets/owner/name/file``, with ``@refs/convert/parquet``
+    behind the name where only the hub's own conversion is parquet. ``layout`` says which files to
+    put into a folder by hand. PezError if there are none, or the hub cannot be reached.
     """
     if path:
         root = Path(path)
@@ -33,8 +35,10 @@ def parquet_files(repo: str, split: str, path: str, layout: str) -> list[str]:
         names = [str(file.relative_to(root)) if root.is_dir() else root.name for file in found]
         files = [str(file) for file in found]
     else:
-        names = sorted(_hub_files(repo, layout))
-        files = [f"{_HUB}{repo}/{name}" for name in names]
+        names, mark = sorted(_hub_files(repo, layout)), ""
+        if not names:
+            names, mark = sorted(_hub_files(repo, layout, CONVERTED)), f"@{CONVERTED}"
+        files = [f"{_HUB}{repo}{mark}/{name}" for name in names]
     if not files:
         raise PezError(f"{path or repo} holds no parquet file; give a folder with {layout}.")
     chosen = [file for name, file in zip(names, files, strict=True) if in_split(name, split)]
@@ -125,16 +129,31 @@ def _hub() -> Any:
     return HfFileSystem(endpoint=os.environ.get("HF_ENDPOINT"))
 
 
-def _hub_files(repo: str, layout: str) -> list[str]:
+def cached_snapshots(repo: str) -> Iterator[str]:
+    """The folders of a data set in the hub's cache: as it was last fetched by any program, then
+    the hub's conversion to parquet.
+    """
+    from huggingface_hub import snapshot_download
+
+    for revision in (None, CONVERTED):
+        with suppress(Exception):  # what is not there, the client reports in several ways
+            yield snapshot_download(
+                repo, repo_type="dataset", revision=revision, local_files_only=True
+            )
+
+
+def _hub_files(repo: str, layout: str, revision: str | None = None) -> list[str]:
     """The parquet files of a data set on the hub."""
     try:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
         # unlike list_repo_files, this does not retry for half a minute without a network
-        told = api.dataset_info(repo, timeout=30.0).siblings or []
+        told = api.dataset_info(repo, revision=revision, timeout=30.0).siblings or []
     except Exception as error:  # the client and its dependencies raise dozens of types
         status = getattr(getattr(error, "response", None), "status_code", None)
+        if revision and status == 404:
+            return []  # nothing was converted
         by_hand = f"or download it by hand and give a folder with {layout} as path"
         if status in (401, 403):
             mend = f"accept its terms on its page and run `hf auth login`, {by_hand}"

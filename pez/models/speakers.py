@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import nullcontext, redirect_stderr
 from typing import Any
 
 import torch
@@ -14,7 +16,8 @@ from pez.models.answers import Answers, context_scores
 from pez.models.causal import CLOSE, Speaker
 from pez.models.devices import pick_device, pick_dtype
 from pez.models.failures import FOLDER, loading_error
-from pez.models.families import LANGUAGES, open_family
+from pez.models.families import FAMILIES, LANGUAGES, open_family
+from pez.models.family import Family
 from pez.models.forest import Forest, plain_scores
 from pez.models.hub import prepare_hub, split_revision
 from pez.models.identity import known_weights
@@ -67,27 +70,35 @@ def _opened(name: str) -> tuple[Any, Any]:
     if source.lower().endswith(GGUF):
         if not place.is_file():
             raise PezError(f"there is no file {place}; check the path of the model.")
+        if not source.endswith(GGUF):
+            raise PezError(f"{name}: transformers knows GGUF files by .gguf alone; rename it so.")
         _check_gguf()
         more["gguf_file"] = place.name
         source, place = str(place.parent), place.parent
     elif revision:
         more["revision"] = revision
+    elif place.is_file():
+        raise PezError(f"{name} is no GGUF file; name a folder, a .gguf file or an id of the hub.")
     local = place.exists()
     if not local:
         prepare_hub()
     disable_progress_bar()
     try:
         check_model(source, revision, name)
-        with unasked():
+        # while a GGUF file is unpacked, a bar is drawn that no setting of theirs switches off
+        silent = redirect_stderr(io.StringIO()) if "gguf_file" in more else nullcontext()
+        with unasked(), silent:
             config = AutoConfig.from_pretrained(source, **more)
             kind: Any = AutoModelForCausalLM
             if config.is_encoder_decoder:
                 kind = AutoModelForSeq2SeqLM
             if type(config) not in kind._model_mapping:
-                raise _headless(name, config)
+                raise _headless(name, config.model_type)
             tokenizer = AutoTokenizer.from_pretrained(source, **more)
             model, info = kind.from_pretrained(source, output_loading_info=True, **more)
     except Exception as error:  # transformers and the hub each raise their own
+        if not local and _is_encoder(name):
+            raise _headless(name, "an encoder of prompts") from error
         raise loading_error(name, error, local=FOLDER if local else "") from error
     if missing := sorted(info["missing_keys"]):
         raise PezError(
@@ -97,9 +108,15 @@ def _opened(name: str) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _headless(name: str, config: Any) -> PezError:
+def _is_encoder(name: str) -> bool:
+    """Whether a name is that of a model that reads prompts for pictures."""
+    families = [open_family(where) for where in FAMILIES.values()]
+    return any(isinstance(one, Family) and one.claims(name) for one in families)
+
+
+def _headless(name: str, what: str) -> PezError:
     return PezError(
-        f"{name} ({config.model_type}) has no head for next words; name a causal language model "
+        f"{name} ({what}) has no head for next words; name a causal language model "
         "such as smollm2, or a T5."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from pez.errors import Interrupted, PezError, PezWarning
@@ -41,11 +41,10 @@ def checked_options(kind: type[O], given: O | None, settings: dict[str, Any]) ->
         if settings:
             raise PezError(f"give {sorted(settings)[0]} either in options or beside it, not both.")
         return given
-    names = set(kind.__dataclass_fields__)
+    names = {field.name for field in fields(kind)}
     if unknown := set(settings) - names:
-        raise PezError(
-            f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(names))}."
-        )
+        serving = sorted(names - set(getattr(kind, "unused", ())))
+        raise PezError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(serving)}.")
     plain = dict(settings)
     if isinstance(plain.get("set"), str | list | dict):
         plain["set"] = as_texts(plain["set"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -74,7 +75,11 @@ class ClassifyOptions(SearchOptions):
         (), "a prompt by hand to compare with, or a file of them", metavar="TEXT|FILE"
     )
     prompt: str | None = _option(
-        None, "measure this prompt instead of searching one", "", "TEXT", str
+        None,
+        "measure this prompt, or that of a file or of tuned embeddings, instead of searching one",
+        "",
+        "TEXT|FILE",
+        str,
     )
     fluency: float = _option(
         0.0,
@@ -92,6 +97,9 @@ class ClassifyOptions(SearchOptions):
 
     def __post_init__(self) -> None:
         """Raise PezError for values of the wrong type or out of range."""
+        for name in ("labels", "label_words"):
+            if isinstance(listed := getattr(self, name), list | tuple):  # as Python has them
+                object.__setattr__(self, name, _joined(name, listed))
         super().__post_init__()
         usual = {f.name: f.default for f in fields(self) if f.name in self.unused}
         for name, default in usual.items():
@@ -107,6 +115,11 @@ class ClassifyOptions(SearchOptions):
             raise PezError(f"--fluency must be below 1, not {self.fluency}: it is a share.")
         if len(self.model) > 1:
             raise PezError("pez classify searches one language model; give --model once.")
+        for name in ("labels", "label_words"):
+            text = getattr(self, name)
+            if text and not all(part.strip() for part in text.split(",")):
+                option = f"--{name.replace('_', '-')}"
+                raise PezError(f"{option} {text!r} has an empty part; name one label a part.")
         words, names = self.names(self.label_words), self.names(self.labels)
         if words and names and len(words) != len(names):
             raise PezError(
@@ -135,7 +148,16 @@ class ClassifyOptions(SearchOptions):
         out = {name: value for name, value in super().record().items() if name not in skip}
         if self.prompt is None:
             del out["prompt"]
-        digests = {path: _digest(path) for path in (*self.manual, self.test_file)}
+        files = (*self.manual, self.test_file, *([self.prompt] if self.prompt else []))
+        digests = {path: _digest(path) for path in files}
         if lists := {path: digest for path, digest in digests.items() if digest}:
             out["lists"] = out.get("lists", {}) | lists
         return out
+
+
+def _joined(name: str, listed: Sequence[Any]) -> str:
+    """A list of labels or words as a text with commas. PezError for a comma within one."""
+    parts = [str(part) for part in listed]
+    if bad := [part for part in parts if "," in part]:
+        raise PezError(f"{name} has {bad[0]!r}; a comma separates them, so none may have one.")
+    return ",".join(parts)

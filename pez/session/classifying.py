@@ -7,21 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from pez.errors import PezError
 from pez.formats.prompts import file_or_text, read_prompts
 from pez.methods import steps_of
-from pez.models.answers import Answers
 from pez.models.causal import Speaker
-from pez.models.lines import frames
 from pez.result import Result
 from pez.search.engine import Budget, Found, Progress, search
 from pez.search.init import random_words
 from pez.search.problem import Problem
 from pez.search.rows import Job, Rows
 from pez.session.classify_options import ClassifyOptions
-from pez.session.figures import EMPTY, Figures, figures, measure
+from pez.session.figures import Figures, measure
+from pez.session.given import given_prompt, tuned_figures
 from pez.session.items import Item
 from pez.session.labelled import Data, Texts, fitted, labelled_item
 from pez.session.scoring import Done, Scorer
@@ -143,7 +142,7 @@ def _restarts(run: _Run, item: Item, problem: Problem, store: SearchStore) -> li
     """What each search found; those that a killed run finished are taken from the store."""
     options, session, watch = run.options, run.session, run.watch
     found: list[Found] = []
-    steps = steps_of(options)
+    steps, kept = steps_of(options), 0
     for restart in range(options.restarts):
         job = Job(0, item.key, restart, options.seed)
         known = store.read(job)
@@ -166,9 +165,15 @@ def _restarts(run: _Run, item: Item, problem: Problem, store: SearchStore) -> li
             known = one[0]
             if not watch.stop.asked:
                 store.add(known)
-        elif watch.note:
-            watch.note(f"search {restart + 1} of {options.restarts} was done before.")
+                kept += 1
+        else:
+            kept += 1
+            if watch.note:
+                watch.note(f"search {restart + 1} of {options.restarts} was done before.")
         found.append(known)
+    if watch.stop.asked and watch.note and kept and store.folder:
+        done = f"{kept} of {options.restarts} searches are done and kept"
+        watch.note(f"{done}; the same command goes on behind them.")
     return found
 
 
@@ -255,45 +260,45 @@ def random_prompts(run: _Run, problem: Problem, key: str) -> list[str]:
     return [run.speaker.tokens.decode(row) for row in ids.tolist()]
 
 
-@torch.no_grad()
 def _soft(run: _Run, item: Item, found: Sequence[Found]) -> dict[str, Any] | None:
     """What the best embeddings reach on the test texts, without words; None if there are none."""
     soft = [one.extra for one in found if "embeddings" in one.extra]
     if not soft:
         return None
     best = max(soft, key=lambda extra: float(extra["soft_score"]))
-    point = best["embeddings"].to(run.speaker.device)[None]
-    wording, words, parts = run.options.wording, run.data.words, []
-    for texts in (run.data.test.texts, EMPTY):
-        framed = frames(run.speaker, wording, texts, words)
-        own = [n for n, frame in enumerate(framed) if frame is not None]
-        kept = [frame for frame in framed if frame is not None]
-        scores = torch.zeros(len(kept), len(words), device=point.device)
-        for places, some in Answers(run.speaker, kept, wording.prompt_leads).parts(point):
-            scores[places] = some[0]
-        parts.append((own, scores))
-    (own, scores), (_, empty) = parts
-    right = torch.tensor([run.data.test.right[n] for n in own], device=point.device)
-    return figures(scores, right, empty).record()
+    return _tuned(run, best["embeddings"].to(run.speaker.device), run.data.test).record()
+
+
+def _tuned(run: _Run, rows: Tensor, on: Texts) -> Figures:
+    """Figures of embeddings (k, w) on some texts."""
+    wording, words = run.options.wording, run.data.words
+    return tuned_figures(run.speaker, rows, on.texts, on.right, wording, words)
 
 
 def _given(run: _Run) -> Result:
     """The figures of the user's own prompt."""
     options, data, speaker = run.options, run.data, run.speaker
-    prompt = " ".join((options.prompt or "").split())
-    run.best = prompt
+    given = given_prompt(options.prompt or "", speaker)
+    prompt = run.best = given.text
     manual = manual_prompts(options)
-    wanted = _once([prompt, "", *manual])
-    (train,) = run.measured([prompt], data.train, "reading:")
-    valid = dict(zip(wanted, run.measured(wanted, data.valid, "measuring:"), strict=True))
-    test = dict(zip(wanted, run.measured(wanted, data.test, "measuring:"), strict=True))
+    beside = _once(["", *manual])
+
+    def figures_of(texts: list[str], on: Texts, what: str) -> dict[str, Figures]:
+        if given.rows is None:
+            texts = _once([prompt, *texts])
+        found = dict(zip(texts, run.measured(texts, on, what), strict=True))
+        return found if given.rows is None else found | {prompt: _tuned(run, given.rows, on)}
+
+    train = figures_of([], data.train, "reading:")[prompt]
+    valid = figures_of(beside, data.valid, "measuring:")
+    test = figures_of(beside, data.test, "measuring:")
     told = {
         "test": _compared(test, prompt, None, manual),
         "validation": _compared(valid, prompt, None, manual),
     }
     return Result(
         prompt=prompt,
-        ids=speaker.tokens.encode(prompt) if prompt else [],
+        ids=speaker.tokens.encode(prompt) if prompt and given.rows is None else [],
         score=-train.loss,
         model=speaker.name,
         method=GIVEN,

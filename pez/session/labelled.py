@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pez.datasets.labelled import (
-    HUB,
     Row,
     Split,
     draw_any,
     draw_rows,
+    given_labelled,
     known_labels,
     numbered,
+    placed,
     read_labelled,
     texts_key,
 )
@@ -21,6 +23,7 @@ from pez.models.causal import Speaker
 from pez.models.lines import check_words, contexts, cut_texts, frames
 from pez.objectives.labels import Labelled, output_scale
 from pez.session.classify_options import ClassifyOptions
+from pez.session.given import given_prompt
 from pez.session.items import Item
 
 
@@ -49,29 +52,26 @@ class Data:
     notes: tuple[str, ...]
 
 
-def read_data(source: str | Sequence[tuple[str, str]], options: ClassifyOptions) -> Data:
+def read_data(source: str | Iterable[Any], options: ClassifyOptions) -> Data:
     """Read and draw the texts of ``source``, a file, a name of :data:`pez.datasets.labelled.HUB`
-    or pairs of text and label. PezError for bad input, as of :mod:`pez.datasets.labelled`.
+    or rows of :func:`pez.datasets.labelled.given_labelled`. PezError for bad input, as there.
     """
-    notes: list[str] = []
     columns = options.text_column, options.label_column
-    name = source if isinstance(source, str) else "the given texts"
+    name, asked = "the given texts", options.names(options.labels)
     if isinstance(source, str):
+        name, asked = source, asked or known_labels(source)
         split = read_labelled(source, *columns)
-        asked = options.names(options.labels) or known_labels(source)
     else:
-        split, asked = _pairs(source), options.names(options.labels)
-    notes += _left_out(split, name)
+        split = given_labelled(source, *columns)
     right, own = numbered(split.rows, asked, name)
     labels = asked or tuple(own)
     words = options.names(options.label_words) or labels
+    notes: list[str] = []
     if len(words) != len(labels):
         raise PezError(f"--label-words has {len(words)} words for {len(labels)} labels.")
     if any(label.casefold() != there.casefold() for label, there in zip(labels, own, strict=True)):
         pairs = ", ".join(f"{there} is {label}" for there, label in zip(own, labels, strict=True))
         notes.append(f"the labels of {name}: {pairs}.")
-    if other := sum(place < 0 for place in right):
-        notes.append(f"{other} rows of {name} have other labels and are left out.")
     seed = options.data_seed
     train, valid = draw_rows(split.rows, right, (options.shots, options.validation), seed)
     if len(set(right[n] for n in valid)) < len(labels):
@@ -79,20 +79,29 @@ def read_data(source: str | Sequence[tuple[str, str]], options: ClassifyOptions)
             f"{name} has too few rows for {options.shots} examples of each label and more to "
             "choose by; choose a smaller --shots."
         )
+    seen = {split.rows[n].text for n in (*train, *valid)}
     apart = _test_split(source, options)
     if apart is None:
         rows, places = split.rows, right
-        test = draw_any(rows, places, options.test_size, seed, [*train, *valid])
+        known = [n for n, row in enumerate(rows) if row.text in seen]
+        notes += _left_out(split, right, name, len(known) - len(train) - len(valid))
+        test = draw_any(rows, places, options.test_size, seed, known)
         if not test:
             raise PezError(f"{name} has no row left to measure on; choose a smaller --validation.")
     else:
-        notes += _left_out(apart, options.test_file or f"the test split of {name}")
-        seen = {split.rows[n].text for n in (*train, *valid)}
+        where = options.test_file or f"the test split of {name}"
         rows = [row for row in apart.rows if row.text not in seen]
-        places = _placed(rows, own)
+        there = {row.label.casefold() for row in apart.rows}
+        called = labels if there.isdisjoint(map(str.casefold, own)) else own  # 0, or what 0 is
+        places = placed(rows, called)
+        known = len(apart.rows) - len(rows)
+        notes += _left_out(split, right, name) + _left_out(apart, places, where, known)
         test = draw_any(rows, places, options.test_size, seed)
         if not test:
-            raise PezError(f"{options.test_file or name} has no row with one of these labels.")
+            why = "no text that is not searched with or chosen by"
+            if there.isdisjoint(map(str.casefold, called)):
+                why = f"no row with one of the labels {', '.join(own)}"
+            raise PezError(f"{where} has {why}; name another --test-file.")
     parts = [[split.rows[n] for n in (*train, *valid)], [rows[n] for n in test]]
     key = texts_key([row for part in parts for row in part])
     return Data(
@@ -107,40 +116,28 @@ def read_data(source: str | Sequence[tuple[str, str]], options: ClassifyOptions)
     )
 
 
-def _pairs(source: Sequence[tuple[str, str]]) -> Split:
-    rows: dict[Row, None] = {}
-    for pair in source:
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise PezError("data must be a file, a name, or pairs of text and label.")
-        text, label = (str(part).strip() for part in pair)
-        if text and label:
-            rows[Row(text, label)] = None
-    if not rows:
-        raise PezError("data holds no text; give pairs of text and label.")
-    return Split(list(rows), 0, len(source) - len(rows))
-
-
-def _test_split(source: str | Sequence[tuple[str, str]], options: ClassifyOptions) -> Split | None:
+def _test_split(source: Any, options: ClassifyOptions) -> Split | None:
     """The rows to measure on, where they are apart."""
     columns = options.text_column, options.label_column
     if options.test_file:
-        return read_labelled(options.test_file, *columns)
-    if isinstance(source, str) and source in HUB and known_labels(source):
+        return read_labelled(options.test_file, *columns, split="test")
+    if isinstance(source, str) and known_labels(source):
         return read_labelled(source, *columns, split="test")
     return None
 
 
-def _placed(rows: Sequence[Row], own: Sequence[str]) -> list[int]:
-    place = {name: n for n, name in enumerate(own)}
-    return [place.get(row.label, -1) for row in rows]
-
-
-def _left_out(split: Split, name: str) -> list[str]:
-    notes = []
-    if split.empty:
-        notes.append(f"{split.empty} rows of {name} without a text or a label are left out.")
-    if split.copies:
-        notes.append(f"{split.copies} rows of {name} are copies of others and are left out.")
+def _left_out(split: Split, places: Sequence[int], name: str, known: int = 0) -> list[str]:
+    """What is told of rows that are not used; ``known`` have a text that is searched with."""
+    counts = {
+        "without a text or a label": split.empty,
+        "as copies of others": split.copies,
+        "with other labels": sum(place < 0 for place in places),
+        "not measured on, as their texts are searched with or chosen by": known,
+    }
+    told = "; ".join(f"{count} {why}" for why, count in counts.items() if count)
+    notes = [f"rows of {name} that are left out: {told}."] if told else []
+    if split.others:
+        notes.append(f"files of {name} that are of other splits and not read: {split.others}.")
     return notes
 
 
@@ -154,14 +151,16 @@ def fitted(speaker: Speaker, data: Data, options: ClassifyOptions) -> Data:
     """
     (sample,) = contexts(speaker, options.wording, "", ["a"], data.words)
     notes = [check_words(sample.tails, data.words)]
-    prompt = max(options.length, len(speaker.tokens.encode(options.prompt or "")))
+    own = 0 if options.prompt is None else given_prompt(options.prompt, speaker).size(speaker)
+    prompt = max(options.length, own)
     parts, cut = [], 0
     for part in (data.train, data.valid, data.test):
         texts, some = cut_texts(speaker, options.wording, part.texts, data.words, prompt)
         parts.append(replace(part, texts=texts))
         cut += some
     if cut:
-        notes.append(f"{cut} texts are longer than {speaker.name} reads and were cut at their end.")
+        few = "1 text is" if cut == 1 else f"{cut} texts are"
+        notes.append(f"{few} longer than {speaker.name} reads and cut at the end.")
     train, valid, test = parts
     told = (*data.notes, *filter(None, notes))
     return replace(data, train=train, valid=valid, test=test, notes=told)
@@ -182,7 +181,8 @@ def labelled_item(speaker: Speaker, data: Data, options: ClassifyOptions) -> Ite
         output_scale(speaker)
     notes = data.notes
     if lost := len(found) - len(kept):
-        notes = (*notes, f"{lost} examples are read joined with the prompt and are left out.")
+        few = "1 example is" if lost == 1 else f"{lost} examples are"
+        notes = (*notes, f"{few} read joined with the prompt, and left out.")
     goal = Labelled(
         options.wording,
         data.words,

@@ -92,6 +92,22 @@ def test_what_is_measured_is_told(reviews: Path, capsys: CAPTURE) -> None:
         (None, ["--fluency", "1"], "below 1"),
         (None, ["--shots", "0"], "--shots must be 1 or more"),
         (None, ["--test-file", "nowhere.csv"], "nowhere.csv"),
+        (None, ["--label-words", "good,"], "has an empty part"),
+        (None, ["--label-words", ","], "has an empty part"),
+        (None, ["--shots", "100"], "too few rows for 100 examples"),
+        (None, ["--length", "0"], "--length must be 1 or more"),
+        (None, ["--length", "500"], "leaves none for a text"),
+        (None, ["--model", "mini"], "has no head for next words"),
+        (None, ["--model", "reviews.csv"], "is no GGUF file"),
+        (None, ["--model", "openai-community/gpt2"], "cannot be downloaded"),
+        (None, ["--model", "no.gguf"], "there is no file no.gguf"),
+        (None, ["--output", "reviews.csv"], "not a file of pez's results"),
+        ("text;label\na;0\nb;1\n", [], "separated by ';'"),
+        ("text,label\na,0,1\n", [], "3 cells where the first line has 2"),
+        ("text,label\nb\xe9,0\n", [], "is not UTF-8 text; give CSV"),
+        ("a,0\nb,1\n", ["--text-column", "1"], "places are given for both columns"),
+        ("text,label\na,x\nb,y\n", [], "no row of reviews.csv has the label 'negative'"),
+        (None, ["--test-file", "."], "holds no parquet"),
         (None, ["--prompt", "x", "--output-embeddings", "y"], "is for a search"),
     ],
 )
@@ -99,10 +115,38 @@ def test_bad_input_is_told_in_a_sentence(
     reviews: Path, capsys: CAPTURE, content: str | None, options: list[str], what: str
 ) -> None:
     if content is not None:
-        reviews.write_text(content)
+        reviews.write_bytes(content.encode("latin-1"))
     assert main([*ASKED, "--validation", "8", *options]) == 2
     out, err = capsys.readouterr()
     assert out == "" and what in err and "Traceback" not in err
+
+
+def test_packed_files_are_to_be_unpacked(reviews: Path, capsys: CAPTURE) -> None:
+    reviews.rename("reviews.csv.gz")
+    assert main(["classify", "reviews.csv.gz"]) == 2
+    assert "unpack it first" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_told(reviews: Path, capsys: CAPTURE) -> None:
+    """Copies, gaps and texts of two labels; a test file with the texts that are searched with."""
+    text = reviews.read_text()
+    twice = text.splitlines()[1].rpartition(",")[0]
+    lines = [",1", *text.splitlines()[1:3], f"{twice},1", f"{twice},0"]
+    reviews.write_text("\n".join([text, *lines]))
+    sizes = ["--shots", "14", "--validation", "99", "--test-file"]
+    Path("test.csv").write_text(f"{text}\na new text,positive\n")
+    assert main([*ASKED, *QUICK, *sizes, "test.csv"]) == 2
+    assert "test.csv has no text that is not searched with" in capsys.readouterr().err
+    sizes[3] = "9"
+    assert main([*ASKED, *QUICK, *sizes, "test.csv"]) == 0
+    err = capsys.readouterr().err
+    assert "rows of reviews.csv that are left out: 1 without a text or a label; " in err
+    assert "3 as copies of others." in err
+    assert "rows of test.csv that are left out: 1 with other labels; 4" in err
+    assert "not measured on, as their texts are searched with or chosen by." in err
+    Path("test.csv").write_text("text,label\na new text,positive\nanother,negative\n")
+    assert main([*ASKED, *QUICK, *sizes, "test.csv"]) == 0  # by what 0 and 1 are called
+    assert "on 2 texts: raw" in capsys.readouterr().err
 
 
 def test_long_texts_are_cut_and_counted(reviews: Path, capsys: CAPTURE) -> None:

@@ -16,6 +16,7 @@ import pytest
 from dataset_files import celeba, items, parquet, png, put
 
 from pez.datasets import draw
+from pez.datasets.labelled import HUB, Row, read_labelled
 from pez.datasets.manifest import from_manifest, write_manifest
 from pez.errors import PezError
 
@@ -28,15 +29,19 @@ class _Hub(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = unquote(urlsplit(self.path).path).replace("refs/convert/parquet", "converted")
         if path.startswith("/api/datasets/gated/"):
             self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
         elif "/tree/" in path:
-            told = [self.about(name) for name in self.names() if name.startswith("data")]
+            told = [
+                self.about(name) for name in self.names() if name.startswith(("data", "default"))
+            ]
             self.answer(200, json.dumps(told).encode())
         elif path.startswith("/api/datasets/"):
             repo = "/".join(path.split("/")[3:5])
-            siblings = [{"rfilename": name} for name in self.names()]
+            converted = path.endswith("/revision/converted")  # the hub's own, in folders of its own
+            names = [n for n in self.names() if n.startswith("default/") == converted]
+            siblings = [{"rfilename": name} for name in names]
             self.answer(
                 200, json.dumps({"id": repo, "sha": "0" * 40, "siblings": siblings}).encode()
             )
@@ -154,3 +159,59 @@ def test_a_hub_out_of_reach_tells_how_to_go_on_by_hand(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(PezError, match=r"cannot be downloaded from the hub.*data/train-"):
         items("lexica")
+
+
+# ---- labelled texts by name
+
+
+def labelled(path: Path, name: str) -> list[Row]:
+    """A split as the hub has it: numbers as labels, further columns; returns what it says."""
+    known = HUB[name]
+    rows = [
+        {"idx": n, known.text: f"text {n} of {path.name}", known.label: n % len(known.labels)}
+        for n in range(4)
+    ]
+    kinds = [("idx", pa.int32()), (known.text, pa.string()), (known.label, pa.int64())]
+    parquet(path, rows, kinds)
+    return [Row(str(row[known.text]), str(row[known.label])) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test"),
+    [
+        ("sst2", "data/train-00000-of-00001.parquet", "data/validation-00000-of-00001.parquet"),
+        ("ag_news", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"),
+        ("amazon_polarity", "default/train/0000.parquet", "default/test/0000.parquet"),
+    ],
+)
+def test_labelled_texts_are_read_by_the_name_of_their_set(
+    hub: tuple[str, Path], name: str, train: str, test: str
+) -> None:
+    """Also where only the branch of the hub's own conversion has parquet."""
+    wanted = {"train": labelled(hub[1] / train, name), "test": labelled(hub[1] / test, name)}
+    put(hub[1] / "README.md", "about it")
+    for split, rows in wanted.items():
+        assert read_labelled(name, split=split).rows == rows
+        assert read_labelled(HUB[name].repo, split=split).rows == rows
+
+
+def test_labelled_texts_in_the_cache_are_read_without_the_hub(
+    hub: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(PezError, match="cannot be downloaded from the hub"):
+        read_labelled("sst2")
+    folder = tmp_path / "cache" / "datasets--stanfordnlp--sst2"
+    commit = "1" * 40
+    rows = labelled(folder / "blobs" / "abc", "sst2")
+    for branch, file in (
+        ("main", "data/test-00000-of-00001.parquet"),  # without the split that is asked for
+        ("refs/convert/parquet", "default/train/0000.parquet"),
+    ):
+        commit = str(int(commit[0]) + 1) * 40
+        put(folder / "refs" / branch, commit)
+        link = folder / "snapshots" / commit / file
+        link.parent.mkdir(parents=True)
+        link.symlink_to(folder / "blobs" / "abc")
+    assert read_labelled("sst2").rows == rows

@@ -77,7 +77,7 @@ def tiny_gpt2(folder: Path, **more: Any) -> Path:
     """GPT-2: learned positions, one table for input and output, no start token."""
     words = byte_pairs(folder, **more)
     size: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
-    return _saved(GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **size)), folder)
+    return save_loud(GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **size)), folder)
 
 
 def tiny_llama(folder: Path, **more: Any) -> Path:
@@ -90,7 +90,7 @@ def tiny_llama(folder: Path, **more: Any) -> Path:
         "max_position_embeddings": 128,
     }
     config = LlamaConfig(vocab_size=len(words), bos_token_id=0, eos_token_id=1, **size, **heads)
-    return _saved(LlamaForCausalLM(config), folder)
+    return save_loud(LlamaForCausalLM(config), folder)
 
 
 def tiny_t5(folder: Path) -> Path:
@@ -99,10 +99,10 @@ def tiny_t5(folder: Path) -> Path:
     size: dict[str, Any] = {"d_model": 32, "d_ff": 48, "d_kv": 8, "num_layers": 2, "num_heads": 4}
     size["decoder_start_token_id"] = 0
     config = T5Config(vocab_size=len(words), **size)
-    return _saved(T5ForConditionalGeneration(config), folder)
+    return save_loud(T5ForConditionalGeneration(config), folder)
 
 
-def _saved(model: Any, folder: Path) -> Path:
+def save_loud(model: Any, folder: Path) -> Path:
     """A model with larger weights than fresh ones, so that words matter."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

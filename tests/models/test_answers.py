@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from more_speakers import literal, odds
 from tiny_speakers import TEXTS, byte_pairs, tiny_gpt2, tiny_llama, tiny_t5
 from torch import Tensor
 from transformers import BertConfig, BertLMHeadModel, BloomConfig, BloomForCausalLM
@@ -33,44 +34,13 @@ def speaker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return load_speaker(str(MAKERS[request.param](folder)), "cpu", "float32")
 
 
-def odds(scores: Tensor) -> Tensor:
-    return scores - scores.mean(-1, keepdim=True)
-
-
-@torch.no_grad()
-def literal(speaker: Speaker, wording: Wording, prompt: str, text: str) -> Tensor:
-    """Summed log-probabilities (g,) of the label words, one whole text after another."""
-    tokenizer, model = speaker.tokenizer, speaker.model
-    lead = speaker.tokens.lead
-    out = []
-    for word in WORDS:
-        if speaker.paired:
-            given = tokenizer(wording.fill(text, prompt, "", lead).rstrip(), return_tensors="pt")
-            said = tokenizer(word, add_special_tokens=False)["input_ids"]
-            logits = model(
-                input_ids=given["input_ids"],
-                decoder_input_ids=torch.tensor([[0, *said[:-1]]]),
-            ).logits[0]
-            likely = logits.log_softmax(-1)
-            out.append(sum(likely[n, i] for n, i in enumerate(said)))
-            continue
-        whole = wording.fill(text, prompt, word, lead)
-        ids = tokenizer(whole)["input_ids"]
-        places = tokenizer(whole, return_offsets_mapping=True)["offset_mapping"]
-        begin = len(whole) - len(word)
-        own = [n for n, (start, end) in enumerate(places) if end > begin and end > start]
-        likely = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
-        out.append(sum(likely[n - 1, ids[n]] for n in own))
-    return torch.stack([torch.as_tensor(one) for one in out])
-
-
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_label_scores_are_those_of_the_plain_forward(speaker: Speaker, template: str) -> None:
     wording = Wording.of(template)
     prompts = ["good plot story", "it", "", "very bad news"]
     found = label_scores(speaker, prompts, TEXTS, wording, WORDS)
     for p, prompt in enumerate(prompts):
-        wanted = torch.stack([literal(speaker, wording, prompt, text) for text in TEXTS])
+        wanted = torch.stack([literal(speaker, wording, prompt, text, WORDS) for text in TEXTS])
         assert torch.allclose(odds(found[p]), odds(wanted), atol=CLOSE)
         assert odds(wanted).std() > 0.05  # words matter
 
@@ -101,7 +71,7 @@ def test_a_search_reads_what_its_prompts_say_when_typed(speaker: Speaker, templa
         alone = torch.cat([gather(answers, one[None]) for one in points])
         few = gather(answers, points, [1, 4])
     for p, prompt in enumerate(prompts):
-        wanted = torch.stack([literal(speaker, wording, prompt, text) for text in TEXTS])
+        wanted = torch.stack([literal(speaker, wording, prompt, text, WORDS) for text in TEXTS])
         assert torch.allclose(odds(found[p]), odds(wanted), atol=CLOSE)
     assert torch.allclose(odds(found), odds(alone), atol=CLOSE)  # whatever is beside it
     assert torch.allclose(odds(few[:, [1, 4]]), odds(found[:, [1, 4]]), atol=CLOSE)
@@ -137,7 +107,7 @@ def test_causal_models_are_read_fast_and_others_as_transformers_does(tmp_path: P
     bloom = load_speaker(str(tmp_path / "b"), "cpu")  # its positions are those of a mask
     wording = Wording.of(TEMPLATES[0])
     found = label_scores(bloom, ["good plot"], TEXTS, wording, WORDS)[0]
-    wanted = torch.stack([literal(bloom, wording, "good plot", text) for text in TEXTS])
+    wanted = torch.stack([literal(bloom, wording, "good plot", text, WORDS) for text in TEXTS])
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
 
 
@@ -146,7 +116,7 @@ def test_a_tokenizer_without_any_end_token_is_read_alike(tmp_path: Path) -> None
     assert speaker.around == ([], [])
     wording = Wording.of(TEMPLATES[0])
     found = label_scores(speaker, ["good plot"], TEXTS, wording, WORDS)[0]
-    wanted = torch.stack([literal(speaker, wording, "good plot", text) for text in TEXTS])
+    wanted = torch.stack([literal(speaker, wording, "good plot", text, WORDS) for text in TEXTS])
     assert torch.allclose(odds(found), odds(wanted), atol=CLOSE)
 
 

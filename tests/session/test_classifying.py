@@ -15,6 +15,7 @@ from torch import Tensor
 
 import pez
 from pez.errors import PezError
+from pez.models import Reader
 from pez.models.answers import Answers
 from pez.models.causal import Speaker
 from pez.models.speakers import load_speaker
@@ -23,6 +24,7 @@ from pez.options import InvertOptions
 from pez.result import Result
 from pez.session.classify_options import ClassifyOptions
 from pez.session.classifying import classify_data
+from pez.session.embeddings import save_embeddings
 from pez.session.figures import Rate, figures
 from pez.session.labelled import Data, fitted, labelled_item, read_data
 from pez.session.session import Session, Watch, open_reader
@@ -216,6 +218,32 @@ def test_what_an_objective_reads_is_read_in_few_passes(
     assert sum(seen) == 4 * 8 * 3 < before
 
 
+def test_tuned_embeddings_are_measured_from_their_file(speaker: Speaker, tmp_path: Path) -> None:
+    result = found(speaker, method="soft", steps=3)
+    file = tmp_path / "tuned.safetensors"
+    save_embeddings(result, file)
+    again = found(speaker, prompt=str(file))
+    assert again.figures["test"]["prompt"] == result.figures["test"]["soft"]
+    assert again.figures["test"]["none"] == result.figures["test"]["none"]
+    assert (again.prompt, again.ids) == (str(file), [])
+
+
+def test_a_prompt_is_read_from_its_file(speaker: Speaker, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("good plot\n")
+    one = found(speaker, prompt=str(file))
+    assert one.prompt == "good plot"
+    assert one.figures == found(speaker, prompt="good  plot").figures
+    file.write_text("good plot\nbad plot\n")
+    with pytest.raises(PezError, match="holds 2 prompts, and --prompt takes one"):
+        found(speaker, prompt=str(file))
+    with pytest.raises(PezError, match="does not exist"):
+        found(speaker, prompt="nowhere.txt")
+    torch.save(torch.zeros(2, 7), tmp_path / "other.pt")
+    with pytest.raises(PezError, match="vectors of 7 numbers"):
+        found(speaker, prompt=str(tmp_path / "other.pt"))
+
+
 # ---- figures
 
 
@@ -273,13 +301,13 @@ def test_a_killed_call_goes_on_behind_its_last_search(
     assert any("search 1 of 2 was done before" in note for note in notes)
 
 
-def stopped(speaker: Speaker, when: Sequence[str]) -> Result:
+def stopped(speaker: Speaker, when: Sequence[str], told: list[str] | None = None) -> Result:
     options = ClassifyOptions(**SMALL)
     session = Session.of(speaker, options)  # type: ignore[arg-type]
-    watch = Watch()
+    watch = Watch(note=None if told is None else told.append)
 
-    def progress(_now: Any, text: str) -> None:
-        if any(text.startswith(word) for word in when):
+    def progress(now: Any, text: str) -> None:
+        if any(text.startswith(word) for word in when) and now.done >= (told is not None):
             watch.stop.asked = True
 
     watch.progress = progress
@@ -289,8 +317,27 @@ def stopped(speaker: Speaker, when: Sequence[str]) -> Result:
 def test_a_stop_keeps_the_best_so_far(speaker: Speaker) -> None:
     early = stopped(speaker, [""])
     assert early.interrupted and early.prompt and not early.figures
+    told: list[str] = []
+    second = stopped(speaker, [""], told)  # within the second search
+    assert second.interrupted and "1 of 2 searches are done and kept" in told[-1]
     late = stopped(speaker, ["measuring"])
     assert late.interrupted and len(late.prompt.split()) == 3
+
+
+def test_labels_may_be_a_list() -> None:
+    options = ClassifyOptions(labels=["bad", "good"], label_words=("dull", "fun"))  # type: ignore
+    assert options == ClassifyOptions(labels="bad,good", label_words="dull,fun")
+    with pytest.raises(PezError, match="a comma separates them"):
+        ClassifyOptions(labels=["bad, dull", "good"])  # type: ignore[arg-type]
+    with pytest.raises(PezError, match="has an empty part"):
+        ClassifyOptions(labels=["", "good"])  # type: ignore[arg-type]
+
+
+def test_what_python_gives_wrongly_is_refused_in_a_sentence(mini: Reader) -> None:
+    with pytest.raises(PezError, match="reader must be a language model"):
+        pez.classify(rows(), reader=mini, **SMALL)
+    with pytest.raises(PezError, match=r"unknown option 'unused'; there are (?!.*generator)"):
+        pez.classify(rows(), reader=mini, unused=())
 
 
 def test_what_does_not_apply_is_refused() -> None:
