@@ -104,7 +104,7 @@ def test_locks_bans_and_template_hold(nodes: dict[str, Any], mini: Reader) -> No
     (prompt,), _, _ = run(
         nodes["PezInvert"], pez_model=mini, images=TWO, together=True, **FEW | words
     )
-    assert prompt.startswith("a photo of") and "tiger" in prompt
+    assert prompt.startswith("tiger a photo of")
     assert not {"green", "blue"} & set(prompt.split())
 
 

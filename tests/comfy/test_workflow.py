@@ -8,32 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comfy_core import CORE
 
 import pez.comfy
 from pez.comfy import comfy_entrypoint
 
 FOLDER = Path(pez.comfy.__file__).parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-# the core nodes of the example as ComfyUI 0.3 declares them: inputs that can be connected, outputs
-CORE: dict[str, tuple[dict[str, str], list[str]]] = {
-    "LoadImage": ({}, ["IMAGE", "MASK"]),
-    "PreviewAny": ({"source": "*"}, []),
-    "PreviewImage": ({"images": "IMAGE"}, []),
-    "SaveImage": ({"images": "IMAGE"}, []),
-    "CheckpointLoaderSimple": ({}, ["MODEL", "CLIP", "VAE"]),
-    "CLIPTextEncode": ({"clip": "CLIP", "text": "STRING"}, ["CONDITIONING"]),
-    "EmptyLatentImage": ({}, ["LATENT"]),
-    "KSampler": (
-        {
-            "model": "MODEL",
-            "positive": "CONDITIONING",
-            "negative": "CONDITIONING",
-            "latent_image": "LATENT",
-        },
-        ["LATENT"],
-    ),
-    "VAEDecode": ({"samples": "LATENT", "vae": "VAE"}, ["IMAGE"]),
-}
 
 
 @pytest.fixture(params=sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
