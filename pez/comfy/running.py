@@ -56,7 +56,7 @@ def found(node: Any, reader: Reader, options: SearchOptions, search: Search) -> 
         nonlocal best
         bar.update_absolute(done.steps, max(done.total, 1))
         if prompt != best:
-            show(node.hidden.unique_id, best := prompt)
+            show(getattr(node.hidden, "unique_id", None), best := prompt)
 
     make_room(reader.table.device)
     with in_terms_of_nodes(), plain_torch():

@@ -199,7 +199,7 @@ def test_bad_input_is_one_sentence_about_inputs(nodes: dict[str, Any], mini: Rea
         ({"images": ART, "mask": torch.ones(3, 96, 96)}, "3 masks for 1 images"),
         ({"images": ART, "length": 500}, "length"),
         ({"images": ART, "template": "no slot"}, "template"),
-        ({"images": ART, "style": "caption", "method": "pez", "length": 2}, ""),
+        ({"images": ART, "keep": "red green blue yellow"}, "keep"),
     ]
     for inputs, words in cases:
         with pytest.raises(PezError, match=words) as error:

@@ -89,12 +89,8 @@ class NodeOutput:
         return self.args or None
 
 
-class _NoHidden:
-    unique_id: str | None = None
-
-
 class ComfyNode:
-    hidden: Any = _NoHidden
+    hidden: Any = None  # set while a server runs the node
 
     @classmethod
     def define_schema(cls) -> Schema:
