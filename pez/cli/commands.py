@@ -198,6 +198,15 @@ def methods(args: argparse.Namespace) -> int:
     return 0
 
 
+def comfy(args: argparse.Namespace) -> int:
+    """``pez comfy``: the folder with the nodes."""
+    from pez.comfy.install import install
+
+    answer(str(install(args.folder)))
+    note("start ComfyUI again; the nodes are under pez, an example under its templates.")
+    return 0
+
+
 def datasets(args: argparse.Namespace) -> int:
     """``pez datasets``."""
     from pez.datasets import DATASETS

@@ -230,6 +230,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_similarity(verb("similarity", "how similar two pictures are under a judge", "similarity"))
     add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
     _add_serve(verb("serve", "a page in the browser that does all this", "serve"))
+    comfy = verb("comfy", "put the nodes of pez into a ComfyUI", "comfy")
+    comfy.add_argument("folder", metavar="FOLDER", help="of ComfyUI, or its custom_nodes")
     demo = verb("demo", "invert shipped photographs with a shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which drawn picture (0)")

@@ -15,9 +15,9 @@ from pez.search.stop import Stop
 from pez.search.tokens import Tokens
 from pez.session.items import Item
 from pez.session.swaps import Swap
+from pez.session.typed import plain_words as plain_words
 
 COMMA = ","
-LONGEST = 60  # characters of a word
 
 
 @dataclass(frozen=True)
@@ -136,16 +136,6 @@ def going_on(desk: Desk, tokens: Tokens) -> dict[str, Any]:
     start = "ids:" + ",".join(map(str, desk.ids))
     style = "phrases" if COMMA in words else "words"
     return {"init": start, "keep": plain_words(keep), "length": len(desk.ids), "style": style}
-
-
-def plain_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Words as options take them. Each has a blank in front, so that none is taken for a file of
-    that name: visitors must not read files of this machine. PezError for what cannot be a word.
-    """
-    for word in words:
-        if any(c in word for c in "/\\~\0\n") or len(word) > LONGEST:
-            raise PezError(f"{word[:LONGEST]!r} cannot be a word of a prompt; leave it out.")
-    return tuple(f" {word}" for word in words)
 
 
 def edited(result: Result, desk: Desk, tokens: Tokens) -> Result:

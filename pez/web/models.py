@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar
 
-from pez.errors import PezError
 from pez.models import Reader, load_model
-from pez.models.names import (
-    OFFLINE_CLIP,
-    photo_names,
-    shipped_folder,
-    shipped_generators,
-    shipped_names,
-)
-from pez.models.photo import Backbone
+from pez.models.names import shipped_generators
+from pez.models.offered import offered_models as offered_models
 from pez.options import SearchOptions
 from pez.search.vocabulary import Vocabulary, make_vocabulary
 from pez.session.session import reader_ids
 from pez.session.styles import content_ids
 
 T = TypeVar("T")
-JUDGE = "-judge"  # the ends of names of shipped models that are never searched
 
 
 class Models:
@@ -53,24 +44,6 @@ class Models:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
-
-
-def offered_models(more: tuple[str, ...] = ()) -> list[str]:
-    """The models that visitors may choose: those that were named, then the shipped ones that can
-    be opened here, those of photographs first.
-    """
-    photos = [name for name in photo_names() if _has_trunk(name)]
-    shipped = sorted(photos, key=lambda name: name != OFFLINE_CLIP) + shipped_names()
-    return list(dict.fromkeys((*more, *(n for n in shipped if not n.endswith(JUDGE)))))
-
-
-def _has_trunk(name: str) -> bool:
-    """Whether the package with the image trunk of a model of photographs is installed."""
-    try:
-        distribution(Backbone.of(shipped_folder(name)).package)
-    except (PackageNotFoundError, PezError):
-        return False
-    return True
 
 
 def offered_generators(more: tuple[str, ...] = ()) -> list[str]:

@@ -11,8 +11,9 @@ import gradio as gr
 from pez.api import neighbours, score
 from pez.errors import PezError
 from pez.models.names import photo_names, shipped_names
+from pez.models.offered import JUDGE
 from pez.web.board import error_board, in_page, render
-from pez.web.models import JUDGE, Models
+from pez.web.models import Models
 from pez.web.tabs.distil import LONGEST, lines_of
 from pez.web.tabs.invert import picture_field
 from pez.web.tabs.searching import WORK

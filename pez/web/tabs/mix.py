@@ -9,6 +9,7 @@ import gradio as gr
 
 from pez.errors import PezError
 from pez.options import MixOptions
+from pez.session.typed import weighted as weighted
 from pez.sources import Part, source_name
 from pez.web.aims import Mix
 from pez.web.bench import Bench
@@ -57,20 +58,3 @@ def _aim(pictures: Any, weight: float, texts: str | None, avoid: str | None) -> 
     if not any(share > 0 for _, share, _ in parts):
         raise PezError("there is nothing to match; add a picture or a text.")
     return Mix(tuple(parts))
-
-
-def weighted(line: str, sign: int) -> Part:
-    """The text of a line and its weight, 1 if it names none: ``oil painting = 0.3``. PezError for
-    a weight that is no number above 0.
-    """
-    text, equals, number = line.rpartition("=")
-    try:
-        weight = float(number) if equals else 1.0
-    except ValueError:  # an equals sign of the text's own
-        text, equals, weight = line, "", 1.0
-    if not 0 < weight < 1000:
-        raise PezError(f"the weight in {line!r} must be above 0 and below 1000.")
-    what = (text if equals else line).strip()
-    if not what:
-        raise PezError(f"{line!r} has a weight and no text; write the text before it.")
-    return what, sign * weight, f"{what}={sign * weight:g}"
