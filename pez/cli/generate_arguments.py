@@ -33,8 +33,8 @@ def add_generate(parser: argparse.ArgumentParser, options: Callable[[], None]) -
         "--from",
         dest="source",
         metavar="PICTURE",
-        help="draw again what a picture of pez or of A1111's web UI records; other options count "
-        "more than its settings",
+        help="draw again what a picture of pez, A1111's web UI or ComfyUI records; other options "
+        "count more than its settings",
     )
     parser.add_argument(
         "--format",

@@ -46,6 +46,8 @@ def add_hypernetworks(pipe: Any, sources: Sequence[str]) -> None:
         path = user_path(source)
         if not path.exists():
             raise PezError(f"--hypernet {source} does not exist; check its name.")
+        if path.is_dir():
+            raise PezError(f"--hypernet {source} is a folder; name a file in it.")
         held = read_hypernetwork(path, source)
         found = [part for part in _attentions(unet) if _width(part) in held]
         crossed = unet.config.cross_attention_dim

@@ -44,9 +44,12 @@ def without_tags(text: str, weights: Mapping[str, float]) -> str:
         if kind == "hypernet":
             option, end, before = "hypernet", "pt", "hypernet:"
         try:
-            weight = float((number or "1").split(":")[0])
+            weight, *others = map(float, (number or "1").split(":"))
         except ValueError:
             raise PezError(f"{found.group().strip()} has no usable weight; correct it.") from None
+        if any(other != weight for other in others):
+            tag = found.group().strip()
+            raise PezError(f"{tag} has a weight for each part of the generator; give one for all.")
         loaded = weights.get(before + name.strip().lower())
         if loaded is None or not math.isclose(loaded, weight):
             raise PezError(

@@ -89,3 +89,14 @@ def test_folders_of_loras_are_checked_as_files_are(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(PezError, match="holds no LoRA"):
         add_loras(pipe, (str(tmp_path),))
+
+
+def test_a_file_with_the_ending_of_another_format_is_told(tmp_path: Path) -> None:
+    pipe = open_painter(options()).pipe
+    save_file({"a.lora_A.weight": torch.zeros(2)}, tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").rename(tmp_path / "a.pt")
+    with pytest.raises(PezError, match=r"holds safetensors; name it a\.safetensors"):
+        add_loras(pipe, (str(tmp_path / "a.pt"),))
+    torch.save({"a.lora_A.weight": torch.zeros(2)}, tmp_path / "b.safetensors")
+    with pytest.raises(PezError, match=r"a file of torch\.save; name it \.pt"):
+        add_loras(pipe, (str(tmp_path / "b.safetensors"),))

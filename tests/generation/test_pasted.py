@@ -10,6 +10,7 @@ from PIL import Image
 from tiny_pipelines import TEXT, options
 
 from pez.errors import PezError
+from pez.formats.parameters import COMMENT, EXIF, read_parameters
 from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.encoded import Encoded
 from pez.generation.files import save_picture
@@ -126,6 +127,9 @@ def test_tags_of_loras_name_files_that_are_given() -> None:
     for tag in ("<lora:ink:0.5>", "<lora:other:1>"):
         with pytest.raises(PezError, match=r"--lora (ink|other)\.safetensors="):
             without_tags(tag, weights)
+    assert without_tags("a <lora:ink:0.8:0.8>", weights) == "a "
+    with pytest.raises(PezError, match="give one for all"):
+        without_tags("<lora:ink:0.8:0.6>", weights)
     with pytest.raises(PezError, match=r"--hypernet x\.pt=1"):
         without_tags("<hypernet:x:1>", weights)
 
@@ -156,3 +160,12 @@ def test_a_picture_tells_the_whole_prompt_that_was_drawn(tmp_path: Path) -> None
         told = picture.text["parameters"]  # type: ignore[attr-defined]
     assert told.startswith("a sketch of a cat <lora:ink:0.8>\n")
     assert "Sampler: DPM++ 2M, Schedule type: Karras" in told and "Clip skip: 2" in told
+
+
+def test_a_user_comment_is_read_in_either_byte_order(tmp_path: Path) -> None:
+    told = "ein süßer кот\nSteps: 1, Seed: 3, Size: 64x64"
+    for order in ("utf-16-be", "utf-16-le"):
+        exif = Image.Exif()
+        exif.get_ifd(EXIF)[COMMENT] = b"UNICODE\0" + told.encode(order)
+        Image.new("RGB", (8, 8)).save(tmp_path / "p.jpg", exif=exif)
+        assert read_parameters(tmp_path / "p.jpg").prompt == "ein süßer кот"
