@@ -51,10 +51,13 @@ class _Run:
 
     def _parts(self) -> list[tuple[Encoded, ...]]:
         """Each row's parts at this step."""
-        steps = len(self._courses[0].steps)
-        # of 2 n - 1 passes for n steps each goes to its own step by this
-        here = min(self._done * steps // max(1, self._pipe.num_timesteps), steps - 1)
-        return [course.steps[here] for course in self._courses]
+        passes = max(1, self._pipe.num_timesteps)
+        found = []
+        for course in self._courses:
+            steps = len(course.steps)
+            # of 2 n - 1 passes for n steps each goes to its own step by this
+            found.append(course.steps[min(self._done * steps // passes, steps - 1)])
+        return found
 
     def swap(self, _module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The call of the U-Net or the ControlNet with this step's prompts."""

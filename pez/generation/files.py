@@ -19,6 +19,7 @@ from pez.files import Own, check_own, write_whole
 from pez.formats.parameters import COMMENT, EXIF
 from pez.generation.options import split_weight
 from pez.generation.samplers import shown_name
+from pez.generation.schedule import has_and
 from pez.images import grid, read_image
 
 ANOTHER = "choose another --output"
@@ -30,7 +31,10 @@ CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
 
 def picture_key(prompt: str, seed: int, settings: dict[str, Any]) -> str:
     """Equal for two pictures that must look the same."""
-    text = json.dumps([prompt, seed, settings], sort_keys=True)
+    named: list[Any] = [prompt, seed, settings]
+    if has_and(_drawn(prompt, settings)) and not settings.get("literal"):
+        named.append("sum")  # AND was a word once, so such pictures differ
+    text = json.dumps(named, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

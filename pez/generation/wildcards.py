@@ -19,7 +19,7 @@ from pez.files import user_path
 from pez.formats.text import read_text
 from pez.generation.schedule import MOST_DEEP, pairs, split_at
 
-_FILE = re.compile(r"(?<![\\\w])__(\w[\w.\- ]*?(?:/\w[\w.\- ]*?)*)__(?!\w)")
+_FILE = re.compile(r"(?<![\\\w])__([^\W_][\w.\- ]*?(?:/[^\W_][\w.\- ]*?)*)__(?!\w)")
 _COUNT = re.compile(r"\s*(\d+)(?:-(\d+))?\$\$(?:((?:[^$|{}\\]|\$(?!\$))*)\$\$)?")
 _ODDS = re.compile(r"\s*(\d{1,9}\.?\d*|\.\d+)::")
 MOST_CHOICES = 10_000
@@ -28,8 +28,9 @@ MOST_CHOICES = 10_000
 def is_by_lot(text: str) -> str:
     """The first part of a prompt that is drawn by lot, or names a file of lines; "" if none is."""
     ends = pairs(text, "{}")
+    within = ends | pairs(text, "[]")
     for n in sorted(ends):
-        if next(split_at(text, "|", n + 1, ends[n], ends | pairs(text, "[]")), None) is not None:
+        if next(split_at(text, "|", n + 1, ends[n], within), None) is not None:
             return text[n : ends[n] + 1]
     found = _FILE.search(text)
     return found.group() if found else ""
@@ -58,7 +59,8 @@ class _Lot:
         self.left -= 1
         if depth > MOST_DEEP or self.left < 0:
             raise PezError(f"{text[:60]!r} has variants within variants without end; correct it.")
-        ends, square = pairs(text, "{}"), pairs(text, "[]")
+        ends = pairs(text, "{}")
+        within = ends | pairs(text, "[]")
         out: list[str] = []
         n = 0
         while n < len(text):
@@ -67,7 +69,7 @@ class _Lot:
                 n += 2
                 continue
             if n in ends:
-                cuts = list(split_at(text, "|", n + 1, ends[n], ends | square))
+                cuts = list(split_at(text, "|", n + 1, ends[n], within))
                 spans = zip([n + 1, *(c + 1 for c in cuts)], [*cuts, ends[n]], strict=True)
                 variants = [text[a:b] for a, b in spans]
                 if len(variants) > 1:

@@ -158,8 +158,9 @@ def test_a_sum_guides_by_each_part(painter: Painter, xl: Painter) -> None:
 
 
 def test_rows_of_a_batch_keep_their_own_course(painter: Painter) -> None:
-    prompts = [f"[{TEXT}:{OTHER}:2]", f"[{OTHER}|{TEXT}]", f"{TEXT} AND [{OTHER}:a:1] :.5", TEXT]
-    together = painter.paint(prompts, [3] * 4)
+    prompts = [f"[{TEXT}:{OTHER}:2]", f"[{OTHER}|{TEXT}]", f"{TEXT} AND {OTHER}"]
+    prompts += [f"{TEXT} AND [{OTHER}:a:1] :.5", TEXT]
+    together = painter.paint(prompts, [3] * len(prompts))
     for prompt, picture in zip(prompts, together, strict=True):
         assert off(picture, drawn(painter, prompt)) <= 1
 

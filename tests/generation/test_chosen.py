@@ -36,7 +36,7 @@ def test_several_variants_within_variants() -> None:
 
 
 def test_plain_braces_stay() -> None:
-    for text in ("a {boot}", r"\{a|b\}", "{a|b", "a|b", "snake__case"):
+    for text in ("a {boot}", r"\{a|b\}", "{a|b", "a|b", "snake__case", "a ______ b"):
         assert drawn_by_lot(text, 1) is text or drawn_by_lot(text, 1) == text
         assert not is_by_lot(text)
 
