@@ -27,10 +27,11 @@ def changing(pipe: Any, courses: Sequence[Course]) -> Iterator[Callable[[int], N
         return
     run = _Run(pipe, courses)
     readers = [part for part in (pipe.unet, getattr(pipe, "controlnet", None)) if part is not None]
+    is_sum = len(courses[0].weights) > 1
+    if is_sum and len(readers) > 1:
+        raise PezError("a prompt with AND is not drawn with --control; omit one of them.")
     handles = [r.register_forward_pre_hook(run.swap, with_kwargs=True) for r in readers]
-    if len(courses[0].weights) > 1:
-        if len(readers) > 1:
-            raise PezError("a prompt with AND is not drawn with --control; omit one of them.")
+    if is_sum:
         handles.append(pipe.unet.register_forward_hook(run.add, with_kwargs=True))
     try:
         yield run.tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from tiny_pipelines import TEXT, options, save_sd3, save_sdxl
 
 from pez.errors import PezError
 from pez.generation import Painter, open_painter
+from pez.generation.changing import changing
+from pez.generation.encoded import Course, Encoded
 from pez.generation.pipelines import with_options
 from pez.generation.schedule import Part, changes, parts_of_sum, texts_of
 
@@ -196,6 +199,15 @@ def test_a_sum_without_guidance_is_refused(painter: Painter) -> None:
     assert not painter.pipe.unet._forward_hooks and not painter.pipe.unet._forward_pre_hooks
 
 
+def test_a_sum_with_a_controlnet_is_refused_and_leaves_no_hook(painter: Painter) -> None:
+    course = painter.encoding.read("a AND b", STEPS)
+    assert isinstance(course, Course)
+    pipe = SimpleNamespace(unet=torch.nn.Identity(), controlnet=torch.nn.Identity())
+    with pytest.raises(PezError, match="not drawn with --control"), changing(pipe, [course]):
+        pass
+    assert not pipe.unet._forward_pre_hooks and not pipe.controlnet._forward_pre_hooks
+
+
 def test_a_pipeline_that_reads_once_refuses_changes(tmp_path: Path) -> None:
     sd3 = open_painter(options(generator=save_sd3(tmp_path / "sd3")))
     for prompt in ("[cat:dog:0.5]", "a [fish:10]", "[cat|dog] x", "[(a:1.2):b:.3]"):
@@ -208,7 +220,7 @@ def test_a_pipeline_that_reads_once_refuses_changes(tmp_path: Path) -> None:
 def test_brackets_without_end_are_an_error(painter: Painter) -> None:
     with pytest.raises(PezError, match="brackets within brackets"):
         painter.encoding.read("[a:" * 60 + "b" + ":1]" * 60, STEPS)
-    assert painter.encoding.read("[" * 3000, STEPS)
+    assert isinstance(painter.encoding.read("[" * 3000 + "a", STEPS), Encoded)
 
 
 def test_one_reading_of_a_prompt_that_changes_is_refused(painter: Painter) -> None:

@@ -68,8 +68,8 @@ def test_the_chosen_prompt_is_recorded_and_draws_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = 'a {red|blue} "boot", [on red:on green:1]'
-    flags = ["--generator", "mini-sd", "--steps", "2", "--device", "cpu", "--quiet"]
-    args = [*flags, "--output", str(tmp_path), "--json"]
+    flags = ["--generator", "mini-sd", "--steps", "2", "--device", "cpu", "--rows", "1"]
+    args = [*flags, "--output", str(tmp_path), "--json", "--quiet"]
     assert main(["generate", typed, *args, "--count", "4"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["prompt"] for row in rows} == {
