@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,12 @@ def test_the_page_on_drawing_names_every_option() -> None:
     ]
     named = set(re.findall(r"`(--[a-z-]+)", page))
     assert named == {flag for flag in flags if flag.startswith("--")} - {"--help"}
+
+
+def test_the_commands_of_the_page_on_drawing_run(capsys: CAPTURE) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "generating.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for line in block.strip().splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "pez" and main([*arguments, "--device", "cpu", "--steps", "2"]) == 0
+        assert capsys.readouterr().out.strip()
