@@ -35,6 +35,8 @@ def xl(tmp_path_factory: pytest.TempPathFactory) -> Painter:
     for name, weights in painter.pipe.unet.named_parameters():
         if "attn2" in name or "add_embedding" in name:
             weights.data *= 5  # so that prompts are seen, which random weights hardly read
+    for encoder in (painter.pipe.text_encoder, painter.pipe.text_encoder_2):
+        encoder.get_input_embeddings().weight.data *= 50
     return painter
 
 
