@@ -16,7 +16,7 @@ LAYERS = (
     ("cli",),
     ("web", "comfy"),
     ("evaluation",),
-    ("api",),
+    ("api", "embeddings"),
     ("session",),
     ("inspect",),
     ("generation",),

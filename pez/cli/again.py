@@ -11,7 +11,16 @@ from pez.formats.parameters import Parameters, read_parameters
 from pez.generation.options import GenerateOptions
 
 # settings that say nothing of the picture beside others
-_SILENT = {"Version", "Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "User"}
+_SILENT = {
+    "Version",
+    "Model hash",
+    "VAE hash",
+    "Lora hashes",
+    "TI hashes",
+    "Hashes",
+    "User",
+    "Template",
+}
 
 
 def take_from(args: argparse.Namespace) -> str:

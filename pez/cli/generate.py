@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -27,14 +28,17 @@ from pez.generation.files import (
     check_picture,
     is_drawn,
     make_folder,
+    picture_key,
     picture_path,
     save_caption,
     save_grid,
     save_picture,
 )
+from pez.generation.names import check_pattern, made_name
 from pez.generation.options import GenerateOptions
 from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
+from pez.generation.wildcards import drawn_by_lot
 from pez.session.embeddings import holds_embeddings
 from pez.workers.choose import Workers, read_workers
 
@@ -42,6 +46,7 @@ from pez.workers.choose import Workers, read_workers
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt from every seed; print each picture's path as soon as it is written."""
     prompts: list[tuple[str, str | Tensor]] = []
+    pattern = check_pattern(args.name, ENDINGS[args.format]) if args.name else ""
     if args.source is not None:
         text = take_from(args)
         prompts = [(text, text)]
@@ -54,33 +59,75 @@ def run(args: argparse.Namespace) -> int:
     folder = output_path(args.output)
     make_folder(folder)
     with ExitStack() as locks:
-        return _run(args, options, workers, prompts, setup, folder, locks)
+        return _run(args, options, workers, _work(prompts, options), setup, folder, pattern, locks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """One to draw: ``label`` names its prompt, as it is drawn; ``typed`` is what was typed, with
+    what is left to the lot.
+    """
+
+    label: str
+    prompt: str | Tensor
+    seed: int
+    typed: str
+
+
+def _work(prompts: list[tuple[str, str | Tensor]], options: GenerateOptions) -> list[_Picture]:
+    """The pictures of all prompts, each with its own variant of what is left to the lot."""
+    work = []
+    for label, prompt in prompts:
+        for seed in options.seeds:
+            said = prompt
+            if isinstance(prompt, str) and not options.literal:
+                said = drawn_by_lot(prompt, seed, options.wildcards)
+            work.append(_Picture(said if isinstance(said, str) else label, said, seed, label))
+    return work
+
+
+def _paths(work: list[_Picture], folder: Path, setup: Setup, pattern: str, end: str) -> list[Path]:
+    """Where each picture goes. PezError if two of them would have one name."""
+    own = setup.settings
+    if not pattern:
+        return [picture_path(folder, one.label, one.seed, own, end) for one in work]
+    keys = [picture_key(one.label, one.seed, own) for one in work]
+    paths = [
+        folder / f"{made_name(pattern, one.label, one.seed, n, key, own)}{end}"
+        for n, (one, key) in enumerate(zip(work, keys, strict=True), 1)
+    ]
+    held: dict[Path, str] = {}
+    for path, key in zip(paths, keys, strict=True):
+        if held.setdefault(path, key) != key:
+            raise PezError(
+                f"--name gives {path.name} to two pictures; add {{seed}}, {{n}} or {{key}}."
+            )
+    return paths
 
 
 def _run(
     args: argparse.Namespace,
     options: GenerateOptions,
     workers: Workers,
-    prompts: list[tuple[str, str | Tensor]],
+    work: list[_Picture],
     setup: Setup,
     folder: Path,
+    pattern: str,
     locks: ExitStack,
 ) -> int:
     """:func:`run` in its folder, which is locked if there is something to draw."""
-    work = [(label, prompt, seed) for label, prompt in prompts for seed in options.seeds]
-    end = ENDINGS[args.format]
-    paths = [picture_path(folder, label, seed, setup.settings, end) for label, _, seed in work]
+    paths = _paths(work, folder, setup, pattern, ENDINGS[args.format])
 
     def look() -> list[bool]:
         pairs = zip(paths, work, strict=True)
-        return [is_drawn(path, label, seed, setup.settings) for path, (label, _, seed) in pairs]
+        return [is_drawn(path, one.label, one.seed, setup.settings) for path, one in pairs]
 
     ready = look()
     if not all(ready):
         locks.enter_context(Lock(folder, folder=True))
         ready = look()  # another run may just have ended
         for path in {path for path, drawn in zip(paths, ready, strict=True) if not drawn}:
-            check_picture(path)
+            check_picture(path, bool(pattern))
     first = {path: n for n, path in reversed(list(enumerate(paths)))}  # a prompt given twice
     todo = [n for n, path in enumerate(paths) if not ready[n] and first[path] == n]
     if any(ready) and not args.quiet:
@@ -96,8 +143,8 @@ def _run(
             if n in failed:
                 line = ""
             elif ready[n]:
-                label, _, seed = work[shown]
-                row = {"path": str(paths[shown]), "prompt": label, "seed": seed}
+                one = work[shown]
+                row = {"path": str(paths[shown]), "prompt": one.label, "seed": one.seed}
                 row |= {"settings": setup.settings}
                 line = json.dumps(row, ensure_ascii=False) if args.json else str(paths[shown])
             else:
@@ -118,10 +165,10 @@ def _run(
 
         def save(place: int, picture: Image.Image) -> None:
             n = todo[place]
-            label, _, seed = work[n]
-            save_picture(picture, paths[n], label, seed, setup.settings)
+            one = work[n]
+            save_picture(picture, paths[n], one.label, one.seed, setup.settings, one.typed)
             if args.txt:
-                save_caption(paths[n], label, setup.settings)
+                save_caption(paths[n], one.label, setup.settings)
             ready[n] = True
             bar.clear()
             show()
@@ -136,7 +183,10 @@ def _run(
             bar.clear()
             note(text)
 
-        wanted = [Wanted(place, work[n][1], work[n][2], work[n][0]) for place, n in enumerate(todo)]
+        wanted = [
+            Wanted(place, work[n].prompt, work[n].seed, work[n].label)
+            for place, n in enumerate(todo)
+        ]
         try:
             if workers.several:
                 progress = bar.draw if bar.shown else None
@@ -166,7 +216,9 @@ def _run(
         return 2
     if len(first) > 1:
         columns = options.count if options.count > 1 else math.ceil(math.sqrt(len(first)))
-        sheet = [(path, work[n][0], work[n][2]) for path, n in sorted(first.items(), key=_place)]
+        sheet = [
+            (path, work[n].label, work[n].seed) for path, n in sorted(first.items(), key=_place)
+        ]
         grid = save_grid(sheet, columns, setup.settings)
         if not args.quiet:
             note(f"all together: {grid}")

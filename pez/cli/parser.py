@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
+from pez.cli.generate_arguments import add_attention, add_generate
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.objectives import about
@@ -177,53 +178,11 @@ def make_parser() -> argparse.ArgumentParser:
     datasets = verb("datasets", "data sets that can be evaluated on", "datasets")
     datasets.add_argument("--json", action="store_true", help="one JSON object a line")
     generate = verb("generate", "pictures of prompts, by any diffusers pipeline", "generate")
-    generate.add_argument(
-        "prompts",
-        nargs="*",
-        metavar="PROMPT|FILE|-",
-        help="a text, a file or stdin (one a line, or JSON lines or CSV with a prompt), or a soft "
-        "prompt (.safetensors, .pt, .bin)",
-    )
-    _add_options(generate, GenerateOptions, "drawing")
-    add_workers(generate)
-    generate.add_argument(
-        "--output", default="pez-pictures", metavar="FOLDER", help="where pictures go"
-    )
-    generate.add_argument(
-        "--from",
-        dest="source",
-        metavar="PICTURE",
-        help="draw again what a picture of pez or of A1111's web UI records; other options count "
-        "more than its settings",
-    )
-    generate.add_argument(
-        "--format",
-        choices=("png", "jpeg", "webp"),
-        default="png",
-        help="of the pictures; each tells how it was drawn (png)",
-    )
-    generate.add_argument(
-        "--txt", action="store_true", help="also write NAME.txt with the prompt beside each picture"
-    )
-    generate.add_argument("--json", action="store_true", help="one JSON object a picture")
-    generate.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    add_generate(generate, lambda: _add_options(generate, GenerateOptions, "drawing"))
     attention = verb(
         "attention", "where in a drawn picture each word of its prompt is attended to", "attention"
     )
-    attention.add_argument(
-        "prompt",
-        metavar="PROMPT|FILE|-",
-        help="one prompt: a text, a file that has one, or a soft prompt (.safetensors, .pt, .bin)",
-    )
-    _add_options(attention, GenerateOptions, "drawing")
-    attention.add_argument(
-        "--output", default="pez-attention.png", metavar="FILE", help="the maps' sheet (PNG)"
-    )
-    attention.add_argument(
-        "--arrays", default="", metavar="FILE", help="also write the maps as arrays (.npz)"
-    )
-    attention.add_argument("--json", action="store_true", help="one JSON object a picture")
-    attention.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    add_attention(attention, lambda: _add_options(attention, GenerateOptions, "drawing"))
     from pez.cli.evaluate_arguments import add_evaluate, add_report, add_similarity
 
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))

@@ -18,7 +18,7 @@ _TAKEN = (
     *("model", "generator", "method", "length", "ratio", "seed", "together", "device"),
     *("image", "text", "negative"),
 )
-_TAKEN_PICTURE = ("generator", "seed", "count", "device")
+_TAKEN_PICTURE = ("generator", "seed", "count", "device", "wildcards")
 
 
 @dataclass(frozen=True)

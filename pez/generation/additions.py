@@ -6,12 +6,13 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pez.errors import PezError
 from pez.files import user_path
 from pez.formats.prompts import names_weights
-from pez.generation.lora_files import check_lora
+from pez.generation.lora_files import check_lora, lora_file
 from pez.generation.options import split_weight
 from pez.generation.samplers import SCHEDULERS, SCHEDULES, parts_of, sampler_name
 from pez.models.hub import split_revision
@@ -75,12 +76,8 @@ def add_loras(pipe: Any, loras: tuple[str, ...]) -> None:
         refuse_missing(source, "--lora")
         name = f"lora{n}"
         with explained(source), _fitting(source, pipe):
-            if path.exists() and not path.is_dir():
-                check_lora(path, source)
-                pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
-            elif path.is_dir():
-                check_folder(path, source)
-                pipe.load_lora_weights(str(path), adapter_name=name)
+            if path.exists():
+                _local_lora(pipe, path, source, name)
             else:
                 _hub_lora(pipe, source, name)
         loaded = {a for part in pipe.get_list_adapters().values() for a in part}
@@ -113,6 +110,15 @@ def refuse_missing(source: str, option: str) -> None:
         raise PezError(f"{option} {source} does not exist; check its name.")
 
 
+def _local_lora(pipe: Any, path: Path, source: str, name: str) -> None:
+    """Load a LoRA by its file, or by a folder with that file."""
+    if path.is_dir():
+        check_folder(path, source)
+        path = lora_file(path, source)
+    check_lora(path, source)
+    pipe.load_lora_weights(str(path.parent), adapter_name=name, weight_name=path.name)
+
+
 def _hub_lora(pipe: Any, source: str, name: str) -> None:
     """Load a LoRA by its hub id. Without a network diffusers needs the name of the file:
     then the cached files are loaded like a local folder.
@@ -122,7 +128,7 @@ def _hub_lora(pipe: Any, source: str, name: str) -> None:
     repo, revision = split_revision(source)
     if constants.HF_HUB_OFFLINE:
         folder = snapshot_download(repo, revision=revision, local_files_only=True)
-        pipe.load_lora_weights(folder, adapter_name=name)
+        _local_lora(pipe, Path(folder), source, name)
     else:
         pipe.load_lora_weights(repo, adapter_name=name, revision=revision)
 

@@ -18,8 +18,9 @@ Prompt = str | Tensor
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A drawn picture with its prompt ("" for a soft one), seed and settings. ``flaw`` says why it
-    does not show the prompt: a safety checker blackened it, or the generator computed no numbers.
+    """A drawn picture with its prompt as it was drawn ("" for a soft one), seed and settings.
+    ``flaw`` says why it does not show the prompt: a safety checker blackened it, or the generator
+    computed no numbers.
     """
 
     image: Image.Image
@@ -47,7 +48,7 @@ def generate(
     options = options or generate_options(settings)
     listed = [prompts] if isinstance(prompts, str | Tensor) else list(prompts)
     painter = painter or open_painter(options)
-    pairs = [(prompt, seed) for prompt in listed for seed in options.seeds]
+    pairs = [(painter.said(prompt, seed), seed) for prompt in listed for seed in options.seeds]
     flaws: dict[int, str] = {}
     images = painter.paint(
         [p for p, _ in pairs],

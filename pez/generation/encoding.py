@@ -11,42 +11,21 @@ outputs, another space, where a soft prompt would be noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation.syntax import chunks, refuse_steps, remarks, without_tags
+from pez.generation.encoded import Course, Encoded
+from pez.generation.encoders import Encoder, clip_encoders, in_place, weighted
+from pez.generation.schedule import Part, changes, has_and, parts_of_sum, texts_of
+from pez.generation.syntax import chunks, without_tags
 from pez.generation.weights import Fragment, escape, parse_weights
+from pez.generation.wildcards import is_by_lot
 from pez.generation.words import Words
 from pez.models.loading import quiet
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """One prompt as a pipeline's encoders output it: (1, n, w), pooled (1, e) for SDXL."""
-
-    prompt: Tensor
-    negative: Tensor
-    pooled: Tensor | None = None
-    negative_pooled: Tensor | None = None
-
-
-def as_call(rows: Sequence[Encoded]) -> dict[str, Tensor]:
-    """Arguments of a pipeline for prompts of equal length."""
-    out = {
-        "prompt_embeds": torch.cat([r.prompt for r in rows]),
-        "negative_prompt_embeds": torch.cat([r.negative for r in rows]),
-    }
-    if rows[0].pooled is not None:
-        pooled = [(r.pooled, r.negative_pooled) for r in rows]
-        out["pooled_prompt_embeds"] = torch.cat([p for p, _ in pooled])  # type: ignore[arg-type]
-        out["negative_pooled_prompt_embeds"] = torch.cat([n for _, n in pooled])  # type: ignore[arg-type]
-    return out
 
 
 class Encoding:
@@ -69,11 +48,11 @@ class Encoding:
         self.pipe, self._template, self._literal = pipe, template, literal
         self.words, self._loras = words or Words(), loras or {}
         self._remarks: dict[str, bool] = {}  # and whether each was taken
-        self._encoders = _clip_encoders(pipe)
-        self._negative = self._chunks(negative)
-        self.negative = _text(self._negative)  # as plain text
-        with quiet():
-            self._plain_negative = self._is_plain(self._negative)
+        self._encoders = clip_encoders(pipe)
+        self._away = self._prepared(negative)
+        self.negative = _text(self._chunks(self._away))  # as plain text
+        if has_and(self._away) and not literal:
+            self._remark("AND is read as a word in --negative.")
 
     @property
     def template(self) -> str:
@@ -92,11 +71,16 @@ class Encoding:
 
     def parts(self, prompt: str) -> list[Fragment]:
         """The parts of a prompt in the template, with their weights. PezError if the prompt itself
-        divides its chunks.
+        divides its chunks, is a sum or changes between steps.
         """
-        found = self._chunks(self._template.replace("{}", prompt))
-        if len(found) > 1:
-            raise PezError("a prompt with BREAK is read in parts of its own; leave BREAK out.")
+        plain = self._prepared(self._template.replace("{}", prompt))
+        found = self._chunks(plain)
+        if not self._literal and (changed := changes(plain)):
+            raise PezError(f"{changed[:60]} is another text at other steps; leave it out.")
+        if len(found) > 1 or len(self._sum(plain)) > 1:
+            raise PezError(
+                "a prompt with BREAK or AND is read in parts of its own; leave these words out."
+            )
         return found[0]
 
     def take_remarks(self) -> list[str]:
@@ -105,41 +89,114 @@ class Encoding:
         self._remarks |= dict.fromkeys(new, True)
         return new
 
-    def read(self, prompt: str | Tensor) -> str | Encoded:
-        """A plain text if the pipeline can read it itself, else the text encoders' output.
+    def read(self, prompt: str | Tensor, steps: int = 0) -> str | Encoded | Course:
+        """A plain text if the pipeline can read it itself, else the text encoders' output, for a
+        prompt that changes in ``steps`` steps or is a sum that of each part at each step.
 
-        Raises PezError for what the pipeline cannot read.
+        Raises PezError for what the pipeline cannot read, and without ``steps`` for a prompt that
+        changes.
         """
         with quiet():  # the pipeline would warn that it truncates what compel reads whole
-            return self._read(prompt)
+            return self._soft(prompt) if isinstance(prompt, Tensor) else self._read(prompt, steps)
 
-    def _read(self, prompt: str | Tensor) -> str | Encoded:
-        if isinstance(prompt, Tensor):
-            return self._soft(prompt)
-        found = self._chunks(self._template.replace("{}", prompt))
-        if self._plain_negative and self._is_plain(found):
-            return _text(found)
-        return self._joined(self._own(_text(found[:1])), self._weighted(found))
+    def _read(self, prompt: str, steps: int) -> str | Encoded | Course:
+        plain = self._prepared(self._template.replace("{}", prompt))
+        parts = self._sum(plain)
+        if self._literal:
+            steps, moving = 1, ""
+        else:
+            moving = next(filter(None, map(changes, (*(p.text for p in parts), self._away))), "")
+        if moving and not steps:
+            raise PezError(f"{moving[:60]} is another text at other steps; leave it out.")
+        if not moving:
+            steps, texts = 1, [(*(part.text for part in parts), self._away)]
+        else:
+            courses = [texts_of(text, steps) for text in (*(p.text for p in parts), self._away)]
+            texts = list(zip(*courses, strict=True))
+        if len(parts) == 1 and len(set(texts)) == 1:
+            return self._alone(*texts[0])
+        return self._course(texts, tuple(part.weight for part in parts))
 
-    def _chunks(self, text: str) -> list[list[Fragment]]:
+    def _alone(self, text: str, away: str) -> str | Encoded:
+        """One prompt for all steps."""
+        plain = all(self._is_plain(self._chunks(part)) for part in (text, away))
+        return (
+            _text(self._chunks(text)) if plain and away == self._away else self._encode(text, away)
+        )
+
+    def _course(self, texts: Sequence[Sequence[str]], weights: tuple[float, ...]) -> Course:
+        """For each step the texts of a sum, and last the negative one."""
+        pairs = {(text, step[-1]) for step in texts for text in step[:-1]}
+        found = {pair: self._encode(*pair) for pair in sorted(pairs)}
+        length = max(one.prompt.shape[1] for one in found.values())
+        filled = {
+            pair: Encoded(
+                self._filled(one.prompt, length),
+                self._filled(one.negative, length, self._is_zero(pair[1])),
+                one.pooled,
+                one.negative_pooled,
+            )
+            for pair, one in found.items()
+        }
+        made = {tuple(s): tuple(filled[text, s[-1]] for text in s[:-1]) for s in texts}
+        return Course(tuple(made[tuple(step)] for step in texts), weights)
+
+    def _encode(self, text: str, away: str) -> Encoded:
+        """The encoders' output for a prompt and a negative one."""
+        found, negative = self._chunks(text), self._chunks(away)
+        own = self._own(_text(found[:1]), _text(negative))
+        if self._is_plain(found) and self._is_plain(negative):
+            return own
+        return self._joined(own, self._weighted(found), away)
+
+    def _sum(self, plain: str) -> list[Part]:
+        """The prompts that a prompt adds up."""
+        if self._literal:
+            return [Part(plain)]
+        parts = parts_of_sum(plain) if self._encoders else [Part(plain)]
+        if len(parts) == 1 and has_and(plain):
+            here = (
+                "at an end and in brackets" if self._encoders else f"by {type(self.pipe).__name__}"
+            )
+            self._remark(f"AND is read as a word {here}; prompts are not added up there.")
+        return parts
+
+    def _prepared(self, text: str) -> str:
+        """A prompt without its tags. PezError for what cannot be read in it."""
+        if self._literal:
+            return text
+        if lot := is_by_lot(text):
+            raise PezError(
+                f"{lot[:60]} is drawn by lot, which pez generate does in its prompts alone; write "
+                "one variant, or give --literal."
+            )
+        plain = without_tags(text, self._loras)
+        if not self._encoders and (changed := changes(plain)):
+            raise PezError(
+                f"{type(self.pipe).__name__} reads a prompt once for all steps, and {changed[:60]} "
+                "changes in between; write one prompt for each, or give --literal."
+            )
+        return plain
+
+    def _remark(self, text: str) -> None:
+        self._remarks.setdefault(text, False)
+
+    def _chunks(self, plain: str) -> list[list[Fragment]]:
         """The weighted parts of a prompt, in chunks that the prompt itself divides."""
         if self._literal:
-            return [[Fragment(self.words.spell(text))]]
-        refuse_steps(text)
-        plain = without_tags(text, self._loras)
-        for remark in remarks(plain):
-            self._remarks.setdefault(remark, False)
+            return [[Fragment(self.words.spell(plain))]]
         # a word's own brackets are no weights
         found = [parse_weights(self.words.spell(part, escape)) for part in chunks(plain)]
         if self._encoders:
             return found
         name = type(self.pipe).__name__
         if any(f.weight != 1 for part in found for f in part):
-            said = f"{name} reads no weights in prompts: ( ) [ ] and their numbers are words."
-            self._remarks.setdefault(said, False)
+            self._remark(
+                f"{name} reads no weights in prompts: ( ) [ ] and their numbers are words."
+            )
             return [[Fragment(self.words.spell(plain))]]
         if len(found) > 1:
-            self._remarks.setdefault(f"{name} reads prompts whole: BREAK has no effect.", False)
+            self._remark(f"{name} reads prompts whole: BREAK has no effect.")
         return [[Fragment(_text(found))]]
 
     def _is_plain(self, found: Sequence[Sequence[Fragment]]) -> bool:
@@ -148,30 +205,36 @@ class Encoding:
             return False
         return all(len(self._ids(e, _text(found))) <= e.limit for e in self._encoders)
 
-    def _ids(self, encoder: _Encoder, text: str) -> list[int]:
+    def _ids(self, encoder: Encoder, text: str) -> list[int]:
         """Ids of a text with the words of textual inversions spelt out."""
         spelt = self.words.spell(text)
         return encoder.tokenizer(spelt, add_special_tokens=False)["input_ids"]
 
-    def _own(self, text: str) -> Encoded:
-        """The pipeline's own reading of a plain text, truncated to its positions."""
+    def _own(self, text: str, away: str | None = None) -> Encoded:
+        """The pipeline's own reading of plain texts, truncated to its positions."""
         found = self.pipe.encode_prompt(
             prompt=text,
             device=self.pipe._execution_device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
-            negative_prompt=self.negative or None,
+            negative_prompt=(self.negative if away is None else away) or None,
         )
         return Encoded(*found)
 
-    def _joined(self, own: Encoded, prompt: Tensor) -> Encoded:
+    def _joined(self, own: Encoded, prompt: Tensor, away: str) -> Encoded:
         """``own`` with another ``prompt``, and a negative one of equal length."""
-        negative = own.negative if self._plain_negative else self._weighted(self._negative)
+        found = self._chunks(away)
+        negative = own.negative if self._is_plain(found) else self._weighted(found)
         length = max(prompt.shape[1], negative.shape[1])
-        zero = not self.negative and self.pipe.config.get("force_zeros_for_empty_prompt", False)
+        zero = self._is_zero(away)
         negative = torch.zeros_like(negative) if zero else negative
         filled = [self._filled(prompt, length), self._filled(negative, length, zero)]
         return Encoded(filled[0], filled[1], own.pooled, own.negative_pooled)
+
+    def _is_zero(self, away: str) -> bool:
+        """Whether the pipeline reads no negative prompt as zeros."""
+        zeros = self.pipe.config.get("force_zeros_for_empty_prompt", False)
+        return zeros and not _text(self._chunks(away))
 
     def _filled(self, x: Tensor, length: int, zero: bool = False) -> Tensor:
         """``x`` (1, n, w) padded with empty chunks to ``length``."""
@@ -186,34 +249,13 @@ class Encoding:
         return torch.cat([self._weighted_part(fragments) for fragments in found], 1)
 
     def _weighted_part(self, fragments: Sequence[Fragment]) -> Tensor:
-        from compel.embeddings_provider import (
-            EmbeddingsProvider,
-            ReturnedEmbeddingsType,
-            SplitLongTextMode,
-        )
-
-        kinds = ReturnedEmbeddingsType
-        last = kinds.LAST_HIDDEN_STATES_NORMALIZED
-        kind = kinds.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED if self._is_xl else last
-        device, parts = self.pipe._execution_device, []
+        # compel fails at a part without tokens, such as a blank between two weights, unless it is
+        # all there is
+        parts = []
         for encoder in self._encoders:
-            provider = EmbeddingsProvider(
-                encoder.tokenizer,
-                encoder.model,
-                dtype_for_device_getter=lambda _, dtype=encoder.model.dtype: dtype,
-                truncate=False,
-                returned_embeddings_type=kind,
-                device=device,
-                split_long_text_mode=SplitLongTextMode.WORDS,
-                model_max_length=encoder.limit + 2,
-            )
-            # compel fails at a part without tokens, such as a blank between two weights, unless
-            # it is all there is
             parsed = [f for f in fragments if self._ids(encoder, f.text)] or [Fragment("")]
-            found: Any = provider.get_embeddings_for_weighted_prompt_fragments(
-                [[f.text for f in parsed]], [[f.weight for f in parsed]], device=device
-            )
-            parts.append(found.to(device))
+            device = self.pipe._execution_device
+            parts.append(weighted(encoder, parsed, self._is_xl, device).to(device))
         return torch.cat(parts, -1)
 
     @property
@@ -234,11 +276,13 @@ class Encoding:
                 f"a soft prompt for this generator has the shape (tokens, {wanted}), not "
                 f"{tuple(rows.shape)}; search it on the generator's own text encoder."
             )
-        around = self._chunks(self._template)
-        if len(around) > 1 or any(f.weight != 1 for f in around[0]):
+        around = self._prepared(self._template)
+        found = self._chunks(around)
+        odd = len(found) > 1 or len(self._sum(around)) > 1 or any(f.weight != 1 for f in found[0])
+        if odd or (not self._literal and (changes(around) or changes(self._away))):
             raise PezError(
-                "no weights and no BREAK are read around a soft prompt; remove them from "
-                "--template."
+                "no weights, BREAK, AND or changes between steps are read around a soft prompt; "
+                "remove them from --template and --negative."
             )
         before, after = self._template.split("{}")
         first = self._encoders[0]
@@ -252,82 +296,11 @@ class Encoding:
             )
         text = f"{before} {' '.join([word] * count)} {after}"
         parts = rows.split(widths, -1)
-        with _in_place(self._encoders, parts, start + 1):
+        with in_place(self._encoders, parts, start + 1):
             own = self._own(text)
-        return self._joined(own, own.prompt)
+        return self._joined(own, own.prompt, self._away)
 
 
 def _text(found: Sequence[Sequence[Fragment]]) -> str:
     """The words of chunks, without weights."""
     return " ".join("".join(f.text for f in part) for part in found)
-
-
-@dataclass(frozen=True, eq=False)
-class _Encoder:
-    """A CLIP text encoder of a pipeline with its tokenizer."""
-
-    tokenizer: Any
-    model: Any
-
-    @property
-    def table(self) -> nn.Embedding:
-        """The token embedding."""
-        return self.model.get_input_embeddings()
-
-    @property
-    def limit(self) -> int:
-        """Tokens it reads between start and end."""
-        positions = self.model.config.max_position_embeddings
-        return min(self.tokenizer.model_max_length, positions) - 2
-
-    @property
-    def stand_in(self) -> str:
-        """A word of one token."""
-        for word in ("a", "the", "cat"):
-            if len(self.tokenizer(word, add_special_tokens=False)["input_ids"]) == 1:
-                return word
-        raise PezError("this generator's tokenizer knows no common word; it draws no soft prompts.")
-
-
-def _clip_encoders(pipe: Any) -> list[_Encoder]:
-    """The pipeline's encoders if all are CLIPs before a U-Net (SD 1, SD 2, SDXL), else none."""
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
-    names = [""] if getattr(pipe, "text_encoder", None) is not None else []
-    names += [n for n in ("_2", "_3") if getattr(pipe, f"text_encoder{n}", None) is not None]
-    found = [
-        _Encoder(getattr(pipe, f"tokenizer{n}"), getattr(pipe, f"text_encoder{n}")) for n in names
-    ]
-    known = CLIPTextModel | CLIPTextModelWithProjection
-    if getattr(pipe, "unet", None) is None or not all(isinstance(e.model, known) for e in found):
-        return []
-    return found
-
-
-@contextmanager
-def _in_place(encoders: Sequence[_Encoder], parts: Sequence[Tensor], start: int) -> Iterator[None]:
-    """Within, the first text each encoder reads has ``parts`` at ``start``: the prompt, as
-    pipelines read the negative one after it.
-    """
-    handles = [
-        encoder.table.register_forward_hook(_once(rows, start))
-        for encoder, rows in zip(encoders, parts, strict=True)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _once(rows: Tensor, start: int) -> Any:
-    """A hook on a token embedding that puts ``rows`` (k, w) at ``start`` of the first text."""
-    waiting = [rows]
-
-    def replace(_module: nn.Module, _inputs: Any, found: Tensor) -> Tensor:
-        if not waiting:
-            return found
-        here = waiting.pop().to(found).expand(len(found), -1, -1)
-        return torch.cat([found[:, :start], here, found[:, start + len(rows) :]], 1)
-
-    return replace

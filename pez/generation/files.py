@@ -19,6 +19,7 @@ from pez.files import Own, check_own, write_whole
 from pez.formats.parameters import COMMENT, EXIF
 from pez.generation.options import split_weight
 from pez.generation.samplers import shown_name
+from pez.generation.schedule import has_and
 from pez.images import grid, read_image
 
 ANOTHER = "choose another --output"
@@ -30,7 +31,10 @@ CHUNK = "pez"  # the PNG text that holds prompt, seed and settings as JSON
 
 def picture_key(prompt: str, seed: int, settings: dict[str, Any]) -> str:
     """Equal for two pictures that must look the same."""
-    text = json.dumps([prompt, seed, settings], sort_keys=True)
+    named: list[Any] = [prompt, seed, settings]
+    if has_and(_drawn(prompt, settings)) and not settings.get("literal"):
+        named.append("sum")  # AND was a word once, so such pictures differ
+    text = json.dumps(named, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
@@ -43,12 +47,21 @@ def picture_path(
 
 
 def save_picture(
-    picture: Image.Image, path: Path, prompt: str, seed: int, settings: dict[str, Any]
+    picture: Image.Image,
+    path: Path,
+    prompt: str,
+    seed: int,
+    settings: dict[str, Any],
+    typed: str = "",
 ) -> None:
-    """Write a picture in the format of its name, whole or not at all. PezError if that fails."""
+    """Write a picture in the format of its name, whole or not at all; ``typed`` is the prompt with
+    what was left to the lot. PezError if that fails.
+    """
     record = {"prompt": prompt, "seed": seed, "settings": settings}
     record["key"] = picture_key(prompt, seed, settings)
-    shown = _parameters(prompt, seed, settings, picture.size)
+    if typed not in ("", prompt):
+        record["typed"] = typed
+    shown = _parameters(prompt, seed, settings, picture.size, record.get("typed", ""))
     _write(picture, path, {CHUNK: json.dumps(record), "parameters": shown})
 
 
@@ -108,8 +121,14 @@ def _is_replaceable(path: Path) -> bool:
 PICTURE = Own("a picture that pez drew", _is_replaceable)
 
 
-def check_picture(path: Path) -> None:
-    """PezError for a picture of the user's where one is to be drawn."""
+def check_picture(path: Path, named: bool = False) -> None:
+    """PezError for a picture of the user's where one is to be drawn; with ``named``, where names
+    are not made of what is drawn, for any other picture.
+    """
+    if named and read_record(path) is not None:
+        raise PezError(
+            f"{path} shows another prompt, seed or setting; choose another --name, or --output."
+        )
     check_own(path, PICTURE, ANOTHER)
 
 
@@ -148,13 +167,17 @@ def _drawn(prompt: str, settings: dict[str, Any]) -> str:
     return (settings.get("template") or "{}").replace("{}", prompt)
 
 
-def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int]) -> str:
+def _parameters(
+    prompt: str, seed: int, settings: dict[str, Any], size: tuple[int, int], typed: str
+) -> str:
     """The text that web UIs and picture sites read out of a PNG: the prompt as it was drawn, within
-    its template, and the LoRAs in the form of these tools.
+    its template, and the LoRAs and hypernetworks in the form of these
+    tools.
     """
     tags = [
-        f"<lora:{Path(source).stem}:{weight:g}>"
-        for source, weight in map(split_weight, settings.get("lora") or ())
+        f"<{kind}:{Path(source).stem}:{weight:g}>"
+        for kind in ("lora", "hypernet")
+        for source, weight in map(split_weight, settings.get(kind) or ())
     ]
     lines = [" ".join([_drawn(prompt, settings), *tags])]
     sampler, schedule = shown_name(settings.get("scheduler") or "")
@@ -170,6 +193,7 @@ def _parameters(prompt: str, seed: int, settings: dict[str, Any], size: tuple[in
         "Model": settings.get("generator"),
         "Clip skip": settings.get("clip_skip") or None,
         "Denoising strength": settings.get("strength") or None,
+        "Template": json.dumps(typed, ensure_ascii=False) if typed else None,
         "Version": "pez",
     }
     lines.append(

@@ -23,7 +23,24 @@ _LYCORIS = {
     "b1.weight": "GLoRA",
     "diff_b": "a full difference",
 }
+_OF_TRAINING = ("scheduler", "optimizer", "checkpoint")
 _CONVERT = "diffusers reads plain LoRA alone, so convert it, or use another"
+
+
+def lora_file(folder: Path, source: str) -> Path:
+    """The file of a folder that diffusers would take for its LoRA. PezError if there is none, and
+    for several, of which it would take any.
+    """
+    for end in (".safetensors", ".bin"):
+        found = sorted(p for p in folder.iterdir() if p.name.endswith(end) and p.is_file())
+        found = [p for p in found if not any(part in p.name for part in _OF_TRAINING)]
+        usual = [p for p in found if p.name == f"pytorch_lora_weights{end}"]
+        if len(usual or found) > 1:
+            names = ", ".join(p.name for p in found)
+            raise PezError(f"{source} holds several files of weights ({names[:120]}); give one.")
+        if found:
+            return (usual or found)[0]
+    raise PezError(f"{source} holds no LoRA; give its file, or another folder.")
 
 
 def check_lora(path: Path, source: str) -> None:
@@ -31,7 +48,7 @@ def check_lora(path: Path, source: str) -> None:
     check_file(path)
     names = _names(path, source)
     text = "\n".join(names)
-    if "dora_scale" in text:
+    if "dora_scale" in text or "lora_magnitude_vector" in text:
         raise PezError(f"{source} is a DoRA, whose scale diffusers drops; {_CONVERT}.")
     for part, kind in _LYCORIS.items():
         if re.search(rf"\.{re.escape(part)}", text):
@@ -63,7 +80,7 @@ def _instead(names: list[str]) -> str:
     """What a file holds in place of a LoRA, as the end of a sentence."""
     known = set(names)
     if {"layer_structure", "activation_func"} & known or {"320", "640", "768"} <= known:
-        return ": it is a hypernetwork, which pez does not draw with"
+        return ": it is a hypernetwork; give it as --hypernet"
     if known & {"emb_params", "string_to_param", "clip_l", "clip_g"}:
         return ": it is a textual inversion; give it as --embedding"
     if any(name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in names):

@@ -6,9 +6,11 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields
+from os.path import isdir
 from typing import Any
 
 from pez.errors import PezError
+from pez.files import user_path
 from pez.formats.prompts import refuse_file
 from pez.formats.text import check_text
 from pez.generation.samplers import sampler_name
@@ -27,8 +29,9 @@ _MOST = {
 _MOST["seed"] = 2**63 - _MOST["count"]
 # options of later versions: left out of records where not given, so that pictures drawn before them
 # are found again
-_ADDED = frozenset({"true_guidance", "clip_skip", "vae", "config"})
-_MANNER = frozenset({"seed", "count", "device", "offload", "rows"})
+_ADDED = frozenset({"true_guidance", "clip_skip", "vae", "config", "hypernet"})
+# what wildcards choose is part of the prompt
+_MANNER = frozenset({"seed", "count", "device", "offload", "rows", "wildcards"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ class GenerateOptions:
     template: str = _option(
         "{}", 'fixed words around each prompt, a soft one too: "a photo of {}"', metavar="TEXT"
     )
-    literal: bool = _option(False, "read ( ) [ ] and : literally, not as weights")
+    literal: bool = _option(
+        False, "read ( ) [ ] { } : | and AND literally, not as weights, changes and choices"
+    )
+    wildcards: str = _option(
+        "", "a folder of text files: __name__ in a prompt is a line of name.txt", metavar="FOLDER"
+    )
     clip_skip: int = _option(
         0,
         "read prompts before the last layers of CLIP, as SD 1 models of drawings want it: 2 leaves "
@@ -89,6 +97,11 @@ class GenerateOptions:
     )
     embedding: tuple[str, ...] = _option(
         (), "a textual inversion by file or hub id; prompts may then use its word", metavar="X"
+    )
+    hypernet: tuple[str, ...] = _option(
+        (),
+        "a hypernetwork of A1111's web UI (.pt) by file, with a strength: style.pt=0.8",
+        metavar="X[=W]",
     )
     image: str = _option("", "a picture to start from", metavar="IMAGE")
     mask: str = _option("", "with --image: white areas are redrawn", metavar="IMAGE")
@@ -161,13 +174,16 @@ class GenerateOptions:
         the files that they name.
         """
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _MANNER}
-        for name in _ADDED & {f.name for f in fields(self) if f.default == out.get(f.name)}:
-            del out[name]
+        for name in _ADDED:
+            if not out[name]:
+                del out[name]
         if self.embedding:
             out["words"] = "whole"  # they were spelt otherwise once, so such pictures differ
-        named = [self.image, self.mask, self.control, self.vae, *self.embedding]
-        named += [split_weight(text)[0] for text in self.lora]
-        digests = {path: _digest(path) for path in named if path}
+        named = [self.image, self.mask, self.control, self.vae, self.config, *self.embedding]
+        named += [split_weight(text)[0] for text in (*self.lora, *self.hypernet)]
+        if self.control:
+            named += [self.control_model, self.depth_model]
+        digests = {path: _content(path) for path in named if path}
         if files := {path: digest for path, digest in digests.items() if digest}:
             out["files"] = files
         return json.loads(json.dumps(out))
@@ -176,6 +192,14 @@ class GenerateOptions:
         """Equal for two runs that must give the same picture of a prompt and a seed."""
         text = json.dumps(self.record(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _content(path: str) -> str:
+    """The identity of what a file or a folder holds; empty if it is neither, as a hub id."""
+    from pez.models.generators import weights_digest  # loads torch
+
+    place = user_path(path)
+    return weights_digest(place) if isdir(place) else _digest(path)
 
 
 def split_weight(text: str) -> tuple[str, float]:
@@ -193,7 +217,7 @@ def split_weight(text: str) -> tuple[str, float]:
 
 
 def generate_options(settings: dict[str, Any]) -> GenerateOptions:
-    """Options from keywords; a single LoRA or embedding may be a plain string."""
+    """Options from keywords; a single LoRA, embedding or hypernetwork may be a plain string."""
     names = set(GenerateOptions.__dataclass_fields__)
     if unknown := set(settings) - names:
         raise PezError(
@@ -201,7 +225,7 @@ def generate_options(settings: dict[str, Any]) -> GenerateOptions:
         )
     plain: dict[str, Any] = {}
     for name, value in settings.items():
-        if name in ("lora", "embedding") and not isinstance(value, tuple):
+        if name in ("lora", "embedding", "hypernet") and not isinstance(value, tuple):
             value = tuple(map(str, value)) if isinstance(value, list) else (str(value),)
         elif hasattr(value, "__fspath__"):
             value = str(value)

@@ -15,9 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation.encoding import Encoded, Encoding, as_call
+from pez.generation.changing import changing
+from pez.generation.encoded import Course, Encoded, as_call
+from pez.generation.encoding import Encoding
 from pez.generation.options import GenerateOptions
+from pez.generation.reading import Read, Reading
 from pez.generation.steering import Steering, steering
+from pez.generation.wildcards import drawn_by_lot
 from pez.models.devices import available_memory
 
 Progress = Callable[[int, int], None]  # steps done and steps in all
@@ -76,7 +80,7 @@ class Painter:
             raise PezError(f"there are {len(prompts)} prompts but {len(seeds)} seeds.")
         pictures: list[Image.Image] = []
         rows = self.options.rows or self._rows()
-        read = _Reading(self.encoding, prompts)
+        read = Reading(self.encoding, list(map(self.said, prompts, seeds)), self._steps)
         while len(pictures) < len(prompts):
             start = len(pictures)
             batch = read.batch(start, rows)
@@ -107,9 +111,15 @@ class Painter:
                     done(n, picture)
         return pictures
 
+    def said(self, prompt: str | Tensor, seed: int) -> str | Tensor:
+        """The prompt that is drawn from a seed, without what is left to the lot."""
+        if isinstance(prompt, Tensor) or self.options.literal:
+            return prompt
+        return drawn_by_lot(prompt, seed, self.options.wildcards)
+
     def _draw(
         self,
-        prompts: Sequence[str | Encoded],
+        prompts: Sequence[Read],
         seeds: Sequence[int],
         before: int,
         total: int,
@@ -117,8 +127,10 @@ class Painter:
     ) -> list[tuple[Image.Image, str]]:
         """Pictures of prompts of one form, each with what spoilt it, "" for a good one."""
         rows = len(prompts)
+        courses = [prompt for prompt in prompts if isinstance(prompt, Course)]
 
         def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            tell(step + 1)
             if progress:
                 steps = pipe.num_timesteps
                 progress(before * steps + rows * (step + 1), total * steps)
@@ -130,10 +142,13 @@ class Painter:
         call["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
         if "callback_on_step_end" in self._takes:
             call["callback_on_step_end"] = after_step
+        elif any(course.changes for course in courses):
+            raise PezError(f"{self.name} cannot change a prompt between steps; write one for each.")
         if "output_type" in self._takes:
             call["output_type"] = "np"  # numbers: a PIL image no longer tells NaN from black
         try:
-            out = self.pipe(**call)
+            with changing(self.pipe, courses) as tell:
+                out = self.pipe(**call)
         except (PezError, MemoryError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # sizes, parts of other models and more that only it knows
@@ -153,12 +168,14 @@ class Painter:
             return f"{self.name}'s safety checker blackened it; try another --seed."
         if isinstance(pixels, np.ndarray) and not np.isfinite(pixels).all():
             kind = str(self.pipe.dtype).removeprefix("torch.")
-            ways = "float32 or bfloat16" if kind == "float16" else "float32"
-            return f"{self.name} computed no numbers in {kind}; try --dtype {ways}."
+            ways = {"float16": "--dtype float32 or bfloat16", "bfloat16": "--dtype float32"}
+            way = ways.get(kind, "less --guidance or other settings")
+            return f"{self.name} computed no numbers in {kind}; try {way}."
         return ""
 
-    def _prompts(self, prompts: Sequence[str | Encoded]) -> dict[str, Any]:
-        encoded = [p for p in prompts if isinstance(p, Encoded)]
+    def _prompts(self, prompts: Sequence[Read]) -> dict[str, Any]:
+        first = [p.start if isinstance(p, Course) else p for p in prompts]
+        encoded = [p for p in first if isinstance(p, Encoded)]
         if encoded:
             return {k: v for k, v in as_call(encoded).items() if k in self._takes}
         call: dict[str, Any] = {"prompt": list(prompts)}
@@ -200,16 +217,27 @@ class Painter:
     def _check_strength(self) -> None:
         """PezError for a strength that leaves no step: some pipelines fail, some draw noise."""
         strength = self._fixed.get("strength")
-        if strength is None:
-            return
-        usual = self._takes["num_inference_steps"].default
-        steps = self._fixed.get("num_inference_steps", usual)
-        if isinstance(steps, int) and int(steps * strength) < 1:
+        steps = self._all_steps
+        if strength is not None and steps and not self._steps:
             least = math.ceil(100 / steps) / 100
             raise PezError(
                 f"--strength {strength:g} leaves none of {steps} steps; give {least} or more, or "
                 "more --steps."
             )
+
+    @property
+    def _all_steps(self) -> int:
+        """Denoising steps, those that --strength leaves out too; 0 if only the pipeline knows."""
+        usual = self._takes["num_inference_steps"].default
+        steps = self._fixed.get("num_inference_steps", usual)
+        return steps if isinstance(steps, int) else 0
+
+    @property
+    def _steps(self) -> int:
+        """Denoising steps that are carried out; with a picture to start from only the last ones."""
+        usual = self._takes["strength"].default if "strength" in self._takes else 1.0
+        strength = self._fixed.get("strength", usual)
+        return int(self._all_steps * strength) if isinstance(strength, float) else self._all_steps
 
     @property
     def _side(self) -> int:
@@ -262,30 +290,3 @@ def as_picture(pixels: Any) -> Image.Image:
         return pixels
     with np.errstate(invalid="ignore"):  # NaN, which is told
         return Image.fromarray((pixels * 255).round().astype(np.uint8))
-
-
-class _Reading:
-    """Reads prompts in order, each only once if it is drawn from several seeds."""
-
-    def __init__(self, encoding: Encoding, prompts: Sequence[str | Tensor]) -> None:
-        self._encoding, self._prompts = encoding, prompts
-        self._last: tuple[str | Tensor, str | Encoded] | None = None
-
-    def batch(self, start: int, rows: int) -> list[str | Encoded]:
-        """At most ``rows`` prompts from ``start`` on that can be drawn together: all plain
-        texts, or all encoded to one length.
-        """
-        batch: list[str | Encoded] = []
-        for prompt in self._prompts[start : start + rows]:
-            if self._last is None or self._last[0] is not prompt:
-                self._last = prompt, self._encoding.read(prompt)
-            here = self._last[1]
-            if batch and _form(here) != _form(batch[0]):
-                break
-            batch.append(here)
-        return batch
-
-
-def _form(prompt: str | Encoded) -> int:
-    """0 for a plain text, else the encoded length."""
-    return prompt.prompt.shape[1] if isinstance(prompt, Encoded) else 0

@@ -13,6 +13,7 @@ from pez.errors import PezError
 from pez.generation.additions import add_loras, refuse_missing, set_scheduler, skip_layers
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
+from pez.generation.hypernetworks import add_hypernetworks
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter, latent_scale
 from pez.generation.syntax import lora_weights
@@ -66,6 +67,7 @@ def open_painter(options: GenerateOptions) -> Painter:
     if options.scheduler:
         set_scheduler(pipe, options.scheduler)
     add_loras(pipe, options.lora)
+    add_hypernetworks(pipe, options.hypernet)
     words = add_words(pipe, options.embedding)
     skip_layers(pipe, options.clip_skip)
     pipe.set_progress_bar_config(disable=True)
@@ -92,6 +94,7 @@ _LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
     "generator": lambda options: options.generator,
     "scheduler": lambda options: options.scheduler,
     "lora": lambda options: options.lora,
+    "hypernet": lambda options: options.hypernet,
     "embedding": lambda options: options.embedding,
     "clip-skip": lambda options: options.clip_skip,
     "vae": lambda options: (options.vae, options.config),
@@ -107,6 +110,7 @@ _LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
 def _painter(pipe: Any, setup: Setup, device: torch.device, words: Words) -> Painter:
     options = setup.options
     loras = lora_weights(options.lora)
+    loras |= {f"hypernet:{k}": w for k, w in lora_weights(options.hypernet).items()}
     encoding = Encoding(pipe, options.negative, options.template, options.literal, words, loras)
     pictures = _pictures(pipe, setup, device)
     shown = list(words.shown)

@@ -33,6 +33,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "deis": ("DEISMultistepScheduler", {"algorithm_type": "deis"}),
     "lcm": ("LCMScheduler", {}),
     "tcd": ("TCDScheduler", {}),
+    "sa_solver": ("SASolverScheduler", {}),
     "flow_euler": ("FlowMatchEulerDiscreteScheduler", {}),
     "flow_heun": ("FlowMatchHeunDiscreteScheduler", {}),
     "flow_lcm": ("FlowMatchLCMScheduler", {}),
@@ -44,7 +45,10 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "beta": {"use_beta_sigmas": True},
     "sgm_uniform": {"timestep_spacing": "trailing"},
     "simple": {"timestep_spacing": "trailing"},
+    "ddim_uniform": {"timestep_spacing": "leading"},
 }
+# what diffusers cannot space steps by
+_UNSPACED = ("kl_optimal", "align_your_steps", "linear_quadratic", "polyexponential", "turbo")
 _PLAIN = ("automatic", "normal", "uniform", "discrete")  # schedules that change nothing
 # names without blanks and the like -> ours
 _OTHERS = {
@@ -68,9 +72,15 @@ _NEAREST = {
     "ipndm": "deis",  # diffusers' own knows no noise schedule but its own
     "ipndmv": "deis",
     "restart": "heun",
-    "eulercfg++": "euler",
-    "eulercfgpp": "euler",
-    "ddimcfg++": "ddim",
+    "expheun2x0": "heun",
+    "expheun2x0sde": "dpm++_sde_single",
+    "resmultistep": "dpm++",
+    "resmultistepancestral": "dpm++_2m_sde",
+    "gradientestimation": "euler",
+    "ersde": "dpm++_2m_sde",
+    "seeds2": "dpm++_sde_single",
+    "seeds3": "dpm++_3m_sde",
+    "sasolverpece": "sa_solver",
 }
 _SHOWN = {
     **{"ddim": "DDIM", "ddpm": "DDPM", "pndm": "PNDM", "plms": "PLMS", "lms": "LMS"},
@@ -93,14 +103,19 @@ def sampler_name(name: str) -> str:
     key = re.sub(r"[\s_-]+", "_", name.strip().lower())
     key = re.sub(r"dpm_?pp|dpm_?plus_?plus", "dpm++", key).removeprefix("k_")
     schedule = ""
-    for one in (*SCHEDULES, *_PLAIN):
+    for one in (*SCHEDULES, *_PLAIN, *_UNSPACED):
         if key.endswith(f"_{one}"):
             key, schedule = key.removesuffix(f"_{one}"), one
             break
+    if schedule in _UNSPACED:
+        known = ", ".join(SCHEDULES)
+        raise PezError(f"diffusers has no schedule {schedule!r} of {name!r}; there are {known}.")
     short = key.removesuffix("_gpu").replace("_", "")
     by_short = {ours.replace("_", ""): ours for ours in SCHEDULERS} | _OTHERS
-    if short in _NEAREST:
-        near = _NEAREST[short]
+    # guidance of another kind, CFG++, which diffusers has none of
+    bare = short.removesuffix("cfg++").removesuffix("cfgpp")
+    near = _NEAREST.get(bare) or (by_short.get(bare) if bare != short else None)
+    if near:
         raise PezError(f"diffusers has no sampler {name!r}; the nearest is {near}.")
     if short not in by_short:
         raise PezError(f"unknown scheduler {name!r}; there are {', '.join(SCHEDULERS)}.")

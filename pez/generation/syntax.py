@@ -1,7 +1,8 @@
 """What prompts of other tools contain beyond weights (A1111's web UI, wiki "Features").
 
-``BREAK`` ends a chunk and ``<lora:name:weight>`` names a LoRA; both work. What changes a prompt
-between steps or draws lots is refused: read as words it would draw something else.
+``BREAK`` ends a chunk and ``<lora:name:weight>`` names a LoRA. What changes between steps and what
+is added up is read by :mod:`pez.generation.schedule`, what is drawn by lot by
+:mod:`pez.generation.wildcards`.
 """
 
 from __future__ import annotations
@@ -16,38 +17,12 @@ from pez.generation.options import split_weight
 from pez.models.hub import split_revision
 
 _BREAK = re.compile(r"\s*(?<!\S)BREAK(?!\S)\s*")
-_AND = re.compile(r"\S\s+AND\s+\S")
-_NUMBER = r"\s*(?:\d+\.?\d*|\.\d+)\s*"
-_EDIT = re.compile(rf"(?<!\\)\[(?!\s*\d+:\d+\])(?:[^\[\]]*:)?[^\[\]]*:{_NUMBER}\]")
-_TURNS = re.compile(r"(?<!\\)\[[^\[\]]*\|[^\[\]]*\]")
-_LOTS = re.compile(r"(?<!\\)\{[^{}]*\|[^{}]*\}")
 _TAG = re.compile(r"<(lora|lyco|hypernet):([^:<>]+)(?::([^<>]*))?>\s?")
 
 
 def chunks(text: str) -> list[str]:
     """The parts of a prompt that ``BREAK`` divides; each fills chunks of its own."""
     return _BREAK.split(text)
-
-
-def remarks(text: str) -> list[str]:
-    """What is read as words and may be meant otherwise."""
-    if _AND.search(text) and not text.isupper():
-        return ["AND is read as a word; prompts are not composed as A1111 does it."]
-    return []
-
-
-def refuse_steps(text: str) -> None:
-    """PezError for a prompt that would change between steps, or by lot."""
-    for pattern, what in (
-        (_EDIT, "changes at a step"),
-        (_TURNS, "takes turns at each step"),
-        (_LOTS, "is drawn by lot"),
-    ):
-        if found := pattern.search(text):
-            raise PezError(
-                f"{found.group()[:60]} {what} in other tools, which pez does not draw; write one "
-                "prompt for each, or give --literal."
-            )
 
 
 def lora_weights(loras: tuple[str, ...]) -> dict[str, float]:
@@ -57,24 +32,29 @@ def lora_weights(loras: tuple[str, ...]) -> dict[str, float]:
 
 
 def without_tags(text: str, weights: Mapping[str, float]) -> str:
-    """``text`` without the tags of LoRAs that are loaded with that weight (:func:`lora_weights`).
+    """``text`` without the tags of LoRAs that are loaded with that weight (:func:`lora_weights`);
+    names of hypernetworks have ``hypernet:`` before them.
 
-    PezError for another LoRA, another weight, and a hypernetwork.
+    PezError for one that is not loaded, or with another weight.
     """
 
     def checked(found: re.Match[str]) -> str:
         kind, name, number = found.groups()
+        option, end, before = "lora", "safetensors", ""
         if kind == "hypernet":
-            raise PezError(f"{found.group().strip()} is a hypernetwork; remove it from the prompt.")
+            option, end, before = "hypernet", "pt", "hypernet:"
         try:
-            weight = float((number or "1").split(":")[0])
+            weight, *others = map(float, (number or "1").split(":"))
         except ValueError:
             raise PezError(f"{found.group().strip()} has no usable weight; correct it.") from None
-        loaded = weights.get(name.strip().lower())
+        if any(other != weight for other in others):
+            tag = found.group().strip()
+            raise PezError(f"{tag} has a weight for each part of the generator; give one for all.")
+        loaded = weights.get(before + name.strip().lower())
         if loaded is None or not math.isclose(loaded, weight):
             raise PezError(
                 f"the prompt asks for {found.group().strip()}; give the file as "
-                f"--lora {name.strip()}.safetensors={weight:g}."
+                f"--{option} {name.strip()}.{end}={weight:g}."
             )
         return ""
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pez.errors import PezError
 
 STEP = 1.1
+MOST = 1000.0  # beyond it encoders' outputs are no numbers any more
 _SIGNS = re.compile(
-    r"\\[()\[\]\\]|(?<![\w.])\d+:\d+(?=\s*\))|:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)"
+    r"\\[()\[\]{}|\\]|(?<![\w.])\d+:\d+(?=\s*\))|:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)"
     r"|[()\[\]]|[^\\()\[\]:\d]+|\d+|.",
     re.S,
 )
@@ -35,7 +36,7 @@ class Fragment:
 def parse_weights(prompt: str) -> list[Fragment]:
     """The parts of a prompt, neighbours of equal weight joined; none for an empty prompt.
 
-    Raises PezError for a negative weight.
+    Raises PezError for a negative weight, and one above ``MOST``.
     """
     texts: list[str] = []
     factors: list[float] = []
@@ -68,6 +69,11 @@ def parse_weights(prompt: str) -> list[Fragment]:
     out: list[Fragment] = []
     for text, factor in zip(texts, factors, strict=True):
         weight = 1.0 if math.isclose(factor, 1) else factor  # (([[a]])) is plain again
+        if weight > MOST:
+            raise PezError(
+                f"{text.strip()[:60]!r} has the weight {weight:g}, and {MOST:g} is the most; take "
+                "brackets away."
+            )
         if out and math.isclose(out[-1].weight, weight):
             out[-1] = Fragment(out[-1].text + text, out[-1].weight)
         else:

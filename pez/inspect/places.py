@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pez.errors import PezError
-from pez.generation.encoding import Encoded
+from pez.generation.encoded import Encoded
 from pez.generation.painter import Painter
 from pez.inspect.words import split_words
 

@@ -109,13 +109,21 @@ def check_folder(folder: Path, name: str) -> None:
 
 
 def check_file(file: Path) -> None:
-    """PezError for weights in a pipe or a device, and for ones that are no safetensors, which
-    diffusers would read whole to find out.
+    """PezError for weights in a pipe or a device, for ones that are no safetensors, which
+    diffusers would read whole to find out, and for those with the ending of the other format, as
+    libraries go by names.
     """
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():
         raise PezError(f"{file} is a pipe or a device; give a plain file of weights.")
+    with file.open("rb") as opened:
+        start = opened.read(9)
+    pickled = start.startswith((b"PK", b"\x80")) and start[8:] != b"{"
+    if pickled and file.suffix == ".safetensors":
+        raise PezError(f"{file} is no safetensors, but a file of torch.save; name it .pt.")
+    if start[8:] == b"{" and not pickled and file.suffix != ".safetensors":
+        raise PezError(f"{file} holds safetensors; name it {file.stem}.safetensors.")
     if file.suffix == ".safetensors":
         try:
             with safe_open(file, "pt"):

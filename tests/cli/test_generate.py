@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 
 from pez.cli import generate as room
 from pez.cli import main
+from pez.cli.parser import make_parser
 from pez.generation import GenerateOptions, Painter, open_painter
 from pez.generation.files import picture_key, read_record
 from pez.models import Reader
@@ -217,3 +220,23 @@ def test_a_picture_of_a_web_ui_is_drawn_again(capsys: CAPTURE) -> None:
     Image.new("RGB", (8, 8)).save("plain.png")
     assert main(["generate", "--from", "plain.png"]) == 2
     assert "does not say how it was drawn" in capsys.readouterr().err
+
+
+def test_the_page_on_drawing_names_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "generating.md").read_text(encoding="utf-8")
+    verbs = next(a for a in make_parser()._actions if isinstance(a.choices, dict))
+    assert verbs.choices is not None
+    flags = [
+        flag for action in verbs.choices["generate"]._actions for flag in action.option_strings
+    ]
+    named = set(re.findall(r"`(--[a-z-]+)", page))
+    assert named == {flag for flag in flags if flag.startswith("--")} - {"--help"}
+
+
+def test_the_commands_of_the_page_on_drawing_run(capsys: CAPTURE) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "generating.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for line in block.strip().splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "pez" and main([*arguments, "--device", "cpu", "--steps", "2"]) == 0
+        assert capsys.readouterr().out.strip()

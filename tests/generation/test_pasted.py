@@ -10,8 +10,9 @@ from PIL import Image
 from tiny_pipelines import TEXT, options
 
 from pez.errors import PezError
+from pez.formats.parameters import COMMENT, EXIF, read_parameters
 from pez.generation import GenerateOptions, Painter, open_painter
-from pez.generation.encoding import Encoded
+from pez.generation.encoded import Encoded
 from pez.generation.files import save_picture
 from pez.generation.pipelines import make_setup
 from pez.generation.samplers import SCHEDULERS, parts_of, sampler_name
@@ -43,6 +44,8 @@ def painter() -> Painter:
         ("euler sgm_uniform", "EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
         ("Euler Automatic", "EulerDiscreteScheduler", {}),
         ("SASolverScheduler", "SASolverScheduler", {}),
+        ("sa_solver", "SASolverScheduler", {}),
+        ("dpmpp_2m ddim_uniform", "DPMSolverMultistepScheduler", {"timestep_spacing": "leading"}),
     ],
 )
 def test_samplers_are_known_by_each_tools_names(
@@ -64,6 +67,18 @@ def test_samplers_are_known_by_each_tools_names(
 def test_a_sampler_that_is_not_there_names_the_nearest() -> None:
     with pytest.raises(PezError, match=r"nearest is dpm\+\+_single"):
         GenerateOptions(scheduler="DPM++ 2S a Karras")
+    for name, near in (
+        ("dpmpp_2m_cfg_pp", r"dpm\+\+"),
+        ("euler_ancestral_cfg_pp", "euler_a"),
+        ("res_multistep_cfg_pp", r"dpm\+\+"),
+        ("er_sde", r"dpm\+\+_2m_sde"),
+        ("DDIM CFG++", "ddim"),
+    ):
+        with pytest.raises(PezError, match=f"no sampler.*the nearest is {near}\\."):
+            GenerateOptions(scheduler=name)
+    for name in ("Euler KL Optimal", "dpmpp_2m linear_quadratic"):
+        with pytest.raises(PezError, match=r"no schedule.*there are karras"):
+            GenerateOptions(scheduler=name)
     with pytest.raises(PezError, match="unknown scheduler 'fastest'"):
         GenerateOptions(scheduler="fastest")
     assert GenerateOptions(scheduler="DPM++ 2M Karras").scheduler == "dpm++_karras"
@@ -80,34 +95,27 @@ def test_break_ends_a_chunk(painter: Painter) -> None:
     assert painter.encoding.read("a BREAKFAST") == "a BREAKFAST"
 
 
-@pytest.mark.parametrize(
-    "text", ["[cat:dog:0.5]", "a [fish:10]", "[cat|dog] x", "a {red|blue} boot", "[(a:1.2):b:.3]"]
-)
-def test_what_changes_between_steps_is_refused(text: str, painter: Painter) -> None:
-    with pytest.raises(PezError, match="write one prompt for each, or give --literal"):
-        painter.encoding.read(text)
-    assert open_painter_literal(painter).read(text) == text
-
-
-def open_painter_literal(painter: Painter):  # type: ignore[no-untyped-def]
-    from pez.generation.encoding import Encoding
-
-    return Encoding(painter.pipe, literal=True)
-
-
 def test_plain_brackets_and_times_stay_what_they_are(painter: Painter) -> None:
     assert [(f.text, f.weight) for f in parse_weights("open (12:30)")] == [
         ("open ", 1.0),
         ("12:30", 1.1),
     ]
     assert parse_weights("(year 1984:1.3)")[0].weight == 1.3
-    assert painter.encoding.read(r"a \[red\] {boot}") == "a [red] {boot}"
+    assert painter.encoding.read(r"a \[red\] {boot} \{a\|b\}") == "a [red] {boot} {a|b}"
     assert isinstance(painter.encoding.read("at [12:30]"), Encoded)  # a weaker time, no step
 
 
-def test_and_is_told_to_be_a_word(painter: Painter) -> None:
+def test_weights_without_bound_are_refused() -> None:
+    for text in ("(" * 400 + "a boot", "(a boot:100000)"):
+        with pytest.raises(PezError, match=r"'a boot' has the weight .*, and 1000 is the most"):
+            parse_weights(text)
+    assert parse_weights("[" * 400 + "a")[0].weight < 1e-10
+
+
+def test_and_is_told_to_be_a_word_where_it_is_one(painter: Painter) -> None:
     painter.encoding.take_remarks()
-    painter.encoding.read("a cat AND a dog")
+    painter.encoding.read("a (cat AND a dog:1.1)")
+    painter.encoding.read("AND a cat")
     painter.encoding.read("CATS AND DOGS")
     assert len(painter.encoding.take_remarks()) == 1
     assert painter.encoding.take_remarks() == []
@@ -119,7 +127,10 @@ def test_tags_of_loras_name_files_that_are_given() -> None:
     for tag in ("<lora:ink:0.5>", "<lora:other:1>"):
         with pytest.raises(PezError, match=r"--lora (ink|other)\.safetensors="):
             without_tags(tag, weights)
-    with pytest.raises(PezError, match="hypernetwork"):
+    assert without_tags("a <lora:ink:0.8:0.8>", weights) == "a "
+    with pytest.raises(PezError, match="give one for all"):
+        without_tags("<lora:ink:0.8:0.6>", weights)
+    with pytest.raises(PezError, match=r"--hypernet x\.pt=1"):
         without_tags("<hypernet:x:1>", weights)
 
 
@@ -149,3 +160,12 @@ def test_a_picture_tells_the_whole_prompt_that_was_drawn(tmp_path: Path) -> None
         told = picture.text["parameters"]  # type: ignore[attr-defined]
     assert told.startswith("a sketch of a cat <lora:ink:0.8>\n")
     assert "Sampler: DPM++ 2M, Schedule type: Karras" in told and "Clip skip: 2" in told
+
+
+def test_a_user_comment_is_read_in_either_byte_order(tmp_path: Path) -> None:
+    told = "ein süßer кот\nSteps: 1, Seed: 3, Size: 64x64"
+    for order in ("utf-16-be", "utf-16-le"):
+        exif = Image.Exif()
+        exif.get_ifd(EXIF)[COMMENT] = b"UNICODE\0" + told.encode(order)
+        Image.new("RGB", (8, 8)).save(tmp_path / "p.jpg", exif=exif)
+        assert read_parameters(tmp_path / "p.jpg").prompt == "ein süßer кот"

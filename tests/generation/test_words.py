@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from tiny_pipelines import options, save_sd, save_sdxl
 
 from pez.cli.generate import read_prompts
+from pez.embeddings import read_embeddings, save_embeddings
 from pez.errors import PezError
 from pez.generation import Painter, open_painter
 from pez.generation.encoding import Encoded, Encoding
 from pez.result import Result
-from pez.session.embeddings import save_embeddings
 
 ROWS = torch.randn(8, 32, generator=torch.Generator().manual_seed(0))
 FILES = {
@@ -153,6 +153,9 @@ def test_what_the_search_writes_is_drawn_and_is_a_word(xl: str, tmp_path: Path) 
         ((_, soft),) = read_prompts(str(tmp_path / name))
         assert isinstance(soft, torch.Tensor)
         torch.testing.assert_close(soft, torch.cat(parts, 1))
+        assert [learned.parts[0].tolist() for learned in read_embeddings(tmp_path / name)] == [
+            parts[0].tolist()
+        ]
     painter = open_painter(
         options(generator=xl, embedding=(str(tmp_path / "found.safetensors"),), width=16, height=16)
     )

@@ -62,7 +62,8 @@ class PictureKind(Kind):
         prompts = [from_bytes(task.soft) if task.soft else task.text for task in tasks]
 
         def done(n: int, picture: Image.Image) -> None:
-            note = {"prompt": tasks[n].text, "seed": str(tasks[n].seed), "generator": painter.name}
+            said = str(painter.said(tasks[n].text, tasks[n].seed))
+            note = {"prompt": said, "seed": str(tasks[n].seed), "generator": painter.name}
             report.done(tasks[n], {"settings": painter.settings}, {".png": as_png(picture, note)})
 
         painter.paint(
