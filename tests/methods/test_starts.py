@@ -177,7 +177,9 @@ def test_a_revised_place_gets_the_best_word_that_a_sentence_allows(
     ids, every = words[None, [5, 2, 4]], len(words)
     for place, alpha in ((0, 0.1), (1, 0.1), (2, 0.1), (1, 5.0)):
         tried = Tried(every, torch.zeros(1, 1, dtype=torch.long), every)
-        found, most = revised(problem, ids, place, tried, item, alpha)
+        found, most, score = revised(problem, ids, place, tried, item, alpha)
+        own = evaluate_all(problem, found[:, None], item)[1][0]
+        torch.testing.assert_close(score, own)
         all_of_them = ids.repeat(every, 1)
         all_of_them[:, place] = words
         loss = evaluate_all(problem, all_of_them[None], item)[0][0]
