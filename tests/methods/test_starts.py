@@ -83,6 +83,10 @@ def test_a_method_begins_at_the_start_or_says_where(
     elif name == "gbda":
         sure = run(problem, Gbda(confidence=60.0), 1)  # then no noise is enough to leave
         assert [sure.ids[n] for n in problem.template.free.tolist()] == at
+    elif name == "sentence":  # it has them say what they like in an order that reads well
+        places = method.start(problem, Rows(jobs_for(1), CPU))["listed"][0]
+        listed = problem.vocabulary.ids[places].tolist()
+        assert listed[: len({*at})] == [*dict.fromkeys(at)]
     elif name != "evolve" or start != "random":
         # never worse than where it began; restarts aside, the others keep it if nothing is better
         _, score = problem.evaluate(problem.vocabulary.embed(torch.tensor([at])), torch.tensor([0]))
