@@ -13,7 +13,7 @@ from pez.methods.candidates import check_counts, evaluate_all
 from pez.methods.joined import Wanted, begun_sentences, joined
 from pez.methods.sentences import SCALE
 from pez.methods.simplex import start_places
-from pez.search.init import Added
+from pez.search.init import RATED, Added
 from pez.search.method import Method, State
 from pez.search.problem import Problem
 from pez.search.rows import Rows
@@ -54,6 +54,10 @@ class Sentence(Method):
     def __post_init__(self) -> None:
         check_counts(pool=self.pool, beams=self.beams)
         check_counts(0, words=self.words)
+        if self.words == 1:
+            raise PezError(
+                "--set words must be 2 or more, the first and the last of a sentence, or 0, not 1."
+            )
 
     @property
     def forwards(self) -> int:
@@ -62,7 +66,8 @@ class Sentence(Method):
 
     def start_forwards(self, problem: Problem) -> int:
         """What the start costs, and one for each word by itself if that has not rated them."""
-        rated = problem.init in ("words", "pursuit") and not problem.around
+        init = problem.init
+        rated = isinstance(init, str) and init in RATED and not problem.around
         return problem.start_forwards + (0 if rated else len(problem.vocabulary.ids))
 
     def continuations(self, slots: int, steps: int, sentence: bool = False) -> int:
@@ -74,7 +79,7 @@ class Sentence(Method):
 
     def _count(self, slots: int, sentence: bool) -> int:
         """How many words are said."""
-        return min(slots, self.words or max(1, round(0.4 * slots))) if sentence else slots
+        return min(slots, self.words or max(2, round(0.4 * slots))) if sentence else slots
 
     @torch.no_grad()
     def start(self, problem: Problem, rows: Rows) -> State:
