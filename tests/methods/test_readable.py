@@ -20,7 +20,7 @@ def test_a_readable_text_reads_better_than_a_plain_one_and_means_nearly_the_same
 ) -> None:
     settings: dict[str, Any] = {"reader": mini, "length": 9, "language_model": "mini-lm"}
     said = pez.distill(LONG, readable=True, **settings)
-    plain = pez.distill(LONG, steps=10, **settings)
+    plain = pez.distill(LONG, steps=10, style="words", **settings)
     assert isinstance(said, pez.Result) and isinstance(plain, pez.Result)
     assert said.method == "sentence" and said.prompt.startswith("a ")
     assert said.perplexity and plain.perplexity and said.perplexity < plain.perplexity / 2
