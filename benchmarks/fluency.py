@@ -76,6 +76,9 @@ WAYS = (
     Way("pursuit, 5 words and 4 commas", {"method": "pursuit", "length": 9, "style": "phrases"}),
     sentence("sentence of 13"),
     sentence('"a photo of" and a sentence of 13', template="a photo of {}"),
+    sentence(
+        '"a photo of" and a sentence of 13, alpha 2', template="a photo of {}", set=("alpha=2",)
+    ),
     sentence("sentence of 13, alpha 0.5", set=("alpha=0.5",)),
     Way("pursuit, a caption of 9", {"method": "pursuit", "length": 9, "style": "caption"}),
     Way("vgd, 7 words", {"method": "vgd", "length": 7, "style": "words", "steps": 7}),
