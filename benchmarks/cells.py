@@ -288,5 +288,9 @@ def missing_starts(plan: Mapping[str, Any]) -> list[str]:
                 f"`{entry.name}` is slow: {entry.items} pictures and {least} seed(s); differences "
                 "are to the same pictures and seeds of the baseline."
             )
-    left = [name for name in METHODS if name not in {e["name"] for e in plan["methods"]}]
-    return out + [f"`{name}` is not in the plan." for name in left]
+    planned = {entry["name"] for entry in plan["methods"]}
+    left = [name for name in METHODS if name not in planned]
+    # a plan's forms are words and phrases
+    sentences = [name for name in left if method_class(name).usual_style == "sentence"]
+    out += [f"`{name}` writes sentences; see `fluency.md`." for name in sentences]
+    return out + [f"`{name}` is not in the plan." for name in left if name not in sentences]

@@ -75,9 +75,9 @@ class SearchOptions:
     style: str = _option(
         "",
         "form of the prompt: words (in a row), phrases (words between commas), caption or sentence "
-        "(by a language model: with --method vgd or --fluency); commas and articles count for "
-        "--length; with --template the form within its slots (phrases for pursuit from 7 tokens "
-        "on, else words; none with --template)",
+        "(by a language model: with --method sentence or vgd, or --fluency); commas and articles "
+        "count for --length; with --template the form within its slots (sentence for sentence, "
+        "phrases for pursuit from 7 tokens on, else words; none with --template)",
         metavar="NAME",
     )
     steps: int = _option(0, "steps of one search; 0 is the method's own number", metavar="N")
@@ -234,14 +234,37 @@ class DistillOptions(SearchOptions):
     ratio: float = _option(
         0.3, "tokens of the shorter prompt as a share of the long one's", metavar="X"
     )
+    readable: bool = _option(
+        False,
+        "a shorter prompt that reads well: --method sentence --style sentence, which need a "
+        "language model (--language-model)",
+    )
 
     def __post_init__(self) -> None:
-        """Raise PezError for numbers out of range."""
+        """Raise PezError for numbers out of range, and for a method or a style that writes no
+        sentence where one is to be readable.
+        """
         super().__post_init__()
+        if self.readable:
+            for name, usual in (("method", DistillOptions.method), ("style", "")):
+                given = getattr(self, name)
+                if given not in (usual, "sentence"):
+                    raise PezError(
+                        f"--readable writes a sentence, which --{name} {given} does not; omit one "
+                        "of them."
+                    )
+                object.__setattr__(self, name, "sentence")
         if not 0 < self.ratio <= 1:
             raise PezError(f"--ratio must be above 0 and at most 1, not {self.ratio}.")
         if self.length and self.ratio != DistillOptions.ratio:
             raise PezError("--length and --ratio both say how long; give one of them.")
+
+    def record(self) -> dict[str, Any]:
+        """As of every search; ``readable`` only where it is asked for."""
+        out = super().record()
+        if not self.readable:  # as results of versions without it
+            del out["readable"]
+        return out
 
 
 @dataclass(frozen=True)

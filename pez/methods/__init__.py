@@ -66,6 +66,10 @@ METHODS = {
         "pez.methods.vgd:Vgd",
         "a language model's beam, weighed by the match (Kim et al. 2025)",
     ),
+    "sentence": (
+        "pez.methods.sentence:Sentence",
+        "words that match, joined by a language model (grid beam search, Hokamp & Liu 2017)",
+    ),
     "random": ("pez.methods.random:Random", "random words at the same cost: the floor"),
 }
 

@@ -52,9 +52,9 @@ def worth(problem: Problem, ids: Tensor, loss: Tensor, alpha: float) -> Tensor:
 
 def revised(
     problem: Problem, ids: Tensor, place: int, tried: Tried, item: Tensor, alpha: float
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Sentences ids (b, k) with the word at one ``place`` that makes them :func:`worth` most of
-    those ``tried`` and the one that is there; and that worth (b,).
+    those ``tried`` and the one that is there; that worth (b,), and their scores (b,).
 
     Promising are words by log p after those before them - alpha * 100 * loss of the whole.
     """
@@ -64,7 +64,7 @@ def revised(
     word = torch.cat([expected, tried.near], 1)  # (b, c)
     swapped = swap(ids, torch.full_like(word, place), words[word])
     both = torch.cat([ids[:, None], swapped], 1)
-    loss, _ = evaluate_all(problem, both, item)
+    loss, scores = evaluate_all(problem, both, item)
     hoped = chance.gather(1, word) - alpha * SCALE * loss[:, 1:]
     best = hoped.topk(min(tried.kept, hoped.shape[1])).indices
     refused = torch.nn.functional.pad(hoped.gather(1, best) == -math.inf, (1, 0))
@@ -74,7 +74,7 @@ def revised(
     rated = worth(problem, some.flatten(0, 1), losses.flatten(), alpha).view_as(losses)
     most, first = rated.masked_fill(refused, -math.inf).max(1, keepdim=True)
     chosen = some.gather(1, first[..., None].expand(-1, -1, ids.shape[1]))[:, 0]
-    return chosen, most[:, 0]
+    return chosen, most[:, 0], scores.gather(1, best).gather(1, first)[:, 0]
 
 
 def _allowed(problem: Problem, others: Tensor, chance: Tensor, place: int) -> Tensor:

@@ -130,6 +130,7 @@ class Vgd(Method):
             own = {"hints": places[:, : self.hints], "begun": begun, "begun_score": score}
         if problem.little is not None:
             own["spare"] = self._best_words(problem, rows, max(2 * slots, self.candidates // 2))
+            own["shown"] = torch.zeros(len(rows), device=device)
         return {
             "ids": ids[:, None].repeat(1, kept, 1),
             "told": torch.zeros(len(rows), kept, device=device),  # log p of the words so far
@@ -153,6 +154,7 @@ class Vgd(Method):
         slots, said = problem.template.slots, self._said(problem)
         ids, told = state["ids"].clone(), state["told"].clone()
         whole, score = ids[:, 0].clone(), told[:, 0].clone()
+        shown = score.clone()
         noise = rows.uniform(ids.shape[1], len(problem.vocabulary.ids)).clamp(1e-20, 1 - 1e-7)
         noise = torch.where(state["drawn"][:, None, None], -(-noise.log()).log(), 0)
         for n in state["place"].unique().tolist():
@@ -163,6 +165,7 @@ class Vgd(Method):
                 at = said + n - slots
                 best = revised(problem, ids[own, 0], at, tried, rows.item[own], self.alpha)
                 whole[own], ids[own, 0], score[own] = best[0], best[0], self._ranked(best[1])
+                shown[own] = best[2]
                 continue
             begun = {"ids": ids[own, :, :n], "told": told[own], "hints": state["hints"][own]}
             ids[own, :, : n + 1], told[own] = self._grow(problem, begun, noise[own], rows.item[own])
@@ -172,6 +175,7 @@ class Vgd(Method):
                 continue
             whole[own] = filled(problem, ids[own, 0, : n + 1], state["spare"][own])
             loss, scores = evaluate_all(problem, whole[own][:, None], rows.item[own])
+            shown[own] = scores[:, 0]
             if n + 1 < slots:
                 score[own] = scores[:, 0] - PARTIAL
             else:
@@ -184,15 +188,21 @@ class Vgd(Method):
             "place": torch.where(full, said, state["place"] + 1),
             "drawn": state["drawn"] | full,
             "hints": state["hints"],
-            **({"spare": state["spare"]} if "spare" in state else {}),
+            **({"spare": state["spare"], "shown": shown} if "spare" in state else {}),
         }
         if self.guide == "start":  # the first step also tells of the start
             better = state["begun_score"] > score
             whole = torch.where(better[:, None], state["begun"], whole)
             score = torch.where(better, state["begun_score"], score)
+            if problem.little is not None:
+                new["shown"] = torch.where(better, state["begun_score"] + PARTIAL, shown)
             done = torch.full_like(score, -torch.inf)
             new |= {"begun": state["begun"], "begun_score": done}
         return whole, score, new
+
+    def shown(self, score: Tensor, state: State) -> Tensor:
+        """In a sentence the score of the whole prompt, whatever it competes by."""
+        return state.get("shown", score)
 
     def _ranked(self, rated: Tensor) -> Tensor:
         """What sentences are worth (b,), in units of a cosine."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from inspect import signature
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from pez.errors import PezError
 from pez.files import kept_ids
-from pez.models.kept import Kept, block_mask, continued, gathered
+from pez.models.kept import Kept, block_mask, cache_name, continued, gathered
 from pez.models.products import Switch
 from pez.search.spaced import SpacedTokens
 from pez.search.tokenizers import Pretrained
@@ -109,12 +108,6 @@ class Speaker:
         out = self.model.get_output_embeddings()
         return out.weight, getattr(out, "bias", None)
 
-    @cached_property
-    def _cache_name(self) -> str:
-        """What transformers calls the cache: it was renamed."""
-        forward = type(self.model.base_model).forward
-        return "cache" if "cache" in signature(forward).parameters else "past_key_values"
-
     def run(
         self,
         x: Tensor,
@@ -150,7 +143,7 @@ class Speaker:
             position_ids=(at + begun[:, None, None]).reshape(r, c * q),
             attention_mask=block_mask(past, sizes, context, ancestors, dtype),
             use_cache=True,
-            **{self._cache_name: cache},
+            **{cache_name(self.model): cache},
         ).last_hidden_state
         made = gathered(cache, begun + sizes[:, 0]) if keep else None
         return found.view(r, c, q, -1), made

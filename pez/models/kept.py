@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -78,6 +79,12 @@ class _Continued(DynamicLayer):
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
         """Keys in all, from the first on."""
         return self.get_seq_length() + int(query_length), 0
+
+
+def cache_name(model: Any) -> str:
+    """What a ``model`` of transformers calls its cache: it was renamed."""
+    forward = type(model.base_model).forward
+    return "cache" if "cache" in signature(forward).parameters else "past_key_values"
 
 
 def continued(kept: Kept | None, rows: Tensor | None, count: int) -> Cache:

@@ -9,17 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers.cache_utils import DynamicCache
 
 from pez.errors import PezError
+from pez.models.kept import cache_name
 from pez.models.language import LanguageModel
 from pez.search.tokens import Tokens
 
 NUMBERS = 1 << 26  # of logits in memory at once: a quarter of a gigabyte
 LEAD = "a"  # a word before the others, as a word has another token at the start of a text
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """Prompts that were read up to ``size`` tokens: a model's keys and values for them."""
+
+    size: int
+    cache: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +88,34 @@ class Prior:
             for some, at in zip(rows.split(self._many(1)), place.split(self._many(1)), strict=True)
         ]
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def continued(
+        self, ids: Tensor, before: Begun | None = None, parent: Tensor | None = None
+    ) -> tuple[Tensor, Begun | None]:
+        """:meth:`next_words` after ids (b, n), all of one number of tokens, and what was read.
+
+        Given what was read ``before``, of prompts that these begin with, only the rest is read:
+        ``parent`` (b,) holds each one's place among those. ``before`` may not be used again.
+        """
+        rows, _ = self._rows(ids)
+        if not rows.shape[1]:
+            return self.next_words(ids), None
+
+        model, read = self.language.model, 0
+        if before is None or parent is None:
+            cache = DynamicCache(config=model.config)
+        else:
+            cache, read = before.cache, before.size
+            cache.reorder_cache(parent)
+        logits = model(
+            input_ids=rows[:, read:],
+            attention_mask=torch.ones_like(rows),
+            logits_to_keep=1,
+            use_cache=True,
+            **{cache_name(model): cache},
+        ).logits[:, -1]
+        return logits.float().log_softmax(-1)[:, self.words], Begun(rows.shape[1], cache)
 
     def _after(self, rows: Tensor, place: Tensor) -> Tensor:
         """Log-probabilities (b, v) after the ``place`` (b,) of token rows (b, m)."""

@@ -31,7 +31,8 @@ class Budget:
 @dataclass(frozen=True, eq=False)
 class Found:
     """The best prompt of one job: whole ``ids`` (l,), its score by ids, and its cost. ``seconds``
-    are its share of the time: rows that share a step share its time.
+    are its share of the time: rows that share a step share its time. ``shown`` is the score that
+    users see (:meth:`pez.search.method.Method.shown`).
 
     ``extra`` holds what the method returns beside ids (:meth:`pez.search.method.Method.extra`), on
     the host.
@@ -47,6 +48,7 @@ class Found:
     others: list[tuple[list[int], float]] = field(
         default_factory=list
     )  # the next best, with scores
+    shown: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ class Progress:
 
 @dataclass(eq=False)
 class _Batch:
-    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device. Where more
-    than one prompt is kept, ``pool`` (b, m, k) holds the best with their scores (b, m), each once.
+    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device. ``shown`` is
+    what users see of ``score``, the best's. Where more than one prompt is kept, ``pool`` (b, m, k)
+    holds the best with their scores (b, m), each once.
     """
 
     rows: Rows
     state: State
     best: Tensor
     score: Tensor
+    shown: Tensor
     age: Tensor
     stale: Tensor
     since: list[float]
@@ -186,6 +190,7 @@ def _begin(
         state,
         torch.zeros(b, k, dtype=torch.long, device=device),
         torch.full((b,), -torch.inf, device=device),
+        torch.full((b,), -torch.inf, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
         torch.zeros(b, dtype=torch.long, device=device),
         [since] * b,
@@ -212,6 +217,8 @@ def _step(
     if batch.pool:
         batch.pool = _pooled(*batch.pool, ids, torch.where(active, score, -torch.inf))
     batch.score = torch.where(better, score, batch.score)
+    shown = method.shown(score, state)
+    batch.shown = torch.where(better, shown, batch.shown)
     batch.stale = torch.where(gained, 0, batch.stale + active.long())
     batch.age = batch.age + active.long()
     batch.state = state
@@ -219,7 +226,7 @@ def _step(
         moved = active.view(-1, *[1] * (new.dim() - 1))
         batch.extra[name] = torch.where(moved, new, batch.extra[name])
     if keep_history:
-        for past, row_ids, row_score in zip(batch.history, ids, score, strict=True):
+        for past, row_ids, row_score in zip(batch.history, ids, shown, strict=True):
             past.append((row_ids, row_score))
     return batch
 
@@ -253,6 +260,7 @@ def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
     index = torch.tensor(rows, device=batch.age.device)
     ids = problem.template.fill(batch.best[index]).tolist()
     scores, ages = batch.score[index].tolist(), batch.age[index].tolist()
+    shown = batch.shown[index].tolist()
     extra = {name: value[index].cpu() for name, value in batch.extra.items()}
     return [
         Found(
@@ -264,6 +272,7 @@ def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
             _history(problem, batch.history[row][: ages[n]]),
             {name: value[n] for name, value in extra.items()},
             _others(problem, batch, row),
+            shown[n],
         )
         for n, row in enumerate(rows)
     ]
@@ -299,6 +308,7 @@ def _select(batch: _Batch, keep: list[int]) -> _Batch:
         {k: v[index] for k, v in batch.state.items()},
         batch.best[index],
         batch.score[index],
+        batch.shown[index],
         batch.age[index],
         batch.stale[index],
         [batch.since[r] for r in keep],
@@ -321,6 +331,7 @@ def _join(old: _Batch | None, new: _Batch) -> _Batch:
         {k: torch.cat([v, new.state[k]]) for k, v in old.state.items()},
         torch.cat([old.best, new.best]),
         torch.cat([old.score, new.score]),
+        torch.cat([old.shown, new.shown]),
         torch.cat([old.age, new.age]),
         torch.cat([old.stale, new.stale]),
         old.since + new.since,
@@ -340,12 +351,12 @@ def _progress(
     steps = len(found) * budget.steps + int(batch.age.sum())
     best = int(batch.score.argmax())
     ids = problem.template.fill(batch.best[best : best + 1])[0].tolist()
-    score = float(batch.score[best])
+    score, shown = float(batch.score[best]), float(batch.shown[best])
     under_search = {job.item for job in batch.rows.jobs}
     for past in found:  # a restart that has left the batch may have been better
         if past.job.item in under_search and past.score > score:
-            ids, score = past.ids, past.score
-    return Progress(steps, jobs * budget.steps, len(found), jobs, score, ids)
+            ids, score, shown = past.ids, past.score, past.shown
+    return Progress(steps, jobs * budget.steps, len(found), jobs, shown, ids)
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -69,6 +69,12 @@ class Method(ABC):
         """
         return 0
 
+    def shown(self, score: Tensor, state: State) -> Tensor:
+        """The scores (b,) that progress and history show of a step's prompts. By default those
+        (b,) by which prompts compete, ``score``; ``state`` is the one that the step returned.
+        """
+        return score
+
     def extra(self, state: State) -> State:
         """What is stored of each row's best beside ids: by default nothing. Where
         ``finds_embeddings`` is true, ``embeddings`` (b, k, w) and their ``soft_score`` (b,).

@@ -85,6 +85,14 @@ class Language(Protocol):
         """Log-probabilities (b, v) of the allowed ids after prompts that begin ids (b, n)."""
         ...
 
+    def continued(
+        self, ids: Tensor, before: Any = None, parent: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """``next_words``, and what was read of ids (b, n). Given what was read ``before``, only
+        what is new is read: ids begin with those at the places ``parent`` (b,) there.
+        """
+        ...
+
     def nll(self, ids: Tensor) -> Tensor:
         """Mean negative log-likelihood (b,) of a token, in nats, of whole prompts ids (b, l)."""
         ...
@@ -136,6 +144,19 @@ class Problem:
         begun = self.template.fixed[:place].expand(len(chosen), -1).clone()
         begun[:, self.template.free[: chosen.shape[1]]] = chosen
         return self._speaker.next_words(begun)
+
+    @torch.no_grad()
+    def continued(
+        self, chosen: Tensor, before: Any = None, parent: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """:meth:`next_words`, and what the language model read of these prompts. With that as
+        ``before`` a next call reads only what is new: each of its prompts begins with the one at
+        its ``parent`` (b,) here.
+        """
+        place = int(self.template.free[chosen.shape[1]])
+        begun = self.template.fixed[:place].expand(len(chosen), -1).clone()
+        begun[:, self.template.free[: chosen.shape[1]]] = chosen
+        return self._speaker.continued(begun, before, parent)
 
     @torch.no_grad()
     def nll(self, chosen: Tensor) -> Tensor:

@@ -124,7 +124,8 @@ def chosen_words(options: SearchOptions, length: int, spoken: bool) -> str:
     style = style_of(options, length)
     if style == "sentence" and not spoken:
         raise PezError(
-            "--style sentence needs a language model that writes it; add --method vgd or --fluency."
+            "--style sentence needs a language model that writes it; add --method sentence "
+            "or --fluency."
         )
     # only words that were not chosen by the user are left out without a word
     usual = style == "sentence" or (style == "phrases" and options.vocabulary in USUAL)

@@ -51,8 +51,10 @@ def function_ids(tokens: Tokens, ids: Tensor) -> Tensor:
 
 
 def usual_style(style: str, length: int) -> str:
-    """A method's own ``style`` for ``length`` tokens; short prompts are words in a row."""
-    return style if length >= SHORT else "words"
+    """A method's own ``style`` for ``length`` tokens. Short prompts are words in a row, but for
+    sentences.
+    """
+    return style if length >= SHORT or style == "sentence" else "words"
 
 
 def content_ids(tokens: Tokens, ids: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def small(name: str, passes: int = PASSES) -> tuple[Method, Budget]:
 
 def total(problem: Problem, name: str) -> float:
     method, budget = small(name)
-    return sum(f.score for f in run(problem, method, jobs_for(4), budget))
+    return sum(f.shown for f in run(problem, method, jobs_for(4), budget))
 
 
 # ---- every method of the registry

@@ -83,6 +83,10 @@ def test_a_method_begins_at_the_start_or_says_where(
     elif name == "gbda":
         sure = run(problem, Gbda(confidence=60.0), 1)  # then no noise is enough to leave
         assert [sure.ids[n] for n in problem.template.free.tolist()] == at
+    elif name == "sentence":  # it has them say what they like in an order that reads well
+        places = method.start(problem, Rows(jobs_for(1), CPU))["listed"][0]
+        listed = problem.vocabulary.ids[places].tolist()
+        assert listed[: len({*at})] == [*dict.fromkeys(at)]
     elif name != "evolve" or start != "random":
         # never worse than where it began; restarts aside, the others keep it if nothing is better
         _, score = problem.evaluate(problem.vocabulary.embed(torch.tensor([at])), torch.tensor([0]))
@@ -177,7 +181,9 @@ def test_a_revised_place_gets_the_best_word_that_a_sentence_allows(
     ids, every = words[None, [5, 2, 4]], len(words)
     for place, alpha in ((0, 0.1), (1, 0.1), (2, 0.1), (1, 5.0)):
         tried = Tried(every, torch.zeros(1, 1, dtype=torch.long), every)
-        found, most = revised(problem, ids, place, tried, item, alpha)
+        found, most, score = revised(problem, ids, place, tried, item, alpha)
+        own = evaluate_all(problem, found[:, None], item)[1][0]
+        torch.testing.assert_close(score, own)
         all_of_them = ids.repeat(every, 1)
         all_of_them[:, place] = words
         loss = evaluate_all(problem, all_of_them[None], item)[0][0]

@@ -275,8 +275,26 @@ def test_a_partial_sentence_is_completed_without_the_language_model(
     assert whole.perplexity < result.perplexity
 
 
+def test_progress_and_history_show_the_scores_of_partial_sentences(
+    mini: Reader, pictures: list[Image.Image]
+) -> None:
+    seen: list[tuple[float, str]] = []
+    watch = Watch(progress=lambda progress, prompt: seen.append((progress.score, prompt)))
+    for init in ("auto", "random"):
+        settings: dict[str, Any] = {"set": ["guide=start"]} if init == "random" else {}
+        result = pez.invert(
+            pictures[0], reader=mini, watch=watch, method="vgd", style="sentence", length=5,
+            steps=9, history=True, init=init, **settings,
+        )  # fmt: skip
+        assert isinstance(result, pez.Result) and result.history
+        tried = [(one["score"], mini.tokens.decode(one["ids"])) for one in result.history]
+        own = pez.score(pictures[0], [prompt for _, prompt in (*tried, *seen)], reader=mini)
+        assert [score for score, _ in (*tried, *seen)] == pytest.approx(own, abs=1e-4)
+    assert len(seen) == 18
+
+
 def test_a_sentence_needs_a_language_model(mini: Reader, pictures: list[Image.Image]) -> None:
-    with pytest.raises(PezError, match="add --method vgd or --fluency"):
+    with pytest.raises(PezError, match="add --method sentence or --fluency"):
         pez.invert(pictures[0], reader=mini, style="sentence", length=5, steps=1)
 
 
