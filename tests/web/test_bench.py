@@ -84,6 +84,28 @@ def test_locked_words_stay_in_place_and_banned_ones_go(
     assert f"allow {before[0]} again" in board
 
 
+def test_a_search_follows_a_change_of_words_and_nothing_else(
+    bench: Bench, pictures: list[Image.Image], mini: Reader
+) -> None:
+    desk, _ = search(bench, pictures[:1])
+    assert not list(bench.follow_up(desk, WANTED)), "nothing was changed"
+    old, score = words(desk, mini), desk.score or 0
+    bench.act(desk, "lock", place(desk, mini, old[1]))
+    first = desk.result
+    assert list(bench.follow_up(desk, WANTED)) and desk.result is not first
+    assert words(desk, mini)[1] == old[1] and (desk.score or 0) >= score - 1e-6
+    assert not list(bench.follow_up(desk, WANTED)), "once"
+    gone = words(desk, mini)[0]
+    bench.act(desk, "ban", place(desk, mini, gone))
+    assert list(bench.follow_up(desk, WANTED)) and gone not in words(desk, mini)
+    bench.act(desk, "allow", 0)
+    bench.act(desk, "lock", place(desk, mini, old[1]))
+    assert not list(bench.follow_up(desk, WANTED)), "a word that is free again changes nothing"
+    for word in words(desk, mini):
+        bench.act(desk, "lock", place(desk, mini, word))
+    assert not list(bench.follow_up(desk, WANTED)), "no word is left to change"
+
+
 def test_a_search_that_goes_on_is_never_worse(
     bench: Bench, pictures: list[Image.Image], mini: Reader
 ) -> None:

@@ -111,6 +111,17 @@ def words(page: Page) -> list[str]:
     return [chip.text.replace("🔒", "").strip() for chip in page.all(CHIP)]
 
 
+def settled(page: Page) -> None:
+    """Wait until no search runs and the board has its words."""
+    page.until(
+        lambda: (
+            not page.all("#invert-board .pez-menu, #invert-board [data-pez=live]")
+            and not page.one("#invert-stop").is_enabled()
+            and page.all(CHIP)
+        )
+    )
+
+
 @NEEDS_BROWSER
 def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: str) -> None:
     page.click("#invert-find")
@@ -124,21 +135,22 @@ def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: s
     page.one("#invert-board .pez-swaps button")
     page.shoot("menu")
     page.click("#invert-board button", "Lock")
-    page.one("#invert-board .pez-chip.locked", lock)
+    settled(page)  # the search goes on by itself
+    assert page.one("#invert-board .pez-chip.locked", lock) and words(page)[0] == lock
     page.click(CHIP, ban)
     page.click("#invert-board button", "Ban")
-    page.one("#invert-board .pez-chip.banned", ban)
-    page.click("#invert-on")
     page.until(lambda: page.all(CHIP) and ban not in words(page))
-    assert lock == words(page)[0], "a locked word stays where it is"
+    assert words(page)[0] == lock, "a locked word stays where it is"
     assert len(words(page)) == len(first.split(", "))
     page.shoot("went-on")
 
+    page.click("#invert-itself input")
     page.click(CHIP, words(page)[-1])
     swap = page.one("#invert-board .pez-swaps button")
     new = swap.text.split()[0]
     swap.click()
     page.until(lambda: words(page)[-1:] == [new])
+    settled(page)
     assert "changed by hand" in page.text("#invert-board .pez-facts")
 
     page.browser.refresh()

@@ -68,7 +68,16 @@ def searching_tab(
                 apply_default_css=False,
                 elem_id=f"{name}-board",
             )
-            onward = gr.Button("Go on from these words", interactive=False, elem_id=f"{name}-on")
+            with gr.Row():
+                onward = gr.Button(
+                    "Go on from these words", interactive=False, elem_id=f"{name}-on"
+                )
+                itself = gr.Checkbox(
+                    True,
+                    label="Go on by itself",
+                    info="after a word is locked, banned or exchanged",
+                    elem_id=f"{name}-itself",
+                )
     controls = [model, avoid, *options.values()]
     outputs = [board, stop, onward, history]
 
@@ -87,9 +96,17 @@ def searching_tab(
     def on_board(desk: Desk, event: gr.EventData) -> str:
         return bench.act(desk, str(event.act), int(event.n))
 
+    def on_change(desk: Desk, past: Any, itself: bool, *values: Any) -> Iterator[Any]:
+        if itself and desk.changed:
+            yield from _shown(bench.follow_up(desk, wanted(values)), desk, past)
+        else:
+            yield (gr.skip(),) * len(outputs)
+
     find.click(on_find, [desk, history, *own.components, *controls], outputs, **WORK)
     onward.click(on_go, [desk, history, *controls], outputs, **WORK)
-    board.click(on_board, [desk], [board], **QUIET)
+    board.click(on_board, [desk], [board], **QUIET).then(
+        on_change, [desk, history, itself, *controls], outputs, **QUIET
+    )
     stop.click(lambda desk: desk.halt(), [desk], None, **AT_ONCE)
 
 
@@ -112,7 +129,7 @@ def _more(own: Inputs, name: str) -> tuple[dict[str, Any], Any]:
 
 def _shown(boards: Iterator[str], desk: Desk, past: Any) -> Iterator[Any]:
     """Boards as what the page's parts show: the buttons follow, and the history at the end."""
-    board = ""
+    board: Any = gr.skip()
     for board in boards:
         yield board, gr.update(interactive=desk.searching), gr.skip(), gr.skip()
     on = gr.update(interactive=bool(desk.ids))
