@@ -11,6 +11,7 @@ outputs, another space, where a soft prompt would be noise.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,6 +114,11 @@ class Encoding:
         with quiet():  # the pipeline would warn that it truncates what compel reads whole
             return self._read(prompt)
 
+    def encoded(self, prompt: str | Tensor) -> Encoded:
+        """The text encoders' output, for a plain text too. PezError as :meth:`read`."""
+        found = self.read(prompt)
+        return found if isinstance(found, Encoded) else self._own(found)
+
     def _read(self, prompt: str | Tensor) -> str | Encoded:
         if isinstance(prompt, Tensor):
             return self._soft(prompt)
@@ -155,8 +161,11 @@ class Encoding:
 
     def _own(self, text: str) -> Encoded:
         """The pipeline's own reading of a plain text, truncated to its positions."""
+        takes = inspect.signature(self.pipe.encode_prompt).parameters
+        others = {name: None for name in ("prompt_2", "prompt_3") if name in takes}
         found = self.pipe.encode_prompt(
             prompt=text,
+            **others,
             device=self.pipe._execution_device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,

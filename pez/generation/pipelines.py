@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from pez.errors import PezError
 from pez.generation.additions import add_loras, refuse_missing, set_scheduler, skip_layers
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
+from pez.generation.midway import own_state
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter, latent_scale
 from pez.generation.syntax import lora_weights
@@ -76,15 +78,17 @@ def open_painter(options: GenerateOptions) -> Painter:
     return _painter(pipe, setup, device, words)
 
 
-def with_options(painter: Painter, options: GenerateOptions) -> Painter:
-    """A loaded generator with other numbers, another negative prompt and other pictures. PezError
-    for options that it would have to be loaded for anew.
+def with_options(painter: Painter, options: GenerateOptions, *, own: bool = False) -> Painter:
+    """A loaded generator with other numbers, another negative prompt and other pictures; with
+    ``own`` also with a sampler of its own, so that others can draw while it waits between two
+    steps. PezError for options that it would have to be loaded for anew.
     """
     for name, task in _LOADED.items():
         if task(painter.options) != task(options):
             raise PezError(f"another --{name} needs the generator to be loaded anew.")
     words = painter.encoding.words
-    return _painter(painter.pipe, make_setup(options), pick_device(options.device), words)
+    pipe = own_state(painter.pipe) if own else painter.pipe
+    return _painter(pipe, make_setup(options), pick_device(options.device), words)
 
 
 # what of the options decides how a generator is loaded
@@ -134,10 +138,15 @@ def _load(setup: Setup, device: torch.device) -> Any:
             f"channels, {latent} of them to draw on; give --image and --mask, or take another."
         )
     if options.mask and unet is not None and inputs not in (4, 9):
-        raise PezError(
-            f"{setup.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
-            "latent channels; take sd15, sdxl or the like."
-        )
+        if inputs != latent or control:
+            raise PezError(
+                f"{setup.generator.name} cannot draw within a mask: its U-Net takes {inputs} "
+                f"channels{' and follows a picture' if control else ''}; take sd15, sdxl or the "
+                "like."
+            )
+        # diffusers knows masks for 4 and 9 channels; see pez/generation/frozen.py
+        kind: Any = import_module("diffusers").AutoPipelineForImage2Image
+        return kind.from_pipe(pipe)
     return pipe
 
 

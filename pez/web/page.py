@@ -32,8 +32,12 @@ READABLE = {
 TITLE = "# pez\nPrompts you can read, for pictures and for long texts."
 
 
-def make_page(models: Models, names: Sequence[str], generators: Sequence[str]) -> gr.Blocks:
-    """The page, with the models and generators that visitors may choose."""
+def make_page(
+    models: Models, names: Sequence[str], generators: Sequence[str], control: str = ""
+) -> gr.Blocks:
+    """The page, with the models and generators that visitors may choose, and the ControlNet that
+    drawing follows pictures with, in place of the known ones.
+    """
     with gr.Blocks(
         title="pez", analytics_enabled=False, delete_cache=(HOUR // 4, HOUR), fill_width=True
     ) as page:
@@ -48,7 +52,7 @@ def make_page(models: Models, names: Sequence[str], generators: Sequence[str]) -
             mix_tab(models, names, history)
         if generators:
             with gr.Tab("Generate"):
-                generate_tab(models, generators)
+                generate_tab(models, generators, control)
         with gr.Tab("Explore"):
             explore_tab(models, names)
         with gr.Accordion("History", open=False, elem_id="history"):

@@ -73,7 +73,7 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
     from pez.web.page import make_page, theme
 
     models, host = Models(options.device, options.dtype), options.host.strip("[]")
-    page = make_page(models, names, offered_generators(options.generator))
+    page = make_page(models, names, offered_generators(options.generator), options.control_model)
     gate = Middleware(Gate, folder=folder, private=options.private)  # type: ignore[arg-type]
     page.queue(default_concurrency_limit=1, max_size=64, api_open=False).launch(
         server_name=f"[{host}]" if ":" in host else host,

@@ -120,6 +120,14 @@ class Page:
 
         self.until(done)
 
+    def drag(self, element: Any, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Draw with the mouse on an element, in pixels from its middle."""
+        from selenium.webdriver import ActionChains
+
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        pen = ActionChains(self.browser).move_to_element_with_offset(element, *start)
+        pen.click_and_hold().move_to_element_with_offset(element, *end).release().perform()
+
     def text(self, css: str) -> str:
         """The text of an element."""
         return self.one(css).text

@@ -224,7 +224,38 @@ def test_the_other_tabs_distil_mix_explore_and_draw(page: Page) -> None:
     page.click("#explore-rate")
     assert len(page.until(lambda: page.all("#explore-scores tbody tr"))) == 2
     page.shoot("explore")
+
+
+@NEEDS_BROWSER
+def test_a_drawing_stops_changes_goes_on_and_is_painted_over(page: Page) -> None:
     page.click("button[role=tab]", "Generate")
+    page.click("#generate-more button")
+    steps = page.one("#generate-steps input[type=number]")
+    steps.clear()
+    steps.send_keys("100\t")
     page.click("#generate-draw")
-    assert page.one("#generate-drawn img")
+    page.one("#generate-status .pez-previews img")
+    page.click("#generate-stop")
+    page.until(lambda: "Stopped after" in page.text("#generate-status"))
+    page.shoot("stopped")
+    prompt = page.one("#generate-prompt textarea")
+    prompt.clear()
+    prompt.send_keys("a photo of a red fish")
+    page.click("#generate-on")
+    page.until(
+        lambda: page.all("#generate-drawn img") and not page.all("#generate-status progress")
+    )
+    assert "the prompt “a photo of a red fish”" in page.text("#generate-status")
     page.shoot("generate")
+
+    page.click("#generate-use button")
+    page.click("#generate-take")
+    page.one("#generate-picture img")
+    page.click("#generate-what label", "redraw")
+    sheet = page.one("#generate-pad canvas")
+    page.drag(sheet, (-60, -60), (60, 60))
+    page.shoot("painted")
+    page.click("#generate-draw")
+    page.until(lambda: len(page.all("#generate-drawn .grid-container img")) == 2)
+    assert not page.all("#generate-status .pez-error")
+    page.shoot("redrawn")
