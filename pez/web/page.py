@@ -76,4 +76,8 @@ def theme() -> gr.themes.Base:
         primary_hue="indigo",
         font=[gr.themes.Font(name) for name in plain],
         font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")],
-    ).set(**READABLE)
+    ).set(
+        **READABLE,
+        button_primary_background_fill="*primary_600",  # white on 500 is too pale
+        button_primary_background_fill_hover="*primary_700",
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from pez.errors import PezError
@@ -104,6 +106,33 @@ def test_a_search_follows_a_change_of_words_and_nothing_else(
     for word in words(desk, mini):
         bench.act(desk, "lock", place(desk, mini, word))
     assert not list(bench.follow_up(desk, WANTED)), "no word is left to change"
+
+
+def held() -> tuple[int, int]:
+    """Bytes of all tensors that are held, and how many objects there are."""
+    gc.collect()
+    listed = gc.get_objects()
+    tensors = [one for one in listed if isinstance(one, torch.Tensor)]
+    return sum(one.nbytes for one in tensors), len(listed)
+
+
+def test_searches_leave_nothing_behind(bench: Bench, pictures: list[Image.Image]) -> None:
+    """The first ones fill what is kept for a model; 12 more add nothing."""
+    desk, few = Desk(), Wanted("mini", {"length": 5, "steps": 2})
+
+    def search_on(count: int) -> None:
+        for n in range(count):
+            aim = Pictures((pictures[n % 3],))
+            list(bench.find(desk, lambda aim=aim: aim, few))
+            list(bench.go_on(desk, few))
+
+    search_on(3)
+    before = held()
+    search_on(12)
+    after = held()
+    assert after[0] - before[0] < 1_000_000, "bytes"
+    assert after[1] - before[1] < 2_000, "objects"
+    assert threading.active_count() < 10
 
 
 def test_a_search_that_goes_on_is_never_worse(
