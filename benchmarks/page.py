@@ -6,7 +6,8 @@
 
 The figures go to benchmarks/page.json. The server is one of its own, offline, with the model of
 photographs and the shipped photograph that the page begins with. Processor seconds and memory are
-the server's, read from /proc, so that another load on the machine does not count; Linux alone.
+the server's with one thread, read from /proc, so that another load on the machine hardly counts;
+Linux alone.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Server:
 @contextmanager
 def serving(*flags: str) -> Iterator[Server]:
     """A page of its own, offline."""
-    more = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "NO_PROXY": "*"}
+    more = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "NO_PROXY": "*"}
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "pez", "serve", "--device", "cpu", *flags],
@@ -123,7 +124,7 @@ def memory() -> dict[str, Any]:
             assert 'data-pez=\\"prompt' in said, said[-500:]
             if n in SEEN:
                 found[str(n)] = round(server.memory)
-                print(n, found[str(n)], file=sys.stderr)
+                print(n, found[str(n)], file=sys.stderr, flush=True)
     return {"steps": STEPS, "megabytes_after_searches": found}
 
 

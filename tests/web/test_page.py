@@ -7,13 +7,15 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from common import ROOT
+from readable import AUDIT
 from served_page import NEEDS_BROWSER, NEEDS_GRADIO, Page, served
 
 pytestmark = NEEDS_GRADIO
@@ -91,6 +93,36 @@ def test_the_page_names_no_other_host_to_load_from(address: str) -> None:
     assert [one for one in loaded if "//" in one and not one.startswith(("data:", address))] == []
     config = json.loads(ask(address, "/config")[1])
     assert not config["analytics_enabled"] and not config.get("footer_links")
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_page_with_a_password_at_an_address_of_ipv6(tmp_path: Path) -> None:
+    word = "eight or more"
+    with served(tmp_path, "--model", "mini", "--host", "::1", "--password", word) as at:
+        assert at.startswith("http://[::1]:")
+        assert "auth_required" in ask(at, "/")[1]
+        for path in ("/config", "/gradio_api/queue/data?session_hash=a"):
+            assert ask(at, path)[0] == 401, path
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        wrong = ask(at, "/login", b"username=me&password=eight+or+less", kind)
+        assert wrong[0] == 400
+        body = urlencode({"username": "me", "password": word}).encode()
+        line = http.client.HTTPConnection("::1", urlsplit(at).port, timeout=60)
+        line.request("POST", "/login", body, kind)
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == 200
+        cookies = [v.partition(";")[0] for k, v in answer.getheaders() if k == "set-cookie"]
+        assert ask(at, "/config", headers={"Cookie": "; ".join(cookies)})[0] == 200
 
 
 @pytest.fixture
@@ -224,6 +256,36 @@ def test_the_other_tabs_distil_mix_explore_and_draw(page: Page) -> None:
     page.click("#explore-rate")
     assert len(page.until(lambda: page.all("#explore-scores tbody tr"))) == 2
     page.shoot("explore")
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_control_has_a_name_and_every_text_contrast(
+    page: Page, address: str, theme: str
+) -> None:
+    page.browser.get(f"{address}?__theme={theme}")
+    if theme == "light":
+        page.click("#invert-find")
+        page.click(CHIP)
+        page.one("#invert-board .pez-swaps button")
+    for tab in ("Invert", "Distil", "Mix", "Generate", "Explore"):
+        page.click("button[role=tab]", tab)
+        for closed in page.all("button.label-wrap:not(.open)"):
+            closed.click()
+        assert page.browser.execute_script(AUDIT) == [], tab
+
+
+@NEEDS_BROWSER
+def test_words_are_reached_with_the_keyboard_alone(page: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.one("#invert-find").send_keys(Keys.ENTER)
+    page.one(PROMPT)
+    settled(page)
+    page.all(CHIP)[0].send_keys(Keys.ENTER)
+    page.one("#invert-board .pez-menu")
+    page.all(CHIP)[0].send_keys(Keys.ESCAPE)
+    page.until(lambda: not page.all("#invert-board .pez-menu"))
 
 
 @NEEDS_BROWSER
