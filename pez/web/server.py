@@ -94,6 +94,7 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
         app_kwargs={"middleware": [gate], "docs_url": None, "redoc_url": None},
         theme=theme(),
         css=asset("page.css"),
+        head=f"<script>{asset('page.js')}</script>",
     )
     threading.Thread(target=_warm, args=(models, names[0]), daemon=True).start()
     return page

@@ -69,6 +69,7 @@ class Page:
         options = Options()
         options.binary_location = CHROMIUM
         flags = ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run")
+        flags += ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
         for flag in (*flags, "disable-background-networking", f"window-size={wide},{high}"):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})

@@ -219,6 +219,31 @@ def test_a_picture_of_ones_own_and_an_error_that_is_a_sentence(page: Page, tmp_p
     assert page.text(PROMPT)
 
 
+PASTE = """
+const canvas = document.createElement("canvas");
+canvas.getContext("2d").fillRect(0, 0, 9, 9);
+canvas.toBlob((blob) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([blob], "pasted.png", { type: "image/png" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+});
+"""
+
+
+@NEEDS_BROWSER
+def test_pictures_are_pasted_and_taken(page: Page) -> None:
+    thumbnails = "#invert-pictures .thumbnail-item"
+    page.one(thumbnails)
+    page.click("#invert-pictures button[aria-label=Clear]")
+    page.until(lambda: not page.all(thumbnails))
+    page.browser.execute_script(PASTE)
+    page.until(lambda: len(page.all(thumbnails)) == 1)
+    page.click("#invert-pictures button[aria-label='Take a picture']")
+    page.click("#invert-pictures button", "Click to Access Webcam")
+    page.click("#invert-pictures button[aria-label='capture photo']")
+    page.until(lambda: len(page.all(thumbnails)) == 2)
+
+
 @NEEDS_BROWSER
 def test_a_phone_shows_all_without_scrolling_sideways_and_a_search_stops(phone: Page) -> None:
     phone.click("#invert-more button")

@@ -86,6 +86,7 @@ def generate_tab(models: Models, generators: Sequence[str], control: str = "") -
                     interactive=True,
                     buttons=[],
                     elem_id="generate-picture",
+                    elem_classes="pez-pictures",
                 )
                 use = gr.Radio(uses, value=COMPARE, label="What to do", elem_id="generate-what")
                 sheet = gr.HTML(
