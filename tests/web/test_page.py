@@ -125,11 +125,19 @@ def test_a_page_with_a_password_at_an_address_of_ipv6(tmp_path: Path) -> None:
         assert ask(at, "/config", headers={"Cookie": "; ".join(cookies)})[0] == 200
 
 
-@pytest.fixture
-def page(address: str, tmp_path: Path) -> Iterator[Page]:
-    opened = Page(address, tmp_path, 1280, 1000)
+@pytest.fixture(scope="module")
+def browser(address: str, folder: Path) -> Iterator[Page]:
+    opened = Page(address, folder, 1280, 1000)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def page(browser: Page, address: str) -> Page:
+    """The page as a new visitor sees it."""
+    browser.browser.execute_script("localStorage.clear()")
+    browser.browser.get(address)
+    return browser
 
 
 @pytest.fixture
