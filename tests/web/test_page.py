@@ -179,7 +179,7 @@ def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: s
     assert page.one("#invert-board .pez-chip.locked", lock) and words(page)[0] == lock
     page.click(CHIP, ban)
     page.click("#invert-board button", "Ban")
-    page.until(lambda: page.all(CHIP) and ban not in words(page))
+    page.until(lambda: (now := words(page)) and ban not in now)
     assert words(page)[0] == lock, "a locked word stays where it is"
     assert len(words(page)) == len(first.split(", "))
     page.shoot("went-on")
@@ -192,6 +192,11 @@ def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: s
     page.until(lambda: words(page)[-1:] == [new])
     settled(page)
     assert "changed by hand" in page.text("#invert-board .pez-facts")
+
+    page.click("#invert-draw")
+    page.until(lambda: "resembles the original by" in page.text("#generate-status"))
+    assert page.all("#generate-drawn .caption-label")[0].text == "original"
+    page.shoot("drawn")
 
     page.browser.refresh()
     page.click("#history button")
@@ -275,8 +280,11 @@ def test_a_phone_shows_all_without_scrolling_sideways_and_a_search_stops(phone: 
 def test_the_other_tabs_distil_mix_explore_and_draw(page: Page) -> None:
     page.click("button[role=tab]", "Distil")
     page.click("#distil-find")
-    assert page.text("#distil-board [data-pez=prompt]")
+    prompt = page.text("#distil-board [data-pez=prompt]")
     page.shoot("distil")
+    page.click("#distil-draw")  # opens the tab Generate and draws
+    page.until(lambda: page.all("#generate-drawn img"))
+    assert page.one("#generate-prompt textarea").get_attribute("value") == prompt
     page.click("button[role=tab]", "Mix")
     page.click("#mix-find")
     assert page.text("#mix-board [data-pez=prompt]")

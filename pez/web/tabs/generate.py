@@ -9,6 +9,7 @@ import gradio as gr
 
 from pez.generation.control import MODELS
 from pez.web.board import asset
+from pez.web.desk import Desk
 from pez.web.drawings import (
     COMPARE,
     CONTROLS,
@@ -23,13 +24,22 @@ from pez.web.drawings import (
 )
 from pez.web.models import Models
 from pez.web.tabs.distil import LONGEST
-from pez.web.tabs.searching import AT_ONCE, WORK
+from pez.web.tabs.searching import AT_ONCE, WORK, Found
 
+NAME = "generate"
 MOST = 8  # pictures of a prompt
 
 
-def generate_tab(models: Models, generators: Sequence[str], control: str = "") -> None:
-    """Build the tab. ``control`` names a ControlNet in place of the known ones."""
+def generate_tab(
+    models: Models,
+    generators: Sequence[str],
+    control: str,
+    sources: Sequence[Found],
+    tabs: Any,
+) -> None:
+    """Build the tab, whose id is NAME among ``tabs``. ``control`` names a ControlNet in place of
+    the known ones; what the tabs of ``sources`` found is drawn when they ask for it.
+    """
     easel = gr.State(Easel(), delete_callback=lambda easel: easel.leave())
     steered = bool(control) or any(name in MODELS for name in generators)
     uses = [COMPARE, START, PAINT, *(CONTROLS if steered else ())]
@@ -162,3 +172,15 @@ def generate_tab(models: Models, generators: Sequence[str], control: str = "") -
     sheet.input(on_pad, [easel], None, **AT_ONCE)
     drawn.select(on_select, [easel], None, **AT_ONCE)
     take.click(on_take, [easel, drawn], [original], **AT_ONCE)
+
+    def on_ask(desk: Desk, pictures: Any = None) -> Any:
+        """The prompt of another tab, its picture to compare with, and this tab."""
+        words = models.reader(desk.model).tokens.decode(desk.ids) if desk.ids else ""
+        chosen = pictures[min(desk.chosen, len(pictures) - 1)][:1] if pictures else ()
+        return words, list(chosen) or None, COMPARE, gr.update(selected=NAME)
+
+    for source in sources:
+        given = [source.desk] + ([source.pictures] if source.pictures else [])
+        source.draw.click(on_ask, given, [prompt, original, use, tabs], **AT_ONCE).then(
+            on_draw, [easel, *asked], outputs, **WORK
+        )
