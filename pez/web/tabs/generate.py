@@ -91,7 +91,7 @@ def generate_tab(
                     label="A picture",
                     sources=["upload", "clipboard", "webcam"],
                     file_types=["image"],
-                    height=200,
+                    height=240,
                     object_fit="contain",
                     interactive=True,
                     buttons=[],
@@ -116,7 +116,10 @@ def generate_tab(
                 )
         with gr.Column(scale=5, min_width=300):
             status = gr.HTML(
-                "", apply_default_css=False, js_on_load=None, elem_id="generate-status"
+                "",
+                js_on_load=asset("board.js"),
+                apply_default_css=False,
+                elem_id="generate-status",
             )
             drawn = gr.Gallery(
                 label="Drawn",
