@@ -22,7 +22,7 @@ from pez.generation.words import Words, add_words
 from pez.images import read_image
 from pez.models.devices import pick_device
 from pez.models.generators import Generator, find_generator, weights_digest
-from pez.models.pipelines import load_pipeline
+from pez.models.pipelines import TASKS, load_pipeline
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,20 @@ def with_options(painter: Painter, options: GenerateOptions, *, own: bool = Fals
     return _painter(pipe, make_setup(options), pick_device(options.device), words)
 
 
+def for_inputs(painter: Painter, options: GenerateOptions) -> Painter:
+    """A loaded generator for other inputs (a text alone, a picture, a masked picture), with the
+    same models in memory. PezError where it cannot draw from them, and for other options that it
+    would have to be loaded for anew.
+    """
+    for name, task in _LOADED.items():
+        if name not in ("image", "mask") and task(painter.options) != task(options):
+            raise PezError(f"another --{name} needs the generator to be loaded anew.")
+    setup = make_setup(options)
+    pipe = _checked(_as_task(painter.pipe, _task(options)), setup)
+    pipe.set_progress_bar_config(disable=True)
+    return _painter(pipe, setup, pick_device(options.device), painter.encoding.words)
+
+
 # what of the options decides how a generator is loaded
 _LOADED: dict[str, Callable[[GenerateOptions], Any]] = {
     "generator": lambda options: options.generator,
@@ -120,15 +134,27 @@ def _painter(pipe: Any, setup: Setup, device: torch.device, words: Words) -> Pai
 def _load(setup: Setup, device: torch.device) -> Any:
     """The pipeline for the inputs: a text alone, a picture, a masked picture, a control."""
     options = setup.options
-    task = "text" if not options.image else "inpaint" if options.mask else "image"
     control = ""
     if options.control:
         control = control_model(setup.generator.name, options.control_kind, options.control_model)
     for named, flag in ((control, "--control-model"), (options.vae, "--vae")):
         if named:
             refuse_missing(named, flag)
-    source, dtype = setup.generator.source, options.dtype
+    source, dtype, task = setup.generator.source, options.dtype, _task(options)
     pipe = load_pipeline(source, device, dtype, task, control, options.vae, options.config)
+    return _checked(pipe, setup)
+
+
+def _task(options: GenerateOptions) -> str:
+    """What of :data:`pez.models.pipelines.TASKS` the inputs ask for."""
+    return "text" if not options.image else "inpaint" if options.mask else "image"
+
+
+def _checked(pipe: Any, setup: Setup) -> Any:
+    """The pipeline, or another one with its models, that can draw within the mask if there is one.
+    PezError if none can, and where it draws in no other way.
+    """
+    options, control = setup.options, setup.options.control
     unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
     inputs = unet.config.in_channels if unet is not None else 0
     latent = vae.config.get("latent_channels") if vae is not None else None
@@ -145,9 +171,14 @@ def _load(setup: Setup, device: torch.device) -> Any:
                 "like."
             )
         # diffusers knows masks for 4 and 9 channels; see pez/generation/frozen.py
-        kind: Any = import_module("diffusers").AutoPipelineForImage2Image
-        return kind.from_pipe(pipe)
+        return _as_task(pipe, "image")
     return pipe
+
+
+def _as_task(pipe: Any, task: str) -> Any:
+    """The same models as a pipeline for another task."""
+    kind: Any = getattr(import_module("diffusers"), TASKS[task])
+    return kind.from_pipe(pipe)
 
 
 def _pictures(pipe: Any, setup: Setup, device: torch.device) -> dict[str, Image.Image]:

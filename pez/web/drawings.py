@@ -17,7 +17,7 @@ from pez.evaluation.judges import open_judge
 from pez.generation.control import control_model
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter
-from pez.generation.pipelines import open_painter, with_options
+from pez.generation.pipelines import for_inputs, open_painter, with_options
 from pez.images import decode_image
 from pez.models.families import companions
 from pez.models.generators import find_generator
@@ -216,9 +216,19 @@ def _painting(painted: bytes, use: str) -> Image.Image:
 
 
 def _painter(models: Models, options: GenerateOptions, use: str) -> Painter:
-    """A generator with these options; it is loaded once for each way to use a picture."""
-    key = ("generator", options.generator, use if use != COMPARE else "text")
-    return with_options(models.once(key, lambda: open_painter(options)), options, own=True)
+    """A generator with these options; it is loaded once, and once more for each ControlNet."""
+
+    def make() -> Painter:
+        if use in CONTROLS:
+            return open_painter(options)
+        kept = (
+            models.kept(("generator", options.generator, one)) for one in (COMPARE, START, PAINT)
+        )
+        other = next(filter(None, kept), None)
+        return for_inputs(other, options) if other else open_painter(options)
+
+    key = ("generator", options.generator, use)
+    return with_options(models.once(key, make), options, own=True)
 
 
 def _followed(easel: Easel) -> Iterator[Shown]:

@@ -54,6 +54,10 @@ class Models:
             self._kept[key] = make()
         return self._kept[key]
 
+    def kept(self, key: tuple[str, ...]) -> Any:
+        """What is there under a key; None if nothing is."""
+        return self._kept.get(key)
+
 
 def offered_models(more: tuple[str, ...] = ()) -> list[str]:
     """The models that visitors may choose: those that were named, then the shipped ones that can

@@ -18,7 +18,7 @@ from served_page import NEEDS_GRADIO
 
 from pez.errors import PezError
 from pez.models import Reader
-from pez.web.drawings import PAINT, SKETCH, START, Asked, Easel, Shown, draw, go_on, pad
+from pez.web.drawings import COMPARE, PAINT, SKETCH, START, Asked, Easel, Shown, draw, go_on, pad
 from pez.web.models import Models
 
 pytestmark = NEEDS_GRADIO
@@ -69,6 +69,8 @@ def test_a_prompt_is_drawn_and_compared_with_the_original(
     _, again = last(draw(models, Easel(), CASTLE))
     assert [(one == other).all() for one, other in zip(pixels(again), pixels(drawn), strict=True)]
     _, started = last(draw(models, Easel(), replace(CASTLE, given=own, use=START)))
+    text, picture = (models.kept(("generator", "mini-sd", use)) for use in (COMPARE, START))
+    assert text.pipe.unet is picture.pipe.unet, "it is loaded once"
     assert len(pixels(started)) == 2 and (pixels(started)[0] != pixels(drawn)[0]).any()
     for asked, said in (
         (replace(CASTLE, prompt=""), "There is no prompt yet"),
@@ -144,7 +146,7 @@ def test_what_is_not_painted_over_stays_pixel_for_pixel(models: Models, own: lis
 def save_control(models: Models, folder: Path) -> str:
     """A ControlNet for mini-sd that has an effect."""
     last(draw(models, Easel(), replace(CASTLE, count=1, steps=1)))
-    kept: Any = models.once(("generator", "mini-sd", "text"), lambda: None)
+    kept: Any = models.kept(("generator", "mini-sd", COMPARE))
     net: Any = typed_diffusers.ControlNetModel.from_unet(kept.pipe.unet)
     torch.manual_seed(0)
     parts = [net.controlnet_mid_block, *net.controlnet_down_blocks]
