@@ -174,6 +174,18 @@ def test_a_sketch_is_followed_by_a_controlnet(models: Models, tmp_path: Path) ->
     assert none is None and "No ControlNet is known for mini-sd" in html
 
 
+def test_ways_to_follow_a_picture_are_there_where_a_controlnet_is_known(models: Models) -> None:
+    from pez.web.page import make_page
+
+    def ways(generators: list[str], control: str = "") -> list[str]:
+        config = make_page(models, ["mini"], generators, control).get_config_file()
+        parts = {one["props"].get("elem_id"): one["props"] for one in config["components"]}
+        return [name for name, _ in parts["generate-what"]["choices"]]
+
+    assert SKETCH not in ways(["mini-sd"]) and PAINT in ways(["mini-sd"])
+    assert SKETCH in ways(["mini-sd"], "some/controlnet") and SKETCH in ways(["sd15"])
+
+
 def test_a_painting_is_a_png_or_nothing(own: list[Any]) -> None:
     easel = Easel()
     for sent in (None, 3, "file:///etc/passwd", "data:image/png;base64,%%", "data:image/svg+xml,"):
