@@ -158,7 +158,7 @@ def shots() -> None:
 
 def main() -> None:
     """Measure what is asked for, beside what is known already."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("what", choices=("first", "memory", "shots"))
     what = parser.parse_args().what
     if what == "shots":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,9 @@ class Easel:
                 return
 
 
-def draw(models: Models, easel: Easel, asked: Asked, control: str = "") -> Iterator[Shown]:
+def draw(
+    models: Models, easel: Easel, asked: Asked, control: str = ""
+) -> Generator[Shown, None, None]:
     """Begin a drawing and follow it to its end, or to where it is stopped. ``control`` names a
     ControlNet in place of the known ones.
     """
