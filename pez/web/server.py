@@ -126,7 +126,8 @@ def free_port(host: str, port: int = 0) -> int:
     why = ""
     for one in tried:
         try:
-            _try(host.strip("[]"), one)
+            for place in {host.strip("[]"), "127.0.0.1"}:  # gradio needs the latter always
+                _try(place, one)
             return one
         except OSError as error:
             why = error.strerror or str(error)
