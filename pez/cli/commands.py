@@ -274,6 +274,7 @@ def serve(args: argparse.Namespace) -> int:
         password=args.password,
         model=tuple(args.model or ()),
         generator=tuple(args.generator or ()),
+        control_model=args.control_model,
         device=args.device,
         dtype=args.dtype,
     )

@@ -220,6 +220,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a generator to offer beside the shipped one; may be repeated",
     )
+    serve.add_argument(
+        "--control-model",
+        default="",
+        metavar="NAME",
+        help="a ControlNet by id or folder, to follow edges, depth and sketches; else one made "
+        "for the generator",
+    )
     serve.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
     serve.add_argument(
         "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"

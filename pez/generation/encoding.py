@@ -11,6 +11,7 @@ outputs, another space, where a soft prompt would be noise.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,6 +99,15 @@ class Encoding:
         """
         with quiet():  # the pipeline would warn that it truncates what compel reads whole
             return self._soft(prompt) if isinstance(prompt, Tensor) else self._read(prompt, steps)
+
+    def encoded(self, prompt: str | Tensor) -> Encoded:
+        """The text encoders' output, for a plain text too. PezError as :meth:`read`, and for a
+        sum, which no single output holds.
+        """
+        found = self.read(prompt)
+        if isinstance(found, Course):
+            raise PezError("a prompt with AND cannot be taken here; draw it anew.")
+        return found if isinstance(found, Encoded) else self._own(found)
 
     def _read(self, prompt: str, steps: int) -> str | Encoded | Course:
         plain = self._prepared(self._template.replace("{}", prompt))
@@ -212,8 +222,11 @@ class Encoding:
 
     def _own(self, text: str, away: str | None = None) -> Encoded:
         """The pipeline's own reading of plain texts, truncated to its positions."""
+        takes = inspect.signature(self.pipe.encode_prompt).parameters
+        others = {name: None for name in ("prompt_2", "prompt_3") if name in takes}
         found = self.pipe.encode_prompt(
             prompt=text,
+            **others,
             device=self.pipe._execution_device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,8 @@ from pez.errors import PezError
 from pez.generation.changing import changing
 from pez.generation.encoded import Course, Encoded, as_call
 from pez.generation.encoding import Encoding
+from pez.generation.frozen import Frozen
+from pez.generation.midway import Midway
 from pez.generation.options import GenerateOptions
 from pez.generation.reading import Read, Reading
 from pez.generation.steering import Steering, steering
@@ -66,14 +69,16 @@ class Painter:
         done: Done | None = None,
         spoilt: Spoilt | None = None,
         warn: Warn | None = None,
+        midway: Midway | None = None,
     ) -> list[Image.Image]:
         """One picture for each pair of a prompt and a seed.
 
         A prompt is a text or token embeddings (k, w). ``done`` receives each picture as soon as it
         is finished, ``spoilt`` why there is none: a safety checker blackened it, or the generator
         computed no numbers (NaN). Without ``spoilt`` these raise PezError. ``warn`` is told what of
-        a prompt is read otherwise than it may be meant. A picture depends only on its own prompt
-        and seed, up to rounding, whatever else is in the batch. Raises PezError for what the
+        a prompt is read otherwise than it may be meant. ``midway`` sees each step and may change
+        prompt and guidance from there on, for all pictures. A picture depends only on its own
+        prompt and seed, up to rounding, whatever else is in the batch. Raises PezError for what the
         generator cannot read or draw.
         """
         if len(prompts) != len(seeds):
@@ -89,7 +94,7 @@ class Painter:
                     warn(said)
             try:
                 drawn = self._draw(
-                    batch, seeds[start : start + len(batch)], start, len(prompts), progress
+                    batch, seeds[start : start + len(batch)], start, len(prompts), progress, midway
                 )
             except torch.cuda.OutOfMemoryError:
                 rows = len(batch) // 2
@@ -124,16 +129,27 @@ class Painter:
         before: int,
         total: int,
         progress: Progress | None,
+        midway: Midway | None,
     ) -> list[tuple[Image.Image, str]]:
         """Pictures of prompts of one form, each with what spoilt it, "" for a good one."""
         rows = len(prompts)
         courses = [prompt for prompt in prompts if isinstance(prompt, Course)]
 
-        def after_step(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        watched = midway if "callback_on_step_end_tensor_inputs" in self._takes else None
+        if watched:
+            watched.moving = bool(courses)
+        frozen = self._frozen(seeds)
+
+        def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             tell(step + 1)
             if progress:
                 steps = pipe.num_timesteps
                 progress(before * steps + rows * (step + 1), total * steps)
+            if frozen:
+                kept = frozen.after_step(pipe.scheduler, time, tensors["latents"])
+                tensors["latents"] = kept
+            if watched:
+                return watched.after_step(pipe, self.encoding, step + 1, tensors, self._kept)
             return tensors
 
         self._check_strength()
@@ -147,8 +163,11 @@ class Painter:
         if "output_type" in self._takes:
             call["output_type"] = "np"  # numbers: a PIL image no longer tells NaN from black
         try:
-            with changing(self.pipe, courses) as tell:
-                out = self.pipe(**call)
+            with (
+                changing(self.pipe, courses) as tell,
+                watched.watching(self.pipe) if watched else nullcontext({}) as more,
+            ):
+                out = self.pipe(**call, **more)
         except (PezError, MemoryError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # sizes, parts of other models and more that only it knows
@@ -253,7 +272,21 @@ class Painter:
         """Pictures by the names this pipeline has for them."""
         control = "control_image" if "control_image" in self._takes else "image"
         names = {"image": "image", "mask": "mask_image", "control": control}
-        return {names[kind]: picture for kind, picture in self.pictures.items()}
+        given = {names[kind]: picture for kind, picture in self.pictures.items()}
+        if self._freezes:
+            del given["mask_image"]
+        return given
+
+    @property
+    def _freezes(self) -> bool:
+        """Whether the mask is ours to keep, as the pipeline knows none."""
+        return "mask" in self.pictures and "mask_image" not in self._takes
+
+    def _frozen(self, seeds: Sequence[int]) -> Frozen | None:
+        """What of pictures with these seeds stays, where the pipeline does not see to it."""
+        if not self._freezes:
+            return None
+        return Frozen(self.pipe, self.pictures["image"], self.pictures["mask"], seeds)
 
     def _kept(self, picture: Image.Image) -> Image.Image:
         """With a mask, the drawn part within the given picture, whose other pixels stay exactly."""

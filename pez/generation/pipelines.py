@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from pez.generation.additions import add_loras, refuse_missing, set_scheduler, s
 from pez.generation.control import condition, control_model
 from pez.generation.encoding import Encoding
 from pez.generation.hypernetworks import add_hypernetworks
+from pez.generation.midway import own_state
 from pez.generation.options import GenerateOptions
 from pez.generation.painter import Painter, latent_scale
 from pez.generation.syntax import lora_weights
@@ -21,7 +23,7 @@ from pez.generation.words import Words, add_words
 from pez.images import read_image
 from pez.models.devices import pick_device
 from pez.models.generators import Generator, find_generator, weights_digest
-from pez.models.pipelines import load_pipeline
+from pez.models.pipelines import TASKS, load_pipeline
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,31 @@ def open_painter(options: GenerateOptions) -> Painter:
     return _painter(pipe, setup, device, words)
 
 
-def with_options(painter: Painter, options: GenerateOptions) -> Painter:
-    """A loaded generator with other numbers, another negative prompt and other pictures. PezError
-    for options that it would have to be loaded for anew.
+def with_options(painter: Painter, options: GenerateOptions, *, own: bool = False) -> Painter:
+    """A loaded generator with other numbers, another negative prompt and other pictures; with
+    ``own`` also with a sampler of its own, so that others can draw while it waits between two
+    steps. PezError for options that it would have to be loaded for anew.
     """
     for name, task in _LOADED.items():
         if task(painter.options) != task(options):
             raise PezError(f"another --{name} needs the generator to be loaded anew.")
     words = painter.encoding.words
-    return _painter(painter.pipe, make_setup(options), pick_device(options.device), words)
+    pipe = own_state(painter.pipe) if own else painter.pipe
+    return _painter(pipe, make_setup(options), pick_device(options.device), words)
+
+
+def for_inputs(painter: Painter, options: GenerateOptions) -> Painter:
+    """A loaded generator for other inputs (a text alone, a picture, a masked picture), with the
+    same models in memory. PezError where it cannot draw from them, and for other options that it
+    would have to be loaded for anew.
+    """
+    for name, task in _LOADED.items():
+        if name not in ("image", "mask") and task(painter.options) != task(options):
+            raise PezError(f"another --{name} needs the generator to be loaded anew.")
+    setup = make_setup(options)
+    pipe = _checked(_as_task(painter.pipe, _task(options)), setup)
+    pipe.set_progress_bar_config(disable=True)
+    return _painter(pipe, setup, pick_device(options.device), painter.encoding.words)
 
 
 # what of the options decides how a generator is loaded
@@ -120,15 +138,27 @@ def _painter(pipe: Any, setup: Setup, device: torch.device, words: Words) -> Pai
 def _load(setup: Setup, device: torch.device) -> Any:
     """The pipeline for the inputs: a text alone, a picture, a masked picture, a control."""
     options = setup.options
-    task = "text" if not options.image else "inpaint" if options.mask else "image"
     control = ""
     if options.control:
         control = control_model(setup.generator.name, options.control_kind, options.control_model)
     for named, flag in ((control, "--control-model"), (options.vae, "--vae")):
         if named:
             refuse_missing(named, flag)
-    source, dtype = setup.generator.source, options.dtype
+    source, dtype, task = setup.generator.source, options.dtype, _task(options)
     pipe = load_pipeline(source, device, dtype, task, control, options.vae, options.config)
+    return _checked(pipe, setup)
+
+
+def _task(options: GenerateOptions) -> str:
+    """What of :data:`pez.models.pipelines.TASKS` the inputs ask for."""
+    return "text" if not options.image else "inpaint" if options.mask else "image"
+
+
+def _checked(pipe: Any, setup: Setup) -> Any:
+    """The pipeline, or another one with its models, that can draw within the mask if there is one.
+    PezError if none can, and where it draws in no other way.
+    """
+    options, control = setup.options, setup.options.control
     unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
     inputs = unet.config.in_channels if unet is not None else 0
     latent = vae.config.get("latent_channels") if vae is not None else None
@@ -138,11 +168,21 @@ def _load(setup: Setup, device: torch.device) -> Any:
             f"channels, {latent} of them to draw on; give --image and --mask, or take another."
         )
     if options.mask and unet is not None and inputs not in (4, 9):
-        raise PezError(
-            f"{setup.generator.name} cannot draw within a mask: diffusers does so only with 4 or 9 "
-            "latent channels; take sd15, sdxl or the like."
-        )
+        if inputs != latent or control:
+            raise PezError(
+                f"{setup.generator.name} cannot draw within a mask: its U-Net takes {inputs} "
+                f"channels{' and follows a picture' if control else ''}; take sd15, sdxl or the "
+                "like."
+            )
+        # diffusers knows masks for 4 and 9 channels; see pez/generation/frozen.py
+        return _as_task(pipe, "image")
     return pipe
+
+
+def _as_task(pipe: Any, task: str) -> Any:
+    """The same models as a pipeline for another task."""
+    kind: Any = getattr(import_module("diffusers"), TASKS[task])
+    return kind.from_pipe(pipe)
 
 
 def _pictures(pipe: Any, setup: Setup, device: torch.device) -> dict[str, Image.Image]:

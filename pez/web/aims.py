@@ -99,9 +99,9 @@ class Mix:
         return [""]
 
 
-def small_picture(picture: Image.Image) -> str:
-    """A picture of at most SIDE pixels as an address that holds it."""
+def small_picture(picture: Image.Image, side: int = SIDE) -> str:
+    """A picture of at most ``side`` pixels as an address that holds it."""
     small, file = picture.copy(), io.BytesIO()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    small.thumbnail((side, side), Image.Resampling.BILINEAR)
     small.save(file, "JPEG", quality=70)
     return THUMB + base64.b64encode(file.getvalue()).decode()

@@ -77,7 +77,7 @@ class Bench:
         except PezError as error:
             yield self._sorry(desk, error)
             return
-        place = desk.chosen
+        place, desk.changed = desk.chosen, False
 
         def work(watch: Watch) -> list[Result | None]:
             session = Session.of(reader, options)
@@ -88,6 +88,16 @@ class Bench:
             desk.choose(place)
 
         yield from self._search(desk, work, take)
+
+    def follow_up(self, desk: Desk, wanted: Wanted) -> Boards:
+        """Search on after a word was locked, banned or exchanged; nothing after other clicks, and
+        where no word is left to change.
+        """
+        changed, desk.changed = desk.changed, False
+        if not changed or desk.searching:
+            return
+        if desk.is_free(self.models.reader(desk.model).tokens):
+            yield from self.go_on(desk, wanted)
 
     def act(self, desk: Desk, act: str, n: int) -> str:
         """What a click on the board asks for. The board after it."""

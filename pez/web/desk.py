@@ -48,6 +48,7 @@ class Desk:
     ids: list[int] = field(default_factory=list)
     score: float | None = None
     edited: bool = False  # by hand, since the search
+    changed: bool = False  # a word was locked, banned or exchanged, and no search followed yet
     locked: set[str] = field(default_factory=set)
     banned: list[str] = field(default_factory=list)
     opened: int | None = None
@@ -100,6 +101,7 @@ class Desk:
         self.locked ^= {word}
         if word in self.banned:
             self.banned.remove(word)
+        self.changed = word in self.locked
 
     def ban(self, word: str) -> None:
         """Ban a word, or allow it again."""
@@ -108,6 +110,7 @@ class Desk:
             self.banned.remove(word)
         else:
             self.banned.append(word)
+        self.changed = word in self.banned
 
     def exchange(self, reader: Reader, place: int, new: Swap, score: float) -> None:
         """Put another word at a place and lock it: it was chosen by hand."""
@@ -115,6 +118,11 @@ class Desk:
         self.ids[place] = new.id
         self.locked.add(new.word)
         self.score, self.edited, self.opened, self.swaps = score, True, None, []
+        self.changed = True
+
+    def is_free(self, tokens: Tokens) -> bool:
+        """Whether a search that goes on could change a word: not all are locked."""
+        return any(not chip.locked for chip in self.chips(tokens))
 
 
 def chips(

@@ -45,6 +45,10 @@ class Models:
             self._kept[key] = make()
         return self._kept[key]
 
+    def kept(self, key: tuple[str, ...]) -> Any:
+        """What is there under a key; None if nothing is."""
+        return self._kept.get(key)
+
 
 def offered_generators(more: tuple[str, ...] = ()) -> list[str]:
     """The generators that visitors may choose: those that were named, then the shipped ones."""

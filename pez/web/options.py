@@ -20,6 +20,7 @@ class ServeOptions:
     password: str = ""
     model: tuple[str, ...] = ()
     generator: tuple[str, ...] = ()
+    control_model: str = ""
     device: str = "auto"
     dtype: str = "float32"
 

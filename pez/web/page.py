@@ -11,7 +11,7 @@ from pez.web.history import KEY, history_list
 from pez.web.models import Models
 from pez.web.tabs.distil import distil_tab
 from pez.web.tabs.explore import explore_tab
-from pez.web.tabs.generate import generate_tab
+from pez.web.tabs.generate import NAME, generate_tab
 from pez.web.tabs.invert import invert_tab
 from pez.web.tabs.mix import mix_tab
 from pez.web.tabs.searching import AT_ONCE
@@ -32,25 +32,34 @@ READABLE = {
 TITLE = "# pez\nPrompts you can read, for pictures and for long texts."
 
 
-def make_page(models: Models, names: Sequence[str], generators: Sequence[str]) -> gr.Blocks:
-    """The page, with the models and generators that visitors may choose."""
+def make_page(
+    models: Models, names: Sequence[str], generators: Sequence[str], control: str = ""
+) -> gr.Blocks:
+    """The page, with the models and generators that visitors may choose, and the ControlNet that
+    drawing follows pictures with, in place of the known ones.
+    """
     with gr.Blocks(
         title="pez", analytics_enabled=False, delete_cache=(HOUR // 4, HOUR), fill_width=True
     ) as page:
         gr.Markdown(TITLE)
         # the key of the encryption is no secret: it keeps a history readable after a restart
         history = gr.BrowserState([], storage_key=KEY, secret=KEY)
-        with gr.Tab("Invert"):
-            invert_tab(models, names, history)
-        with gr.Tab("Distil"):
-            distil_tab(models, names, history)
-        with gr.Tab("Mix"):
-            mix_tab(models, names, history)
-        if generators:
-            with gr.Tab("Generate"):
-                generate_tab(models, generators)
-        with gr.Tab("Explore"):
-            explore_tab(models, names)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Invert"):
+                inverted = invert_tab(models, names, history)
+            with gr.Tab("Distil"):
+                distilled = distil_tab(models, names, history)
+            with gr.Tab("Mix"):
+                mixed = mix_tab(models, names, history)
+            found = (inverted, distilled, mixed)
+            if generators:
+                with gr.Tab("Generate", id=NAME):
+                    generate_tab(models, generators, control, found, tabs)
+            else:
+                for one in found:
+                    one.draw.visible = False
+            with gr.Tab("Explore"):
+                explore_tab(models, names)
         with gr.Accordion("History", open=False, elem_id="history"):
             past = gr.HTML(
                 history_list([]),
@@ -72,4 +81,8 @@ def theme() -> gr.themes.Base:
         primary_hue="indigo",
         font=[gr.themes.Font(name) for name in plain],
         font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")],
-    ).set(**READABLE)
+    ).set(
+        **READABLE,
+        button_primary_background_fill="*primary_600",  # white on 500 is too pale
+        button_primary_background_fill_hover="*primary_700",
+    )

@@ -73,7 +73,7 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
     from pez.web.page import make_page, theme
 
     models, host = Models(options.device, options.dtype), options.host.strip("[]")
-    page = make_page(models, names, offered_generators(options.generator))
+    page = make_page(models, names, offered_generators(options.generator), options.control_model)
     gate = Middleware(Gate, folder=folder, private=options.private)  # type: ignore[arg-type]
     page.queue(default_concurrency_limit=1, max_size=64, api_open=False).launch(
         server_name=f"[{host}]" if ":" in host else host,
@@ -94,6 +94,7 @@ def _launch(options: ServeOptions, names: list[str], folder: Path, port: int) ->
         app_kwargs={"middleware": [gate], "docs_url": None, "redoc_url": None},
         theme=theme(),
         css=asset("page.css"),
+        head=f"<script>{asset('page.js')}</script>",
     )
     threading.Thread(target=_warm, args=(models, names[0]), daemon=True).start()
     return page
@@ -125,7 +126,8 @@ def free_port(host: str, port: int = 0) -> int:
     why = ""
     for one in tried:
         try:
-            _try(host.strip("[]"), one)
+            for place in {host.strip("[]"), "127.0.0.1"}:  # gradio needs the latter always
+                _try(place, one)
             return one
         except OSError as error:
             why = error.strerror or str(error)

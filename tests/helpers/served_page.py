@@ -69,6 +69,7 @@ class Page:
         options = Options()
         options.binary_location = CHROMIUM
         flags = ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run")
+        flags += ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
         for flag in (*flags, "disable-background-networking", f"window-size={wide},{high}"):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
@@ -119,6 +120,14 @@ class Page:
             return True
 
         self.until(done)
+
+    def drag(self, element: Any, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Draw with the mouse on an element, in pixels from its middle."""
+        from selenium.webdriver import ActionChains
+
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        pen = ActionChains(self.browser).move_to_element_with_offset(element, *start)
+        pen.click_and_hold().move_to_element_with_offset(element, *end).release().perform()
 
     def text(self, css: str) -> str:
         """The text of an element."""

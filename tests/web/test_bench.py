@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from pez.errors import PezError
@@ -82,6 +84,55 @@ def test_locked_words_stay_in_place_and_banned_ones_go(
     assert after[1] == before[1] and before[0] not in after
     assert len(after) == len(before), "commas stay between the words"
     assert f"allow {before[0]} again" in board
+
+
+def test_a_search_follows_a_change_of_words_and_nothing_else(
+    bench: Bench, pictures: list[Image.Image], mini: Reader
+) -> None:
+    desk, _ = search(bench, pictures[:1])
+    assert not list(bench.follow_up(desk, WANTED)), "nothing was changed"
+    old, score = words(desk, mini), desk.score or 0
+    bench.act(desk, "lock", place(desk, mini, old[1]))
+    first = desk.result
+    assert list(bench.follow_up(desk, WANTED)) and desk.result is not first
+    assert words(desk, mini)[1] == old[1] and (desk.score or 0) >= score - 1e-6
+    assert not list(bench.follow_up(desk, WANTED)), "once"
+    gone = words(desk, mini)[0]
+    bench.act(desk, "ban", place(desk, mini, gone))
+    assert list(bench.follow_up(desk, WANTED)) and gone not in words(desk, mini)
+    bench.act(desk, "allow", 0)
+    bench.act(desk, "lock", place(desk, mini, old[1]))
+    assert not list(bench.follow_up(desk, WANTED)), "a word that is free again changes nothing"
+    for word in words(desk, mini):
+        bench.act(desk, "lock", place(desk, mini, word))
+    assert not list(bench.follow_up(desk, WANTED)), "no word is left to change"
+
+
+def held() -> tuple[int, int]:
+    """Bytes of all tensors that are held, and how many objects there are."""
+    gc.collect()
+    listed = gc.get_objects()
+    tensors = [one for one in listed if isinstance(one, torch.Tensor)]
+    return sum(one.nbytes for one in tensors), len(listed)
+
+
+def test_searches_leave_nothing_behind(bench: Bench, pictures: list[Image.Image]) -> None:
+    """The first ones fill what is kept for a model; 12 more add nothing."""
+    desk, few = Desk(), Wanted("mini", {"length": 5, "steps": 2})
+
+    def search_on(count: int) -> None:
+        for n in range(count):
+            aim = Pictures((pictures[n % 3],))
+            list(bench.find(desk, lambda aim=aim: aim, few))
+            list(bench.go_on(desk, few))
+
+    search_on(3)
+    before = held()
+    search_on(12)
+    after = held()
+    assert after[0] - before[0] < 1_000_000, "bytes"
+    assert after[1] - before[1] < 2_000, "objects"
+    assert threading.active_count() < 10
 
 
 def test_a_search_that_goes_on_is_never_worse(

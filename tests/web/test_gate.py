@@ -110,6 +110,8 @@ def test_a_taken_port_is_a_sentence() -> None:
         with pytest.raises(PezError, match=f"port {port} of 127.0.0.1 cannot be had"):
             free_port("127.0.0.1", port)
         assert free_port("127.0.0.1") != port
+        with pytest.raises(PezError, match="cannot be had"):  # gradio would fail with a traceback
+            free_port("::1", port)
 
 
 def test_a_missing_extra_is_a_sentence(

@@ -7,13 +7,15 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from common import ROOT
+from readable import AUDIT
 from served_page import NEEDS_BROWSER, NEEDS_GRADIO, Page, served
 
 pytestmark = NEEDS_GRADIO
@@ -93,11 +95,49 @@ def test_the_page_names_no_other_host_to_load_from(address: str) -> None:
     assert not config["analytics_enabled"] and not config.get("footer_links")
 
 
-@pytest.fixture
-def page(address: str, tmp_path: Path) -> Iterator[Page]:
-    opened = Page(address, tmp_path, 1280, 1000)
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_page_with_a_password_at_an_address_of_ipv6(tmp_path: Path) -> None:
+    word = "eight or more"
+    with served(tmp_path, "--model", "mini", "--host", "::1", "--password", word) as at:
+        assert at.startswith("http://[::1]:")
+        assert "auth_required" in ask(at, "/")[1]
+        for path in ("/config", "/gradio_api/queue/data?session_hash=a"):
+            assert ask(at, path)[0] == 401, path
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        wrong = ask(at, "/login", b"username=me&password=eight+or+less", kind)
+        assert wrong[0] == 400
+        body = urlencode({"username": "me", "password": word}).encode()
+        line = http.client.HTTPConnection("::1", urlsplit(at).port, timeout=60)
+        line.request("POST", "/login", body, kind)
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == 200
+        cookies = [v.partition(";")[0] for k, v in answer.getheaders() if k == "set-cookie"]
+        assert ask(at, "/config", headers={"Cookie": "; ".join(cookies)})[0] == 200
+
+
+@pytest.fixture(scope="module")
+def browser(address: str, folder: Path) -> Iterator[Page]:
+    opened = Page(address, folder, 1280, 1000)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def page(browser: Page, address: str) -> Page:
+    """The page as a new visitor sees it."""
+    browser.browser.execute_script("localStorage.clear()")
+    browser.browser.get(address)
+    return browser
 
 
 @pytest.fixture
@@ -109,6 +149,17 @@ def phone(address: str, tmp_path: Path) -> Iterator[Page]:
 
 def words(page: Page) -> list[str]:
     return [chip.text.replace("🔒", "").strip() for chip in page.all(CHIP)]
+
+
+def settled(page: Page) -> None:
+    """Wait until no search runs and the board has its words."""
+    page.until(
+        lambda: (
+            not page.all("#invert-board .pez-menu, #invert-board [data-pez=live]")
+            and not page.one("#invert-stop").is_enabled()
+            and page.all(CHIP)
+        )
+    )
 
 
 @NEEDS_BROWSER
@@ -124,22 +175,28 @@ def test_a_person_finds_locks_bans_goes_on_and_comes_back(page: Page, address: s
     page.one("#invert-board .pez-swaps button")
     page.shoot("menu")
     page.click("#invert-board button", "Lock")
-    page.one("#invert-board .pez-chip.locked", lock)
+    settled(page)  # the search goes on by itself
+    assert page.one("#invert-board .pez-chip.locked", lock) and words(page)[0] == lock
     page.click(CHIP, ban)
     page.click("#invert-board button", "Ban")
-    page.one("#invert-board .pez-chip.banned", ban)
-    page.click("#invert-on")
-    page.until(lambda: page.all(CHIP) and ban not in words(page))
-    assert lock == words(page)[0], "a locked word stays where it is"
+    page.until(lambda: (now := words(page)) and ban not in now)
+    assert words(page)[0] == lock, "a locked word stays where it is"
     assert len(words(page)) == len(first.split(", "))
     page.shoot("went-on")
 
+    page.click("#invert-itself input")
     page.click(CHIP, words(page)[-1])
     swap = page.one("#invert-board .pez-swaps button")
     new = swap.text.split()[0]
     swap.click()
     page.until(lambda: words(page)[-1:] == [new])
+    settled(page)
     assert "changed by hand" in page.text("#invert-board .pez-facts")
+
+    page.click("#invert-draw")
+    page.until(lambda: "resembles the original by" in page.text("#generate-status"))
+    assert page.all("#generate-drawn .caption-label")[0].text == "original"
+    page.shoot("drawn")
 
     page.browser.refresh()
     page.click("#history button")
@@ -175,6 +232,31 @@ def test_a_picture_of_ones_own_and_an_error_that_is_a_sentence(page: Page, tmp_p
     assert page.text(PROMPT)
 
 
+PASTE = """
+const canvas = document.createElement("canvas");
+canvas.getContext("2d").fillRect(0, 0, 9, 9);
+canvas.toBlob((blob) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([blob], "pasted.png", { type: "image/png" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+});
+"""
+
+
+@NEEDS_BROWSER
+def test_pictures_are_pasted_and_taken(page: Page) -> None:
+    thumbnails = "#invert-pictures .thumbnail-item"
+    page.one(thumbnails)
+    page.click("#invert-pictures button[aria-label=Clear]")
+    page.until(lambda: not page.all(thumbnails))
+    page.browser.execute_script(PASTE)
+    page.until(lambda: len(page.all(thumbnails)) == 1)
+    page.click("#invert-pictures button[aria-label='Take a picture']")
+    page.click("#invert-pictures button", "Click to Access Webcam")
+    page.click("#invert-pictures button[aria-label='capture photo']")
+    page.until(lambda: len(page.all(thumbnails)) == 2)
+
+
 @NEEDS_BROWSER
 def test_a_phone_shows_all_without_scrolling_sideways_and_a_search_stops(phone: Page) -> None:
     phone.click("#invert-more button")
@@ -198,8 +280,11 @@ def test_a_phone_shows_all_without_scrolling_sideways_and_a_search_stops(phone: 
 def test_the_other_tabs_distil_mix_explore_and_draw(page: Page) -> None:
     page.click("button[role=tab]", "Distil")
     page.click("#distil-find")
-    assert page.text("#distil-board [data-pez=prompt]")
+    prompt = page.text("#distil-board [data-pez=prompt]")
     page.shoot("distil")
+    page.click("#distil-draw")  # opens the tab Generate and draws
+    page.until(lambda: page.all("#generate-drawn img"))
+    assert page.one("#generate-prompt textarea").get_attribute("value") == prompt
     page.click("button[role=tab]", "Mix")
     page.click("#mix-find")
     assert page.text("#mix-board [data-pez=prompt]")
@@ -212,7 +297,68 @@ def test_the_other_tabs_distil_mix_explore_and_draw(page: Page) -> None:
     page.click("#explore-rate")
     assert len(page.until(lambda: page.all("#explore-scores tbody tr"))) == 2
     page.shoot("explore")
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_control_has_a_name_and_every_text_contrast(
+    page: Page, address: str, theme: str
+) -> None:
+    page.browser.get(f"{address}?__theme={theme}")
+    if theme == "light":
+        page.click("#invert-find")
+        page.click(CHIP)
+        page.one("#invert-board .pez-swaps button")
+    for tab in ("Invert", "Distil", "Mix", "Generate", "Explore"):
+        page.click("button[role=tab]", tab)
+        for closed in page.all("button.label-wrap:not(.open)"):
+            closed.click()
+        assert page.browser.execute_script(AUDIT) == [], tab
+
+
+@NEEDS_BROWSER
+def test_words_are_reached_with_the_keyboard_alone(page: Page) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.one("#invert-find").send_keys(Keys.ENTER)
+    page.one(PROMPT)
+    settled(page)
+    page.all(CHIP)[0].send_keys(Keys.ENTER)
+    page.one("#invert-board .pez-menu")
+    page.all(CHIP)[0].send_keys(Keys.ESCAPE)
+    page.until(lambda: not page.all("#invert-board .pez-menu"))
+
+
+@NEEDS_BROWSER
+def test_a_drawing_stops_changes_goes_on_and_is_painted_over(page: Page) -> None:
     page.click("button[role=tab]", "Generate")
+    page.click("#generate-more button")
+    steps = page.one("#generate-steps input[type=number]")
+    steps.clear()
+    steps.send_keys("100\t")
     page.click("#generate-draw")
-    assert page.one("#generate-drawn img")
+    page.one("#generate-status .pez-previews img")
+    page.click("#generate-stop")
+    page.until(lambda: "Stopped after" in page.text("#generate-status"))
+    page.shoot("stopped")
+    prompt = page.one("#generate-prompt textarea")
+    prompt.clear()
+    prompt.send_keys("a photo of a red fish")
+    page.click("#generate-on")
+    page.until(
+        lambda: page.all("#generate-drawn img") and not page.all("#generate-status progress")
+    )
+    assert "the prompt “a photo of a red fish”" in page.text("#generate-status")
     page.shoot("generate")
+
+    page.click("#generate-use button")
+    page.click("#generate-take")
+    page.one("#generate-picture img")
+    page.click("#generate-what label", "redraw")
+    sheet = page.one("#generate-pad canvas")
+    page.drag(sheet, (-60, -60), (60, 60))
+    page.shoot("painted")
+    page.click("#generate-draw")
+    page.until(lambda: len(page.all("#generate-drawn .grid-container img")) == 2)
+    assert not page.all("#generate-status .pez-error")
+    page.shoot("redrawn")

@@ -29,7 +29,7 @@ element.addEventListener("keydown", (event) => {
   }
 });
 let live = false;
-watch("value", () => {  // on a phone the board is below the controls
+watch("value", () => {  // on a phone what is found or drawn is below the controls
   const now = element.querySelector("[data-pez=live]") !== null;
   if (now && !live) element.scrollIntoView({ block: "nearest", behavior: "smooth" });
   live = now;

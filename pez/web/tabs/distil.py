@@ -12,7 +12,7 @@ from pez.options import DistillOptions
 from pez.web.aims import Texts
 from pez.web.bench import Bench
 from pez.web.models import Models
-from pez.web.tabs.searching import Inputs, searching_tab
+from pez.web.tabs.searching import Found, Inputs, searching_tab
 
 LONGEST = 20_000  # characters
 MOST = 16  # texts at once
@@ -20,7 +20,7 @@ SAMPLE = "a small sketch of a dragon on a red background, pencil drawing, very n
 HINT = "Press “Make it shorter”, or write a text of your own first: one a line."
 
 
-def distil_tab(models: Models, names: Sequence[str], history: Any) -> None:
+def distil_tab(models: Models, names: Sequence[str], history: Any) -> Found:
     """Build the tab."""
 
     def inputs() -> Inputs:
@@ -40,7 +40,7 @@ def distil_tab(models: Models, names: Sequence[str], history: Any) -> None:
 
         return Inputs([text], aim, {"ratio": ratio})
 
-    searching_tab(
+    return searching_tab(
         Bench(models, DistillOptions), names, history, inputs, HINT, "Make it shorter", "distil"
     )
 

@@ -1,45 +1,48 @@
-"""The tab *Generate*: a prompt becomes pictures, beside the one that it was found for."""
+"""The tab *Generate*: a prompt becomes pictures, which can be stopped and steered on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from pez.errors import PezError
-from pez.evaluation.judges import open_judge
-from pez.generation.options import GenerateOptions
-from pez.generation.painter import Painter
-from pez.generation.pipelines import open_painter, with_options
-from pez.models.families import companions
-from pez.models.generators import find_generator
-from pez.models.names import OFFLINE_CLIP
-from pez.result import Result
-from pez.search.engine import Progress
-from pez.search.stop import Stop
-from pez.session.session import Watch
-from pez.web.board import in_page, render
+from pez.generation.control import MODELS
+from pez.web.board import asset
 from pez.web.desk import Desk
+from pez.web.drawings import (
+    COMPARE,
+    CONTROLS,
+    PAINT,
+    START,
+    Asked,
+    Easel,
+    Shown,
+    draw,
+    go_on,
+    pad,
+)
 from pez.web.models import Models
-from pez.web.running import Running, follow
 from pez.web.tabs.distil import LONGEST
-from pez.web.tabs.searching import AT_ONCE, WORK
-from pez.web.uploads import read_uploads
+from pez.web.tabs.searching import AT_ONCE, WORK, Found
 
-COMPARE, START = "compare with it", "start from it"
-MOST = 4  # pictures of a prompt
-SIDES = 1536  # pixels, the most of a side
+NAME = "generate"
+MOST = 8  # pictures of a prompt
 
 
-class _Stopped(KeyboardInterrupt):  # as Ctrl-C, it is no fault of the pipeline
-    """A drawing was stopped by the visitor."""
-
-
-def generate_tab(models: Models, generators: Sequence[str]) -> None:
-    """Build the tab."""
-    desk = gr.State(Desk(), delete_callback=lambda desk: desk.halt())
+def generate_tab(
+    models: Models,
+    generators: Sequence[str],
+    control: str,
+    sources: Sequence[Found],
+    tabs: Any,
+) -> None:
+    """Build the tab, whose id is NAME among ``tabs``. ``control`` names a ControlNet in place of
+    the known ones; what the tabs of ``sources`` found is drawn when they ask for it.
+    """
+    easel = gr.State(Easel(), delete_callback=lambda easel: easel.leave())
+    steered = bool(control) or any(name in MODELS for name in generators)
+    uses = [COMPARE, START, PAINT, *(CONTROLS if steered else ())]
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
             prompt = gr.Textbox(
@@ -49,41 +52,74 @@ def generate_tab(models: Models, generators: Sequence[str]) -> None:
                 max_length=LONGEST,
                 elem_id="generate-prompt",
             )
-            negative = gr.Textbox(
-                "", label="Negative prompt", max_length=LONGEST, elem_id="generate-negative"
+            guidance = gr.Slider(
+                -1,
+                20,
+                -1,
+                step=0.5,
+                label="Guidance",
+                info="-1 is the generator's own; prompt and guidance can change while it draws",
+                elem_id="generate-guidance",
             )
             with gr.Row():
-                draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
+                begin = gr.Button("Draw", variant="primary", elem_id="generate-draw")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="generate-stop")
+                onward = gr.Button("Go on", interactive=False, elem_id="generate-on")
             generator = gr.Dropdown(
                 list(generators), value=generators[0], label="Generator", elem_id="generate-model"
             )
-            count = gr.Slider(1, MOST, 1, step=1, label="Pictures", elem_id="generate-count")
+            with gr.Row():
+                count = gr.Slider(1, MOST, 1, step=1, label="Pictures", elem_id="generate-count")
+                seed = gr.Number(
+                    0, label="Seed of the first", precision=0, minimum=0, elem_id="generate-seed"
+                )
             with gr.Accordion("More", open=False, elem_id="generate-more"):
-                guidance = gr.Slider(
-                    -1, 20, -1, step=0.5, label="Guidance", info="-1 is the generator's own"
+                negative = gr.Textbox(
+                    "", label="Negative prompt", max_length=LONGEST, elem_id="generate-negative"
                 )
                 steps = gr.Slider(
-                    0, 100, 0, step=1, label="Steps", info="0 is the generator's own number"
+                    0,
+                    100,
+                    0,
+                    step=1,
+                    label="Steps",
+                    info="0 is the generator's own number",
+                    elem_id="generate-steps",
                 )
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0)
+            with gr.Accordion("A picture to use", open=False, elem_id="generate-use"):
                 original = gr.Gallery(
-                    label="A picture to compare with, or to start from",
+                    label="A picture",
                     sources=["upload", "clipboard", "webcam"],
                     file_types=["image"],
-                    height=200,
+                    height=240,
                     object_fit="contain",
                     interactive=True,
                     buttons=[],
                     elem_id="generate-picture",
+                    elem_classes="pez-pictures",
                 )
-                use = gr.Radio([COMPARE, START], value=COMPARE, label="The picture is there to")
+                use = gr.Radio(uses, value=COMPARE, label="What to do", elem_id="generate-what")
+                sheet = gr.HTML(
+                    "",
+                    js_on_load=asset("pad.js"),
+                    apply_default_css=False,
+                    elem_id="generate-pad",
+                )
                 strength = gr.Slider(
-                    0.05, 1, 0.6, step=0.05, label="Strength", info="how far to depart from it"
+                    0.05,
+                    1,
+                    0.6,
+                    step=0.05,
+                    label="Strength",
+                    info="how far to depart from it, where it is a start or is painted over",
+                    elem_id="generate-strength",
                 )
         with gr.Column(scale=5, min_width=300):
             status = gr.HTML(
-                "", apply_default_css=False, js_on_load=None, elem_id="generate-status"
+                "",
+                js_on_load=asset("board.js"),
+                apply_default_css=False,
+                elem_id="generate-status",
             )
             drawn = gr.Gallery(
                 label="Drawn",
@@ -94,117 +130,60 @@ def generate_tab(models: Models, generators: Sequence[str]) -> None:
                 buttons=["download", "fullscreen"],
                 elem_id="generate-drawn",
             )
+            take = gr.Button("Use this picture", interactive=False, elem_id="generate-take")
 
-    def on_draw(desk: Desk, *values: Any) -> Iterator[Any]:
-        for html, pictures in _drawing(models, desk, *values):
-            shown = gr.skip() if pictures is None else pictures
-            yield html, shown, gr.update(interactive=desk.searching)
+    def shown(easel: Easel, steps: Iterator[Shown]) -> Iterator[Any]:
+        for html, pictures in steps:
+            at_work = gr.update(interactive=easel.active)
+            waits = gr.update(interactive=easel.waits)
+            if pictures is None:
+                yield html, gr.skip(), at_work, waits, gr.skip()
+            else:
+                easel.selected = -1
+                some = gr.update(interactive=bool(pictures))
+                yield html, pictures, at_work, waits, some
+
+    def on_draw(easel: Easel, *values: Any) -> Iterator[Any]:
+        yield from shown(easel, draw(models, easel, Asked(*values), control))
+
+    def on_go(easel: Easel, prompt: str, guidance: float) -> Iterator[Any]:
+        yield from shown(easel, go_on(easel, prompt, guidance))
+
+    def on_select(easel: Easel, event: gr.SelectData) -> None:
+        easel.selected = int(event.index)
+
+    def on_take(easel: Easel, pictures: Any) -> Any:
+        """The picture that is selected, or the last one, as the picture to use."""
+        return [pictures[easel.selected][0]] if pictures else gr.skip()
+
+    def on_pad(easel: Easel, event: gr.EventData) -> None:
+        easel.paint(event.painted)
 
     asked = [prompt, negative, generator, count, guidance, steps, seed, original, use, strength]
-    draw.click(on_draw, [desk, *asked], [status, drawn, stop], **WORK)
-    stop.click(lambda desk: desk.halt(), [desk], None, **AT_ONCE)
+    outputs = [status, drawn, stop, onward, take]
+    begin.click(on_draw, [easel, *asked], outputs, **WORK)
+    onward.click(on_go, [easel, prompt, guidance], outputs, **WORK)
+    stop.click(lambda easel: easel.halt(), [easel], None, **AT_ONCE)
+    gr.on(
+        [prompt.blur, prompt.submit, guidance.change],
+        lambda easel, prompt, guidance: easel.tell(prompt, guidance),
+        [easel, prompt, guidance],
+        None,
+        **AT_ONCE,
+    )
+    gr.on([use.change, original.change], pad, [original, use], [sheet], **AT_ONCE)
+    sheet.input(on_pad, [easel], None, **AT_ONCE)
+    drawn.select(on_select, [easel], None, **AT_ONCE)
+    take.click(on_take, [easel, drawn], [original], **AT_ONCE)
 
+    def on_ask(desk: Desk, pictures: Any = None) -> Any:
+        """The prompt of another tab, its picture to compare with, and this tab."""
+        words = models.reader(desk.model).tokens.decode(desk.ids) if desk.ids else ""
+        chosen = pictures[min(desk.chosen, len(pictures) - 1)][:1] if pictures else ()
+        return words, list(chosen) or None, COMPARE, gr.update(selected=NAME)
 
-def _drawing(
-    models: Models,
-    desk: Desk,
-    prompt: str,
-    negative: str,
-    generator: str,
-    count: float,
-    guidance: float,
-    steps: float,
-    seed: float,
-    given: Any,
-    use: str,
-    strength: float,
-) -> Iterator[tuple[str, list[Any] | None]]:
-    """How far the drawing is, as HTML, and at its end the pictures with their captions."""
-    drawn: list[Image.Image] = []
-    notes: list[str] = []
-    stop = desk.stop = Stop()
-
-    def work(watch: Watch) -> list[Result | None]:
-        if not prompt.strip():
-            raise PezError("there is no prompt yet; write one.")
-        start = given[0][0] if given and use == START else ""
-        originals = read_uploads(given)[:1] if given else []
-        options = GenerateOptions(
-            generator=generator,
-            negative=plain_text(negative),
-            count=int(count),
-            guidance=guidance,
-            steps=int(steps),
-            seed=int(seed),
-            image=start,
-            strength=strength if start else 0.0,
-            device=models.device,
+    for source in sources:
+        given = [source.desk] + ([source.pictures] if source.pictures else [])
+        source.draw.click(on_ask, given, [prompt, original, use, tabs], **AT_ONCE).then(
+            on_draw, [easel, *asked], outputs, **WORK
         )
-        painter = _painter(models, options)
-
-        def progress(done: int, total: int) -> None:
-            if watch.stop.asked:
-                raise _Stopped
-            if watch.progress:
-                watch.progress(Progress(done, total, 0, 1, 0.0, []), prompt)
-
-        try:
-            pairs = [prompt] * options.count, options.seeds
-            painter.paint(
-                *pairs, progress=progress, done=lambda _, one: drawn.append(one), warn=notes.append
-            )
-        except _Stopped:
-            notes.append(f"Stopped; {len(drawn)} of {options.count} pictures were drawn.")
-        for n, likeness in enumerate(_likeness(models, generator, originals, drawn)):
-            notes.append(f"Picture {n + 1} resembles the original by {likeness}.")
-        return []
-
-    running = Running()
-    try:
-        for running in follow(work, stop, models.busy):
-            if not running.over:
-                yield _status(running), None
-    finally:
-        desk.stop = None
-    if running.wrong:
-        yield render("drawing.html.j2", error=in_page(running.wrong), total=0, notes=notes), None
-        return
-    originals = [(given[0][0], "original")] if given else []
-    captions = [(picture, f"seed {int(seed) + n}") for n, picture in enumerate(drawn)]
-    yield render("drawing.html.j2", error="", total=0, notes=notes), originals + captions
-
-
-def _status(running: Running) -> str:
-    total = running.total or 1
-    return render("drawing.html.j2", error="", total=total, steps=running.steps, notes=[])
-
-
-def plain_text(text: str) -> str:
-    """A negative prompt with a blank in front, so that options do not look whether a file of that
-    name is here: visitors must not learn what files this machine has.
-    """
-    plain = text.strip()
-    return f" {plain}" if plain else ""
-
-
-def _painter(models: Models, options: GenerateOptions) -> Painter:
-    """A generator with these options; it is loaded once for drawing from texts, and once for
-    drawing from pictures.
-    """
-    task = "picture" if options.image else "text"
-    make: Callable[[], Painter] = lambda: open_painter(options)  # noqa: E731
-    return with_options(models.once(("generator", options.generator, task), make), options)
-
-
-def _likeness(
-    models: Models, generator: str, originals: list[Image.Image], drawn: list[Image.Image]
-) -> list[str]:
-    """What a judge says of each drawn picture beside the original, if there is one."""
-    if not originals or not drawn:
-        return []
-    readers = find_generator(generator).readers
-    name = companions(readers[0]).judge if readers else ""
-    name = name or companions(OFFLINE_CLIP).judge
-    judge = models.once(("judge", name), lambda: open_judge(name, models.device))
-    found = judge.similarities(originals * len(drawn), drawn)
-    return [f"{value:.3f} ({name})" for value in found]

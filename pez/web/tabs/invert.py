@@ -13,7 +13,7 @@ from pez.options import InvertOptions
 from pez.web.aims import Pictures
 from pez.web.bench import Bench
 from pez.web.models import Models
-from pez.web.tabs.searching import Inputs, searching_tab
+from pez.web.tabs.searching import Found, Inputs, searching_tab
 from pez.web.uploads import read_uploads
 
 ONE, ALL = "one prompt each", "one prompt for all"
@@ -22,7 +22,7 @@ USUAL = 9  # tokens for the small shipped models: five words with commas between
 HINT = "Press “Find a prompt”. For a picture of your own, drop or paste it on the left first."
 
 
-def invert_tab(models: Models, names: Sequence[str], history: Any) -> None:
+def invert_tab(models: Models, names: Sequence[str], history: Any) -> Found:
     """Build the tab."""
 
     def inputs() -> Inputs:
@@ -30,7 +30,7 @@ def invert_tab(models: Models, names: Sequence[str], history: Any) -> None:
         which = gr.Radio([ONE, ALL], value=ONE, label="Several pictures", elem_id="invert-which")
         return Inputs([gallery, which], _aim, {"length": usual_length(names[0])})
 
-    searching_tab(
+    return searching_tab(
         Bench(models, InvertOptions), names, history, inputs, HINT, "Find a prompt", "invert"
     )
 

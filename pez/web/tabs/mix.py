@@ -16,13 +16,13 @@ from pez.web.bench import Bench
 from pez.web.models import Models
 from pez.web.tabs.distil import LONGEST, lines_of
 from pez.web.tabs.invert import picture_field, usual_length
-from pez.web.tabs.searching import Inputs, searching_tab
+from pez.web.tabs.searching import Found, Inputs, searching_tab
 from pez.web.uploads import read_uploads
 
 HINT = "Press “Mix”. A line may end in a weight: oil painting = 0.3"
 
 
-def mix_tab(models: Models, names: Sequence[str], history: Any) -> None:
+def mix_tab(models: Models, names: Sequence[str], history: Any) -> Found:
     """Build the tab."""
 
     def inputs() -> Inputs:
@@ -42,7 +42,7 @@ def mix_tab(models: Models, names: Sequence[str], history: Any) -> None:
         )
         return Inputs([pictures, weight, texts, avoid], _aim, {"length": usual_length(names[0])})
 
-    searching_tab(Bench(models, MixOptions), names, history, inputs, HINT, "Mix", "mix")
+    return searching_tab(Bench(models, MixOptions), names, history, inputs, HINT, "Mix", "mix")
 
 
 def _aim(pictures: Any, weight: float, texts: str | None, avoid: str | None) -> Mix:

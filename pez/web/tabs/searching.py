@@ -40,6 +40,17 @@ class Inputs:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a tab found, for another one to use: its desk, the button that asks for a drawing, and
+    the field of its pictures, None where it has none.
+    """
+
+    desk: Any
+    draw: Any
+    pictures: Any
+
+
 def searching_tab(
     bench: Bench,
     names: Sequence[str],
@@ -48,7 +59,7 @@ def searching_tab(
     hint: str,
     action: str,
     name: str,
-) -> None:
+) -> Found:
     """Build a tab: what ``inputs`` builds, then the shared controls, and the board beside them.
     ``name`` begins the ids of its elements.
     """
@@ -68,9 +79,19 @@ def searching_tab(
                 apply_default_css=False,
                 elem_id=f"{name}-board",
             )
-            onward = gr.Button("Go on from these words", interactive=False, elem_id=f"{name}-on")
+            with gr.Row():
+                onward = gr.Button(
+                    "Go on from these words", interactive=False, elem_id=f"{name}-on"
+                )
+                draw = gr.Button("Draw this prompt", interactive=False, elem_id=f"{name}-draw")
+            itself = gr.Checkbox(
+                True,
+                label="Go on by itself",
+                info="after a word is locked, banned or exchanged",
+                elem_id=f"{name}-itself",
+            )
     controls = [model, avoid, *options.values()]
-    outputs = [board, stop, onward, history]
+    outputs = [board, stop, onward, draw, history]
 
     def wanted(values: Sequence[Any]) -> Wanted:
         chosen, typed, *rest = values
@@ -87,10 +108,20 @@ def searching_tab(
     def on_board(desk: Desk, event: gr.EventData) -> str:
         return bench.act(desk, str(event.act), int(event.n))
 
+    def on_change(desk: Desk, past: Any, itself: bool, *values: Any) -> Iterator[Any]:
+        if itself and desk.changed:
+            yield from _shown(bench.follow_up(desk, wanted(values)), desk, past)
+        else:
+            yield (gr.skip(),) * len(outputs)
+
     find.click(on_find, [desk, history, *own.components, *controls], outputs, **WORK)
     onward.click(on_go, [desk, history, *controls], outputs, **WORK)
-    board.click(on_board, [desk], [board], **QUIET)
+    board.click(on_board, [desk], [board], **QUIET).then(
+        on_change, [desk, history, itself, *controls], outputs, **QUIET
+    )
     stop.click(lambda desk: desk.halt(), [desk], None, **AT_ONCE)
+    shown = own.components[0]
+    return Found(desk, draw, shown if isinstance(shown, gr.Gallery) else None)
 
 
 def _more(own: Inputs, name: str) -> tuple[dict[str, Any], Any]:
@@ -112,8 +143,8 @@ def _more(own: Inputs, name: str) -> tuple[dict[str, Any], Any]:
 
 def _shown(boards: Iterator[str], desk: Desk, past: Any) -> Iterator[Any]:
     """Boards as what the page's parts show: the buttons follow, and the history at the end."""
-    board = ""
+    board: Any = gr.skip()
     for board in boards:
-        yield board, gr.update(interactive=desk.searching), gr.skip(), gr.skip()
+        yield board, gr.update(interactive=desk.searching), gr.skip(), gr.skip(), gr.skip()
     on = gr.update(interactive=bool(desk.ids))
-    yield board, gr.update(interactive=False), on, added(past, desk)
+    yield board, gr.update(interactive=False), on, on, added(past, desk)
