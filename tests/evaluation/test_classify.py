@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from tiny_speakers import tiny_gpt2, tiny_llama
 import pez
 from pez.cli import main
 from pez.errors import PezError
+from pez.evaluation.expand import expand
 from pez.evaluation.plan_file import parse_plan
 from pez.evaluation.run import evaluate
+from pez.evaluation.sizing import placeholders
 from pez.evaluation.store import Store
+from pez.evaluation.subjects import subjects
 from pez.formats.wording import Wording
 from pez.models.speakers import load_speaker
 from pez.session.classify_options import ClassifyOptions
@@ -29,7 +33,7 @@ SMALL = "lengths = [2]\nsteps = 1\n"
 Rows = list[dict[str, Any]]
 
 
-def plan_of(folder: Path, more: str = "", task: str = "", data: str = "") -> str:
+def plan_of(folder: Path) -> str:
     """A plan with the small files and models of ``folder``."""
     options = "options = { shots = 3, validation = 4, test_size = 12, labels = "
     return f"""
@@ -37,17 +41,14 @@ models = ["{folder}/a"]
 readers = ["{folder}/a", "{folder}/b"]
 seeds = [0, 1]
 baselines = ["no-prompt"]
-{more}
 [task]
 name = "classify"
 templates = ["{BEHIND}", "{BEFORE}"]
 label_words = {{ films = ["terrible,great", "bad,good"] }}
-{task}
 [[data]]
 dataset = "films"
 path = "{folder}/films.jsonl"
 {options}"no,yes" }}
-{data}
 [[data]]
 dataset = "more"
 path = "{folder}/more.jsonl"
@@ -172,7 +173,8 @@ def test_a_run_resumes_and_other_words_are_read_without_searching(
 
 
 def test_texts_are_stored_whole_and_lost_ones_drawn_again(folder: Path, tmp_path: Path) -> None:
-    plan = parse_plan(plan_of(folder, task="").replace('"pursuit"', '"random"', 1))
+    text = plan_of(folder).partition("[[methods]]")[0].replace(f', "{BEFORE}"', "")
+    plan = parse_plan(text.replace(f', "{folder}/b"]', "]"))
     evaluate(plan, tmp_path, device="cpu")
     kept = sorted(tmp_path.glob("originals/*/*.json"))
     assert len(kept) == 2 and Store(tmp_path).has_original(
@@ -202,8 +204,20 @@ def test_a_dry_run_counts_without_drawing(
     plan = tmp_path / "plan.toml"
     plan.write_text(plan_of(folder))
     assert main(["evaluate", str(plan), "--output", str(tmp_path / "run"), "--dry-run"]) == 0
-    assert "labels of texts: 72 units, 0 done" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "labels of texts: 72 units, 0 done" in out and "downloaded" not in out
     assert not (tmp_path / "run").exists()
+
+
+def test_the_plan_of_the_docs_can_be_carried_out() -> None:
+    page = Path(__file__).parents[2] / "docs" / "comparing-prompts.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    (text,) = [block for block in blocks if "label_words" in block]
+    plan = parse_plan(text)
+    nodes = expand(plan, subjects(plan, placeholders(plan)), str)
+    assert {node.way.label for node in nodes} == {"no-prompt", "pursuit", "random words"}
+    assert all(len(node.asked["labels"]) == 2 * 2 * 2 for node in nodes)
+    assert len([node for node in nodes if node.way.label == "random words"]) == 8
 
 
 @pytest.mark.parametrize(
@@ -236,7 +250,10 @@ def test_a_plan_that_makes_no_sense_is_refused_with_one_sentence(
 
 
 def test_words_that_do_not_fit_the_labels_are_said(folder: Path, tmp_path: Path) -> None:
-    text = plan_of(folder).replace('"terrible,great"', '"bad,fair,good"')
+    text = (
+        plan_of(folder).replace('"terrible,great"', '"bad,fair,good"').replace(f', "{BEFORE}"', "")
+    )
+    text = text.replace(f', "{folder}/b"]', "]").replace("seeds = [0, 1]", "seeds = [0]")
     rows = evaluate(parse_plan(text), tmp_path, device="cpu")
     told = {
         row["error"] for row in rows if row["dataset"] == "films" and row["method"] == "pursuit"
