@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from pez.models.speakers import load_speaker
 from pez.session.classify_options import ClassifyOptions
 from pez.session.figures import measure
 from pez.session.labelled import read_data
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks import classify as tables
 
 WORDS = ("film", "story", "plot", "cast", "people", "time", "man")
 BEHIND, BEFORE = "{text}{prompt}{label}", "{prompt}{text} it was{label}"
@@ -196,6 +200,59 @@ def test_the_page_has_the_accuracies_and_the_transfer(
     with written.page.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
         figures = [row for row in csv.DictReader(file) if row["accuracy"]]
     assert figures and {"calibrated", "shifted", "label_loss"} <= figures[0].keys()
+
+
+def test_tables_choose_by_validation_and_compare_text_by_text(
+    folder: Path, done: tuple[Path, Rows]
+) -> None:
+    plan = parse_plan(plan_of(folder))
+    mine = [
+        row
+        for row in done[1]
+        if row["dataset"] == "films" and row["judge"].endswith("/a") and BEHIND in row["against"]
+    ]
+    mine = [row for row in mine if row["against"].endswith("terrible,great")]
+    words = [row for row in mine if row["method"] == "random words"]
+    best = tables.chosen(words)
+    assert best["valid_loss"] == min(row["valid_loss"] for row in words)
+    made = tables.page("films", plan, mine)
+    assert f"| random words, by validation | `{best['prompt']}` | " in made
+    assert f"| {tables.share(best, 'accuracy')} |" in made
+    (none,) = [row for row in mine if row["method"] == "no-prompt"]
+    found = tables.difference(best, none, "calibrated")
+    assert found.mean == pytest.approx(100 * (best["calibrated"] - none["calibrated"]), abs=0.02)
+    assert tables.difference(best, best, "accuracy").mean == 0
+    crossed = tables.transfer("films", plan, done[1])
+    head = next(line for line in crossed.splitlines() if line.startswith("| prompts"))
+    assert head.count("|") == 2 + 8  # two readers, two templates, two lists of words
+
+
+def test_results_of_pez_classify_join_a_table_of_the_same_texts(
+    folder: Path, done: tuple[Path, Rows], tmp_path: Path
+) -> None:
+    def result(**more: Any) -> str:
+        found = pez.classify(
+            str(folder / "films.jsonl"),
+            warn=lambda _: None,
+            **{"labels": "no,yes", "label_words": "terrible,great", "vocabulary": "whole"},
+            **{"model": (str(folder / "a"),), "dtype": "float32", "device": "cpu", "length": 2},
+            **{**SIZES, "prompt": "it was", **more},
+        )
+        (tmp_path / "found.jsonl").write_text(found.to_json())
+        return f"films={tmp_path / 'found.jsonl'}"
+
+    (row,) = tables.results_of([result()], done[0])
+    (same,) = [
+        own
+        for own in done[1]
+        if (own["dataset"], own["prompt"]) == ("films", "it was")
+        and own["judge"].endswith("/a")
+        and own["against"] == f"{BEHIND} terrible,great"
+    ]
+    for name in ("accuracy", "calibrated", "shifted", "valid_accuracy", "valid_shifted"):
+        assert row[name] == same[name]
+    with pytest.raises(PezError, match="other texts"):
+        tables.results_of([result(data_seed=1)], done[0])
 
 
 def test_a_dry_run_counts_without_drawing(
