@@ -246,13 +246,13 @@ def results_of(given: Sequence[str], folder: Path) -> list[Row]:
             if "random" in told["test"]:
                 of = f"best of {found.options['random']} random by validation"
                 parts = (told[part]["random"] for part in ("test", "validation"))
-                out.append(_row(name, of, found, *parts))
+                none = {"seconds": None, "search_score": None, "forwards": None, "backwards": None}
+                out.append(_row(name, of, found, *parts) | none)
     return list({(row["method"], row["prompt"]): row for row in out}.values())
 
 
 def _row(name: str, method: str, found: Result, test: Row, valid: Row) -> Row:
     """Figures of a result as a row of a plan has them."""
-    own = method.startswith(WITH)
     row: Row = dict.fromkeys(COLUMNS) | {"error": ""}
     row |= {"dataset": name, "method": method, "length": found.options["length"]}
     row |= {"search_model": found.model, "seed": found.seed, "judge": found.model}
@@ -262,10 +262,8 @@ def _row(name: str, method: str, found: Result, test: Row, valid: Row) -> Row:
         f"{part}texts": found.figures["texts"][key]
         for part, key in (("", "test"), ("valid_", "validation"))
     }
-    row |= {"seconds": found.seconds if own else None, "search_score": found.score if own else None}
-    row |= (
-        {"forwards": found.passes["forward"], "backwards": found.passes["backward"]} if own else {}
-    )
+    row |= {"seconds": found.seconds, "search_score": found.score}
+    row |= {"forwards": found.passes.get("forward"), "backwards": found.passes.get("backward")}
     for column, way in WAYS.items():
         way = way or next(key for key in ("median", "batch") if key in test)
         row |= {column: test[way]["accuracy"], f"valid_{column}": valid[way]["accuracy"]}
