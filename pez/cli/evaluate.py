@@ -125,7 +125,8 @@ def _count(plan: Plan, folder: str, prompts: str) -> str:
         if any(data.group for data in plan.data):
             told = "the number of groups is unknown, so one is counted"
         note += f"\nnothing was drawn yet: {told}."
-    judges = [judge for judge in (*plan.judges, *plan.readers) if not is_offline(judge)]
+    named = () if plan.task.labelled else (*plan.judges, *plan.readers)
+    judges = [judge for judge in named if not is_offline(judge)]
     if judges:
         note += f"\nnot shipped, so downloaded unless cached: {', '.join(judges)}."
     if prompts or plan.prompts:

@@ -10,9 +10,11 @@ from pez.evaluation.frequent import FREQUENT
 from pez.evaluation.judges import JUDGE, check_judge
 from pez.evaluation.kinds import all_kinds
 from pez.evaluation.kinds.kind import Kind
+from pez.evaluation.labelled import draw_options
 from pez.evaluation.plan import Plan, method_options, painter_options
 from pez.evaluation.plan_entries import MethodPlan
 from pez.evaluation.tasks import TASKS, all_baselines, task_class
+from pez.evaluation.units import SOFT
 from pez.models.names import OFFLINE_CLIP
 
 
@@ -22,7 +24,11 @@ def check(plan: Plan) -> None:
     from pez.methods import METHODS, open_method
 
     for data in plan.data:
-        if data.dataset or not data.manifest:
+        if data.labelled:
+            draw_options(data)
+        elif data.options:
+            raise PezError("data.options are for labelled texts, of the task classify.")
+        elif data.dataset or not data.manifest:
             known_name(data.dataset, DATASETS, "data.dataset")
     for name in plan.baselines:
         known_name(name, all_baselines(), "baselines")
@@ -51,6 +57,9 @@ def check(plan: Plan) -> None:
     _distinct([measure.name for measure in plan.measures], "measures")
     _distinct([g.label or g.name for g in plan.generators], "generators")
     _check_task(plan)
+    if plan.task.labelled:
+        _check_labelled(plan)
+        return
     for judge in plan.judges:
         check_judge(judge)
     for reader in plan.readers:
@@ -63,6 +72,25 @@ def check(plan: Plan) -> None:
             f"{both[0]} is searched and would score its own prompts; choose another judge, or "
             "name it among the readers, which only compare prompts with originals."
         )
+
+
+def _check_labelled(plan: Plan) -> None:
+    """PezError for entries that do not apply to prompts which language models read."""
+    for name in ("judges", "generators"):
+        if getattr(plan, name):
+            raise PezError(
+                f"{name}: the task {plan.task.name} has no pictures; name language models among "
+                "the readers."
+            )
+    if not (plan.readers or plan.models):
+        raise PezError(
+            f"the task {plan.task.name} needs a language model to read prompts; write "
+            'readers = ["smollm2"].'
+        )
+    for method in plan.methods:
+        if method.name == SOFT:
+            raise PezError("the method soft finds no text; pez classify measures its embeddings.")
+    _distinct([data.dataset for data in plan.data], "data")
 
 
 def _check_training(plan: Plan) -> None:

@@ -90,7 +90,7 @@ def _searches(
         for model in plan.models:
             if method.name == SOFT and len(model) > 1:
                 continue  # no single generator reads the embeddings of several models
-            for seed in plan.seeds:
+            for seed in method.seeds or plan.seeds:
                 size = (length, ratio)
                 options = method_options(method, model, size, seed, plan.dtype, task)
                 own = (method.label, "search", model, length, seed, options, record_of(options))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pez.errors import PezError, PezWarning
 from pez.evaluation.frequent import knows_frequent, with_frequent
 from pez.evaluation.kinds import make_kind
+from pez.evaluation.labelled import keep_labelled
 from pez.evaluation.plan import Data, Plan
 from pez.evaluation.store import Record, Store
 from pez.evaluation.units import Original, Unit
@@ -161,7 +162,7 @@ def _unit(data: Data) -> Unit:
     """What decides a draw: a manifest by its content."""
     spec = asdict(data) | {"split": data.split[0]}
     del spec["training"]
-    for name in ("group", "last"):
+    for name in ("group", "last", "options", "labelled"):
         if not spec[name]:
             del spec[name]  # plans without one keep the name of their draw
     if data.manifest:
@@ -178,7 +179,9 @@ def _draw(data: Data, store: Store, notice: Notice | None) -> list[Original]:
     split = data.split[0]
     where = f"{data.dataset} {split}".strip()
     if notice:
-        notice(f"drawing from {where}", 0, data.count)
+        notice(f"drawing from {where}", 0, 1 if data.labelled else data.count)
+    if data.labelled:
+        return [keep_labelled(data, store)]
     seeds: dict[str, int] = {}
     if data.manifest:
         listed, seeds = _manifest_copy(data, store)

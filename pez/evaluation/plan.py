@@ -67,7 +67,7 @@ def method_options(
     """The options of one search, of ``size`` tokens, or of that share of a long prompt's.
     PezError for those that the verb does not know.
     """
-    known = [f.name for f in fields(task.options) if f.name not in _TAKEN]
+    known = [f.name for f in fields(task.options) if f.name not in (*_TAKEN, *task.taken)]
     for name in plan.options:
         known_name(name, known, f"options of the method {plan.name}")
     settings = {"steps": plan.steps, "dtype": dtype} | plan.options

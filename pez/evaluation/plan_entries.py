@@ -18,6 +18,9 @@ class Data:
     ``manifest`` the items are those of an earlier run. ``training`` are captions of other pictures
     of the same kind, of which the baseline ``frequent`` takes the most frequent words: a file of
     captions, or a split of the data set.
+
+    Labelled texts, if the plan's task takes these, are one item: ``dataset`` names it, and its
+    ``options`` say how ``path`` is read, as those of ``pez classify`` do.
     """
 
     dataset: str = entry(text, "")
@@ -29,12 +32,15 @@ class Data:
     group: str = entry(text, "")
     last: int = entry(number(1), 0)  # 0: all
     training: str = entry(text, "")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
+    labelled: bool = False  # as the task says
 
 
 @dataclass(frozen=True)
 class MethodPlan:
     """One way to search, at each of its ``lengths`` (tokens; 0 is ``--length auto``), or ``ratios``
     if prompts are distilled (shares of the long one's tokens); ``label`` names it in tables.
+    Without ``seeds`` those of the plan count.
     """
 
     name: str = entry(text)
@@ -43,6 +49,7 @@ class MethodPlan:
     label: str = entry(text, "")
     options: dict[str, Any] = field(default_factory=dict, metadata={"read": option_table})
     ratios: tuple[float, ...] = entry(many(above_zero(1)), ())
+    seeds: tuple[int, ...] = entry(many(number(0, SEED)), ())
 
 
 @dataclass(frozen=True)

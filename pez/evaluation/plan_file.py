@@ -42,10 +42,15 @@ weights = [0.5, 0.5]
 name = "edit"
 edits = ["swap", "append"]
 model = "mini-b"                   # whose vocabulary and space give the other word
+[task]                             # or a prompt with which a language model labels texts
+name = "classify"                  # readers are language models; each [[data]] is one item:
+templates = ["{text}{prompt}{label}"]  # dataset names it, path is its file, and options are
+                                   # those of pez classify: { labels = "negative,positive" }
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +79,12 @@ def parse_plan(content: str, name: str = "the plan") -> Plan:
         "measures": tuple(tables(MeasurePlan, table.pop("measures", []), "measures")),
         "task": _task(table.pop("task", {})),
     }
+    labelled = parts["task"].labelled
+    parts["data"] = tuple(replace(data, labelled=labelled) for data in parts["data"])
     plain = values(Plan, table, "", tuple(parts))
     plan = Plan(**parts, **plain, text=content)
     check(plan)
-    return plan if plan.judges else with_judge(plan)
+    return plan if plan.judges or labelled else with_judge(plan)
 
 
 def _task(value: Any) -> SearchTask:

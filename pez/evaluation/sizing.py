@@ -89,8 +89,8 @@ def placeholders(plan: Plan) -> list[Original]:
     out = []
     for place, data in enumerate(plan.data):
         for split in data.split:
-            for n in range(data.count):
-                name = f"{place}-{split}-{n}"
+            for n in range(1 if data.labelled else data.count):
+                name = data.dataset if data.labelled else f"{place}-{split}-{n}"
                 texts = (f"a caption of {name}", f"a prompt of {name}", data.seed)
                 first = Original(data.dataset, split, name, name, "", *texts)
                 words = f"words of {place}-{split}" if data.training else ""

@@ -226,7 +226,8 @@ class Node:
 @dataclass(frozen=True)
 class Task:
     """One unit of a batch and what it needs. ``pictures`` and ``texts`` are the search targets
-    or references, ``picture`` or ``text`` is what is drawn, read or compared.
+    or references, ``picture`` or ``text`` is what is drawn, read or compared. ``labelled`` are
+    texts with labels (:mod:`pez.evaluation.labelled`).
     """
 
     key: str
@@ -236,6 +237,7 @@ class Task:
     picture: bytes = field(default=b"", repr=False)
     text: str = ""
     soft: bytes = field(default=b"", repr=False)  # embeddings as .npy, in the text's place
+    labelled: bytes = field(default=b"", repr=False)
     seed: int = 0
 
 

@@ -132,6 +132,8 @@ def cut_texts(
             f"{speaker.name} reads {speaker.context} tokens, which leaves none for a text; "
             "choose a smaller --length or a shorter --template."
         )
+    if not texts:
+        return [], 0
     found = speaker.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     out, cut = [], 0
     for text, ids in zip(texts, found, strict=True):

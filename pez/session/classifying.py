@@ -77,9 +77,9 @@ class _Run:
 
 
 def classify_data(session: Session, data: Data, watch: Watch | None = None) -> Result:
-    """Search one prompt for labelled texts, or take that of the options, and measure it. The result
-    is reported to ``watch`` too. After a stop it is the best so far, with the figures that there
-    are by then; PezError if there is none.
+    """Search one prompt for labelled texts, or take that of the options, and measure it, if the
+    data have texts for that. The result is reported to ``watch`` too. After a stop it is the best
+    so far, with the figures that there are by then; PezError if there is none.
     """
     watch, begin = watch or Watch(), time.monotonic()
     options, speaker = session.options, session.reader
@@ -210,22 +210,27 @@ def _chosen(
     run: _Run, listed: list[Finalist], problem: Problem, key: str, manual: list[str]
 ) -> tuple[Finalist, dict[str, Any]]:
     """The finalist of the lowest loss on the validation texts, and the figures of it and of what it
-    is compared with.
+    is compared with. Without texts to measure on a single finalist is taken as it is.
     """
     options, data = run.options, run.data
     drawn = random_prompts(run, problem, key) if options.random else []
     prompts = [one.prompt for one in listed]
-    everything = _once([*prompts, "", *drawn, *manual])
+    if not data.test.texts and len(prompts) == 1:
+        return listed[0], {}
+    beside = ["", *drawn, *manual] if data.test.texts else []
+    everything = _once([*prompts, *beside])
     valid = dict(zip(everything, run.measured(everything, data.valid, "choosing:"), strict=True))
     best = min(listed, key=lambda one: valid[one.prompt].loss)
     run.best, run.score = best.prompt, best.score
     luck = min(drawn, key=lambda text: valid[text].loss) if drawn else None
-    wanted = _once([best.prompt, "", *([luck] if luck else []), *manual])
-    test = dict(zip(wanted, run.measured(wanted, data.test, "measuring:"), strict=True))
-    told = {
-        "test": _compared(test, best.prompt, luck, manual),
-        "validation": _compared(valid, best.prompt, luck, manual),
-    }
+    told: dict[str, Any] = {}
+    if data.test.texts:
+        wanted = _once([best.prompt, "", *([luck] if luck else []), *manual])
+        test = dict(zip(wanted, run.measured(wanted, data.test, "measuring:"), strict=True))
+        told["test"] = _compared(test, best.prompt, luck, manual)
+        told["validation"] = _compared(valid, best.prompt, luck, manual)
+    else:
+        told["validation"] = {"prompt": valid[best.prompt].record()}
     told["validation"]["finalists"] = [
         {"prompt": one.prompt, "restart": one.restart, "score": round(one.score, 4)}
         | valid[one.prompt].record()

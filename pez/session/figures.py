@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -59,11 +59,13 @@ class Rate:
 @dataclass(frozen=True)
 class Figures:
     """What a prompt reaches on some texts: accuracies by the name of the way to decide, and the
-    mean cross-entropy of the right label word among the label words, in nats.
+    mean cross-entropy of the right label word among the label words, in nats. ``hits`` say for each
+    way which texts it decides rightly, so that prompts are compared text by text.
     """
 
     rates: dict[str, Rate]
     loss: float
+    hits: dict[str, list[bool]] = field(default_factory=dict, repr=False)
 
     def record(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -106,11 +108,9 @@ def figures(scores: Tensor, right: Tensor, empty: Tensor) -> Figures:
     likely = scores.log_softmax(-1)
     neutral = empty.softmax(-1).mean(0).log()
     ways = {"raw": likely, "calibrated": likely - neutral, **_shifted(likely)}
-    rates = {
-        name: Rate.of(int((found.argmax(-1) == right).sum()), len(right))
-        for name, found in ways.items()
-    }
-    return Figures(rates, float(F.cross_entropy(scores, right)))
+    hits = {name: (found.argmax(-1) == right).tolist() for name, found in ways.items()}
+    rates = {name: Rate.of(sum(own), len(right)) for name, own in hits.items()}
+    return Figures(rates, float(F.cross_entropy(scores, right)), hits)
 
 
 def _shifted(likely: Tensor) -> dict[str, Tensor]:

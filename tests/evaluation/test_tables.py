@@ -21,6 +21,7 @@ BENCHMARKS = ROOT / "benchmarks"
 OTHERS = {BENCHMARKS / f"{name}.toml" for name in ("methods", "factorial", "factorial-chosen")}
 PLANS = sorted({*BENCHMARKS.rglob("*.toml")} - OTHERS)  # those are no plans of pez evaluate
 TABLES = {"table1", "length", "distill", "transfer", "style", "mix"}
+TABLES |= {"classify", "classify-transfer"}
 
 sys.path.insert(0, str(BENCHMARKS.parent))
 from benchmarks import hours, tables  # noqa: E402
@@ -39,7 +40,7 @@ def test_every_plan_can_be_read_and_expanded_without_a_network(path: Path) -> No
     assert all(bool(node.pictures) == bool(plan.generators) for node in nodes) and plan.title
     assert all(p.scores for node in nodes if not node.hidden for p in node.pictures)
     if path.parent.name == "real":
-        assert plan.judges == (JUDGE,)
+        assert plan.judges == (() if plan.task.labelled else (JUDGE,))
         head = path.read_text(encoding="utf-8").partition("title = ")[0]
         said = re.search(r"About \d+ GPU hours \([^)]*\)", head)
         assert said and said[0].lower() == hours.summary(plan).lower()
@@ -52,6 +53,16 @@ def test_hours_are_those_of_a_search_worked_out_by_hand() -> None:
     tower = 24 * 12 * 1024**2  # parameters
     wanted = 3000 * (2 * 2 * tower * 18 + 2 * 34_277 * 1024 * 16) / 10e12
     assert hours.search_seconds(way) == pytest.approx(wanted)
+
+
+def test_hours_of_language_models_are_worked_out_by_hand() -> None:
+    plan = read_plan(BENCHMARKS / "real" / "classify.toml")
+    nodes = expand(plan, subjects(plan, placeholders(plan)), str)
+    way = next(n.way for n in nodes if n.way.label == "pez" and n.way.length == 10)
+    reads = 1000 * 2 * 32 * (25 + 10 + 2) + 32 * 25 + 64 * 2 * 4 * (25 + 10 + 2)  # tokens
+    assert hours.label_search_seconds(way, plan.data[0]) == pytest.approx(
+        way.options.restarts * reads * 2 * 774e6 / 10e12
+    )
 
 
 def test_a_table_is_remade_checked_and_what_differs_is_told(

@@ -22,6 +22,7 @@ KINDS = {
     "score": "pez.evaluation.kinds.score:ScoreKind",
     "reading": "pez.evaluation.kinds.reading:ReadingKind",
     "language": "pez.evaluation.kinds.language:LanguageKind",
+    "labels": "pez.evaluation.kinds.labels:LabelKind",
     "content-words": "pez.evaluation.kinds.content_words:ContentWords",
     "rank": "pez.evaluation.kinds.rank:Rank",
     "stability": "pez.evaluation.kinds.stability:Stability",

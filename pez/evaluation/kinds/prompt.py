@@ -35,7 +35,9 @@ class PromptKind(Kind):
             way = node.way
             if node.subject.original.error or way.how == "text":
                 continue
-            name = (way.how, way.model, way.label, way.length, way.ratio, way.seed)
+            # labelled texts are searched one set after the other, so each is a batch
+            apart = node.subject.original.file if ready.plan.task.labelled else ""
+            name = (way.how, way.model, way.label, way.length, way.ratio, way.seed, apart)
             found.setdefault(name, []).append((node.unit, Place(node)))
         for name in sorted(found, key=lambda name: (name[0] != "search", name[1])):
             node = found[name][0][1].node
@@ -44,6 +46,9 @@ class PromptKind(Kind):
 
     def task(self, ready: Ready, unit: Unit, place: Place) -> Task:
         """What is searched for: texts if it has any, else pictures."""
+        if ready.plan.task.labelled:
+            (content,) = ready.files((place.node.subject.original.file,))
+            return Task(unit.key, unit.spec, labelled=content)
         texts = tuple(unit.spec.get("texts", ()))
         files = () if texts else ready.files(place.node.subject.files)
         return Task(unit.key, unit.spec, pictures=files, texts=texts)

@@ -23,6 +23,8 @@ class ReadingKind(Kind):
 
     def asked(self, question: Question) -> Asked:
         """One for each judge or reader and reference that it can compare a prompt with."""
+        if question.plan.task.labelled:
+            return {}  # read by language models, see labels.py
         return {
             (judge, r.name): Unit(
                 self.name, compared(question, {"prompt": question.prompt.key}, judge, r)

@@ -247,7 +247,7 @@ def _once(rows: Iterable[Row], metric: str) -> list[Row]:
 def _headline(rows: Iterable[Row], view: View) -> str:
     """The metric of the first table: the similarity, else what a run without pictures has."""
     mine = seen_in(rows, view)
-    for metric in ("similarity", "text_score", "search_score"):
+    for metric in ("similarity", "text_score", "accuracy", "search_score"):
         if any(value_of(row, metric) is not None for row in mine):
             return metric
     return "similarity"

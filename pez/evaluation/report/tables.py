@@ -100,6 +100,8 @@ def view_title(view: View) -> str:
 
 def against_text(against: str) -> str:
     """``against the style``, ``after the edit swap``."""
+    if "{label}" in against:
+        return f"in the form {against}"
     return f"after the edit {against}" if against in all_edits() else f"against the {against}"
 
 
@@ -255,7 +257,7 @@ def heats(rows: Sequence[Row], seed: int = 0) -> list[Heat]:
     Settings without a searched model are lines of every matrix.
     """
     found = []
-    for metric in ("similarity", "text_score"):
+    for metric in ("similarity", "text_score", "accuracy"):
         judged = [r for r in rows if r.get("judge") and r.get(metric) is not None]
         drawn = metric == "similarity"
         blank = {"judge": ""} if drawn else {"judge": "", "generator": ""}  # any generator

@@ -5,6 +5,7 @@ distill    an item's prompt, else its caption        with that text; pictures wi
 together   several pictures of one group (a style)   with these, the group's name and the thing
 mix        two consecutive items                     with each of them, and with the less like one
 edit       a picture, then one word is changed       with that picture; the change with what it left
+classify   labelled texts                            with their labels, by language models that read
 
 One file for each, with one class (:mod:`task` says what it declares).
 """
@@ -25,6 +26,7 @@ TASKS = {
     "together": "pez.evaluation.tasks.together:Together",
     "mix": "pez.evaluation.tasks.mix:Mix",
     "edit": "pez.evaluation.tasks.edit:Edit",
+    "classify": "pez.evaluation.tasks.classify:Classify",
 }
 ORIGINAL = ("the original", "the original picture")
 

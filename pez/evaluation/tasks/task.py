@@ -38,6 +38,8 @@ class SearchTask:
     prompt's, with ``grouped`` items are taken by the group of [data], and with ``single`` subjects
     are single pictures, to which others may be added. ``things`` are drawn with each prompt, put
     into ``frame``; ``edits`` are names of changes to each prompt (:mod:`pez.evaluation.edits`).
+    With ``labelled`` the items are labelled texts, searched one after the other and read by
+    language models: no judges, no pictures. ``taken`` are options that no method may set.
     """
 
     name: str = "invert"
@@ -49,6 +51,8 @@ class SearchTask:
     by_ratio: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     single: ClassVar[bool] = False
+    labelled: ClassVar[bool] = False
+    taken: ClassVar[tuple[str, ...]] = ()
     things = ()
     frame = "{}"
     edits = ()
