@@ -85,9 +85,9 @@ def test_the_chosen_prompt_is_recorded_and_draws_the_same(
         (plain,) = generate(row["prompt"], options=options(guidance=-1.0, seed=row["seed"]))
         assert plain.image.tobytes() == pixels
     # again: nothing is drawn, and what is recorded can be drawn from the picture
-    before = sorted(path.stat().st_mtime_ns for path in tmp_path.glob("*.png"))
+    before = sorted(path.stat().st_mtime_ns for path in tmp_path.glob("a-*.png"))
     assert main(["generate", typed, *args, "--count", "4"]) == 0
-    assert sorted(path.stat().st_mtime_ns for path in tmp_path.glob("*.png")) == before
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.glob("a-*.png")) == before
     capsys.readouterr()
     assert main(["generate", "--from", rows[1]["path"], *args]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == rows[1]["path"]
