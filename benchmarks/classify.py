@@ -41,9 +41,9 @@ PROMPTS = HERE / "classify-prompts.csv"  # by hand, and of pez classify
 NONE, RANDOM, BY_HAND = "no-prompt", "random words", "manual"
 WITH = "pez classify with "
 _WITH = (
-    "`pez classify with ...` are prompts that the command found with its defaults, and their "
-    "figures: the best by validation of twelve finalists of three searches, each of about 200 "
-    "passes. Its seconds are those of the whole call."
+    "`pez classify with ...` are prompts that the command found with its defaults: the best by "
+    "validation of twelve finalists of three searches, each of about 200 passes. The plan's own "
+    "searches have about 100 passes each."
 )
 COLUMNS = (
     *("dataset", "method", "length", "search_model", "seed", "prompt", "judge", "against"),

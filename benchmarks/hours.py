@@ -110,7 +110,7 @@ def hours(plan: Plan) -> dict[str, float]:
     """GPU hours by kind of work, each unit once."""
     nodes = expand(plan, subjects(plan, placeholders(plan)), str)
     kinds = ("readers",) if plan.task.labelled else ("pictures", "judges")
-    spent = dict.fromkeys(("searches", *kinds), 0.0)
+    spent: dict[str, float] = {kind: 0.0 for kind in ("searches", *kinds)}
     by_name = {data.dataset: data for data in plan.data}
     seen: set[str] = set()
 

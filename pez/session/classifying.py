@@ -230,7 +230,7 @@ def _chosen(
         told["test"] = _compared(test, best.prompt, luck, manual)
         told["validation"] = _compared(valid, best.prompt, luck, manual)
     else:
-        told["validation"] = {"prompt": valid[best.prompt].record()}
+        told["validation"] = dict[str, Any](prompt=valid[best.prompt].record())
     told["validation"]["finalists"] = [
         {"prompt": one.prompt, "restart": one.restart, "score": round(one.score, 4)}
         | valid[one.prompt].record()

@@ -32,7 +32,7 @@ from benchmarks import classify as tables
 
 WORDS = ("film", "story", "plot", "cast", "people", "time", "man")
 BEHIND, BEFORE = "{text}{prompt}{label}", "{prompt}{text} it was{label}"
-SIZES = {"shots": 3, "validation": 4, "test_size": 12}
+SIZES: dict[str, Any] = {"shots": 3, "validation": 4, "test_size": 12}
 SMALL = "lengths = [2]\nsteps = 1\n"
 Rows = list[dict[str, Any]]
 

@@ -59,6 +59,7 @@ def test_hours_of_language_models_are_worked_out_by_hand() -> None:
     plan = read_plan(BENCHMARKS / "real" / "classify.toml")
     nodes = expand(plan, subjects(plan, placeholders(plan)), str)
     way = next(n.way for n in nodes if n.way.label == "pez" and n.way.length == 10)
+    assert way.options is not None
     reads = 1000 * 2 * 32 * (25 + 10 + 2) + 32 * 25 + 64 * 2 * 4 * (25 + 10 + 2)  # tokens
     assert hours.label_search_seconds(way, plan.data[0]) == pytest.approx(
         way.options.restarts * reads * 2 * 774e6 / 10e12
