@@ -43,7 +43,8 @@ def checked_options(kind: type[O], given: O | None, settings: dict[str, Any]) ->
         return given
     names = {field.name for field in fields(kind)}
     if unknown := set(settings) - names:
-        serving = sorted(names - set(getattr(kind, "unused", ())))
+        unused = kind.unused if issubclass(kind, SearchOptions) else ()
+        serving = sorted(names - set(unused))
         raise PezError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(serving)}.")
     plain = dict(settings)
     if isinstance(plain.get("set"), str | list | dict):

@@ -27,7 +27,11 @@ pytestmark = pytest.mark.skipif(
     not (data_folder() / "generators" / "mini-sd").is_dir(), reason="the small generator is absent"
 )
 PAGE = (ROOT / "docs" / "comparing-prompts.md").read_text(encoding="utf-8")
-(PLAN,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+(PLAN,) = [
+    plan
+    for plan in re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    if 'name = "edit"' in plan
+]
 NO_PICTURES = PLAN.partition("[[generators]]")[0]
 Rows = list[dict[str, Any]]
 

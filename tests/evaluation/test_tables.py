@@ -18,7 +18,10 @@ from pez.evaluation.subjects import subjects
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-OTHERS = {BENCHMARKS / f"{name}.toml" for name in ("methods", "factorial", "factorial-chosen")}
+OTHERS = {
+    BENCHMARKS / f"{name}.toml"
+    for name in ("methods", "factorial", "factorial-chosen", "friends", "ideas")
+}
 PLANS = sorted({*BENCHMARKS.rglob("*.toml")} - OTHERS)  # those are no plans of pez evaluate
 TABLES = {"table1", "length", "distill", "transfer", "style", "mix"}
 TABLES |= {"classify", "classify-transfer"}
