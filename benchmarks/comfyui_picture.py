@@ -33,7 +33,7 @@ def main() -> None:
     graph = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     nodes = {node["id"]: node for node in graph["nodes"]}
     kinds = sorted({link[5] for link in graph["links"]})
-    colours = dict(zip(kinds, (*COLOURS, *MORE), strict=True))
+    colours: dict[str, str] = dict(zip(kinds, (*COLOURS, *MORE), strict=True))
     wide = max(node["pos"][0] + node["size"][0] for node in nodes.values())
     tall = max(node["pos"][1] + height(node) for node in nodes.values())
     sheet = Sheet.of(round(wide) + 2 * EDGE, round(tall) + 2 * EDGE)
@@ -85,7 +85,7 @@ def draw_node(sheet: Sheet, node: dict[str, Any], colours: dict[str, str]) -> No
     right = left + node["size"][0]
     fill = "#eef5fb" if node["type"].startswith("Pez") else "#f7f7f7"
     sheet.pen.rounded_rectangle((left, top, right, top + height(node)), 8, fill, LINE, 2)
-    title = node.get("title") or TITLES.get(node["type"], node["type"])
+    title = str(node.get("title") or TITLES.get(node["type"], node["type"]))
     sheet.text(left + 12, top + HEAD / 2 + 2, title, INK, 17)
     values = values_of(node)
     sockets = {socket["name"]: socket for socket in node["inputs"]}

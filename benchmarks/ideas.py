@@ -90,8 +90,15 @@ class Scene:
         `random` is the start alone.
         """
         length = 2 * self.plan["words"] - 1
-        common = {"style": "phrases", "vocabulary": "own", "device": "cpu"}
-        options = InvertOptions(method=method, init="pursuit", length=length, steps=steps, **common)
+        options = InvertOptions(
+            method=method,
+            init="pursuit",
+            style="phrases",
+            vocabulary="own",
+            length=length,
+            steps=steps,
+            device="cpu",
+        )
         session = Session.of(self.readers[0], options)
         items = picture_items(self.readers[0], [[picture] for picture in self.pictures])
         with torch.enable_grad():  # pgd takes gradients

@@ -224,11 +224,9 @@ def test_a_picture_of_a_web_ui_is_drawn_again(capsys: CAPTURE) -> None:
 
 def test_the_page_on_drawing_names_every_option() -> None:
     page = (Path(__file__).parents[2] / "docs" / "generating.md").read_text(encoding="utf-8")
-    verbs = next(a for a in make_parser()._actions if isinstance(a.choices, dict))
-    assert verbs.choices is not None
-    flags = [
-        flag for action in verbs.choices["generate"]._actions for flag in action.option_strings
-    ]
+    every = (action.choices for action in make_parser()._actions)
+    verbs = next(choices for choices in every if isinstance(choices, dict))
+    flags = [flag for action in verbs["generate"]._actions for flag in action.option_strings]
     named = set(re.findall(r"`(--[a-z-]+)", page))
     assert named == {flag for flag in flags if flag.startswith("--")} - {"--help"}
 
