@@ -41,6 +41,8 @@ def served(folder: Path, *flags: str) -> Iterator[str]:
             text=True,
             cwd=folder,
             env=environment,
+            # a shell's background jobs ignore Ctrl-C, and so would their children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             assert process.stdout
