@@ -11,19 +11,14 @@ pictures under the choosing judge; the report judge chose nothing.
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -31,99 +26,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks import ideas_page as page  # noqa: E402
 from benchmarks.factorial_plan import read_plan  # noqa: E402
+from benchmarks.ideas_scene import Places, Scene, caption_texts, pairs_of  # noqa: E402
 from benchmarks.photographs import usual_data  # noqa: E402
-from benchmarks.photos import Gallery, Judge, gallery, right_words  # noqa: E402
-from pez.datasets import flickr  # noqa: E402
-from pez.models import Reader, load_model  # noqa: E402
+from benchmarks.photos import Judge, gallery, right_words  # noqa: E402
+from pez.models import load_model  # noqa: E402
 from pez.models.families import odds  # noqa: E402
-from pez.options import InvertOptions  # noqa: E402
-from pez.session.items import picture_items  # noqa: E402
-from pez.session.session import Session, search_items  # noqa: E402
-
-Places = Tensor  # (n, k) words of n prompts, as places in the list of words
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """The searched pictures of a split, all that is known of them, and where searches start."""
-
-    plan: Mapping[str, Any]
-    photos: Gallery
-    readers: tuple[Reader, Reader]  # the searched one, and a second
-    words: tuple[str, ...]
-    together: Tensor  # (w, w), which words go together in captions
-
-    @cached_property
-    def pictures(self) -> list[Image.Image]:
-        return [self.photos.pictures[n] for n in self.photos.searched]
-
-    @cached_property
-    def looks(self) -> tuple[Tensor, Tensor]:
-        """The pictures' features (n, e) in both models."""
-        one, two = (reader.encode_images(self.pictures) for reader in self.readers)
-        return one, two
-
-    @cached_property
-    def cropped(self) -> Tensor:
-        """The mean features (n, e) of crops in the searched model."""
-        rng, out = random.Random(self.plan["seed"]), []
-        for picture in self.pictures:
-            crops = [crop(picture, rng) for _ in range(self.plan["crops"])]
-            out.append(self.readers[0].encode_images(crops).mean(0))
-        return torch.stack(out)
-
-    @cached_property
-    def features(self) -> Tensor:
-        """The words' own features (w, e)."""
-        return self.read(self.readers[0], torch.arange(len(self.words))[:, None])
-
-    @cached_property
-    def odds(self) -> Tensor:
-        """The log-odds (n, w) that a word is right of a picture, from training photographs."""
-        known = odds(self.readers[0].name)
-        assert known is not None
-        own = torch.tensor([known.words[word] for word in self.words])
-        return known.slope * self.looks[0] @ self.features.T + own
-
-    def found(self, method: str, steps: int) -> Places:
-        """The words (n, k) that so many steps of a method find from the start `pursuit`: one of
-        `random` is the start alone.
-        """
-        length = 2 * self.plan["words"] - 1
-        options = InvertOptions(
-            method=method,
-            init="pursuit",
-            style="phrases",
-            vocabulary="own",
-            length=length,
-            steps=steps,
-            device="cpu",
-        )
-        session = Session.of(self.readers[0], options)
-        items = picture_items(self.readers[0], [[picture] for picture in self.pictures])
-        with torch.enable_grad():  # pgd takes gradients
-            found = search_items(session, [items[n] for n in sorted(items)])
-        at = {word: n for n, word in enumerate(self.words)}
-        return torch.tensor([[at[w] for w in one.prompt.split(", ")] for one in found if one])
-
-    @cached_property
-    def ids(self) -> tuple[Tensor, int]:
-        """The tokens (w,) of the words, and that of the comma, in both models."""
-        tokens = self.readers[0].tokens
-        words = [tokens.encode(word) for word in self.words]
-        assert all(len(ids) == 1 for ids in words)
-        return torch.tensor(words)[:, 0], tokens.encode(",")[0]
-
-    def read(self, reader: Reader, places: Places) -> Tensor:
-        """The features (n, e) of prompts, as far as the end token sees."""
-        words, comma = self.ids
-        ids = torch.full((len(places), 2 * places.shape[1] - 1), comma)
-        ids[:, ::2] = words[places]
-        return torch.cat([reader.features(reader.table[part]) for part in ids.split(256)])
-
-    def texts(self, places: Places) -> list[str]:
-        return [", ".join(self.words[n] for n in row) for row in places.tolist()]
-
 
 # What an idea makes of prompts: of each picture's number (n,) and words (n, k), their features
 # (n, e) in the searched model, and the weight, the value (n,) that the search raises.
@@ -202,17 +109,10 @@ IDEAS = {
 }
 
 
-def crop(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """A part of a picture, of half to nine tenths of its sides."""
-    width, height = (max(1, round(side * rng.uniform(0.5, 0.9))) for side in picture.size)
-    left, top = rng.randint(0, picture.width - width), rng.randint(0, picture.height - height)
-    return picture.crop((left, top, left + width, top + height))
-
-
 def search(scene: Scene, idea: Idea, weight: float) -> Places:
     """The words (n, k) found from the start: one place after the other, its likeliest exchanges."""
     plan, each = scene.plan, idea.each
-    best = scene.found("pgd", idea.relaxed) if idea.relaxed else scene.found("random", 1)
+    best = scene.found("pgd", idea.relaxed) if idea.relaxed else scene.start.clone()
     who, place = torch.arange(len(best)), 0
 
     def value(who: Tensor, places: Places) -> Tensor:
@@ -256,43 +156,15 @@ def exchanges(
     return torch.tensor(out)
 
 
-def pairs_of(texts: Sequence[str], words: Sequence[str]) -> Tensor:
-    """The pointwise mutual information (w, w) of words in captions; each pair counts once more."""
-    at = {word: n for n, word in enumerate(words)}
-    single: Counter[int] = Counter()
-    both: Counter[tuple[int, int]] = Counter()
-    for text in texts:
-        here = sorted({at[w] for w in text.lower().replace(".", " ").split() if w in at})
-        single.update(here)
-        both.update(combinations(here, 2))
-    one = torch.tensor([single[n] + 1.0 for n in range(len(words))]) / len(texts)
-    out = torch.ones(len(words), len(words))
-    for (a, b), count in both.items():
-        out[a, b] = out[b, a] = count + 1.0
-    return (out / len(texts) / (one[:, None] * one)).log().clamp(min=-3, max=5)
+def mean_cosine(scene: Scene, idea: Idea, weight: float) -> float:
+    """What the judge says on average of prompts searched with a weight."""
+    read = scene.judged(search(scene, idea, weight))
+    return sum(cosine for cosine, _ in read) / len(read)
 
 
-def caption_texts(plan: Mapping[str, Any], folder: Path) -> list[str]:
-    """The captions of the plan's files, without those of photographs that choose or report."""
-    held = list(flickr.load("", str(folder / "flickr1000")))[700:]
-    own = {caption for example in held for caption in example.captions}
-    out: list[str] = []
-    for name in plan["captions"]:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()[1:]
-        out += [text for line in lines if (text := line.partition("\t")[2]) not in own]
-    return out
-
-
-def mean_cosine(scene: Scene, judge: Reader, found: Places) -> float:
-    """The mean cosine of prompts with their pictures under a judge."""
-    prompts = judge.encode_text(scene.texts(found))
-    return float((prompts * judge.encode_images(scene.pictures)).sum(1).mean())
-
-
-def judged(name: str, weight: float | None, scene: Scene, judge: Reader, found: Places) -> page.Row:
+def row_of(name: str, weight: float | None, scene: Scene, found: Places) -> page.Row:
     """The prompts' texts read afresh by judge and searched model."""
-    texts = scene.texts(found)
-    read = Judge.of(judge, scene.photos.pictures).read(texts, scene.photos.searched)
+    texts, read = scene.texts(found), scene.judged(found)
     own = (scene.readers[0].encode_text(texts) * scene.looks[0]).sum(1).tolist()
     said = [scene.photos.captions[n] for n in scene.photos.searched]
     right = [right_words(t, c) or 0 for t, c in zip(texts, said, strict=True)]
@@ -315,17 +187,16 @@ def main() -> None:
     splits = {}
     for name, split in whole["splits"].items():
         photos = gallery(whole["data"], split, str(args.data), 0)
-        judge = load_model((split.get("judge", whole["judge"]),), "cpu")
-        splits[name] = Scene(plan, photos, (one, two), words, pairs), judge
+        reader = load_model((split.get("judge", whole["judge"]),), "cpu")
+        judge = Judge.of(reader, photos.pictures)
+        splits[name] = Scene(plan, photos, (one, two), words, pairs, judge)
     rows = []
     for name, idea in IDEAS.items():
         weight = None if idea.value is cosine else 1.0
         if idea.weighed:
-            scene, judge = splits["choose"]
-            means = {w: mean_cosine(scene, judge, search(scene, idea, w)) for w in plan["weights"]}
-            weight = max(means, key=lambda w: means[w])
-        scene, judge = splits["report"]
-        rows.append(judged(name, weight, scene, judge, search(scene, idea, weight or 0.0)))
+            weight = max(plan["weights"], key=lambda w: mean_cosine(splits["choose"], idea, w))
+        scene = splits["report"]
+        rows.append(row_of(name, weight, scene, search(scene, idea, weight or 0.0)))
         print(name, weight, f"{sum(rows[-1].cosine) / len(rows[-1].cosine):.4f}", flush=True)
     (HERE / "ideas.md").write_text(page.markdown(plan, rows), encoding="utf-8")
     page.write_csv(HERE / "ideas.csv", rows)
