@@ -54,6 +54,16 @@ class Running:
             self.notes.append(text)
 
 
+def fault(error: BaseException, what: str) -> str:
+    """What visitors are told of an error in a thread; one that they did not cause is logged whole.
+    Call it where the error is handled.
+    """
+    if isinstance(error, PezError):
+        return str(error)
+    _LOG.exception("a %s of the page failed", what)
+    return f"the {what} failed ({type(error).__name__}: {error}); try again."
+
+
 def follow(
     work: Work, stop: Stop, busy: threading.Lock, every: float = EVERY
 ) -> Generator[Running, None, None]:
@@ -66,11 +76,8 @@ def follow(
         try:
             with busy:
                 running.results = work(running.watch(stop))
-        except PezError as error:
-            running.wrong = str(error)
         except BaseException as error:
-            _LOG.exception("a search of the page failed")
-            running.wrong = f"the search failed ({type(error).__name__}: {error}); try again."
+            running.wrong = fault(error, "search")
         finally:
             running.stopped = stop.asked
             done.set()

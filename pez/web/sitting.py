@@ -4,19 +4,16 @@ on from there with another prompt or guidance, or be left.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 
 from PIL import Image
 
-from pez.errors import PezError
 from pez.generation.midway import Midway
 from pez.web.aims import small_picture
-from pez.web.running import EVERY
+from pez.web.running import EVERY, fault
 
 PREVIEW = 256  # pixels of a side
-_LOG = logging.getLogger(__name__)
 
 
 class _Left(KeyboardInterrupt):  # as Ctrl-C, it is no fault of the pipeline
@@ -59,11 +56,8 @@ class Sitting:
                     work(self)
             except _Left:
                 pass
-            except PezError as error:
-                self.wrong = str(error)
             except BaseException as error:
-                _LOG.exception("a drawing of the page failed")
-                self.wrong = f"the drawing failed ({type(error).__name__}: {error}); try again."
+                self.wrong = fault(error, "drawing")
             finally:
                 with self._turn:
                     self.over = True
