@@ -52,7 +52,7 @@ class Midway:
     wait: Callable[[], None] = lambda: None
     changes: list[Change] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    moving: bool = False  # the prompt drawn changes by itself, or is a sum
+    _moving: bool = False  # the prompts drawn change by themselves, or are sums
     _asked: tuple[str | None, float | None] | None = None
     _clean: Tensor | None = None  # the finished latents as the last step foresaw them
     _again: float = 0.0  # when the next preview is due
@@ -66,8 +66,11 @@ class Midway:
         )
 
     @contextmanager
-    def watching(self, pipe: Any) -> Iterator[dict[str, Any]]:
-        """Within, steps of ``pipe`` are seen; more arguments of its call."""
+    def watching(self, pipe: Any, moving: bool = False) -> Iterator[dict[str, Any]]:
+        """Within, steps of ``pipe`` are seen; more arguments of its call. ``moving`` prompts, which
+        change by themselves or are sums, take no other prompt.
+        """
+        self._moving = moving
         known = getattr(pipe, "_callback_tensor_inputs", ["latents"])
         scheduler, step = pipe.scheduler, pipe.scheduler.step
 
@@ -128,7 +131,7 @@ class Midway:
     def _changed(
         self, pipe: Any, encoding: Encoding, change: Change, tensors: dict[str, Any]
     ) -> dict[str, Any]:
-        if self.moving and change.prompt is not None:
+        if self._moving and change.prompt is not None:
             raise PezError(
                 "this prompt has a text of its own for each step, or is a sum; draw another anew."
             )

@@ -136,8 +136,6 @@ class Painter:
         courses = [prompt for prompt in prompts if isinstance(prompt, Course)]
 
         watched = midway if "callback_on_step_end_tensor_inputs" in self._takes else None
-        if watched:
-            watched.moving = bool(courses)
         frozen = self._frozen(seeds)
 
         def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +163,7 @@ class Painter:
         try:
             with (
                 changing(self.pipe, courses) as tell,
-                watched.watching(self.pipe) if watched else nullcontext({}) as more,
+                watched.watching(self.pipe, bool(courses)) if watched else nullcontext({}) as more,
             ):
                 out = self.pipe(**call, **more)
         except (PezError, MemoryError, torch.cuda.OutOfMemoryError):

@@ -183,3 +183,17 @@ def test_frozen_latents_are_those_of_the_picture(painter: Painter, masked: dict[
         assert (step[..., 3:] == 7).all(), "a place that the mask touches is redrawn"
     apart = [float((step - out[-1])[..., :3].std()) for step in out]
     assert apart == sorted(apart, reverse=True), "less and less noise"
+
+
+def test_a_prompt_that_changes_by_itself_takes_no_other_one(painter: Painter) -> None:
+    midway = Midway()
+
+    def progress(done: int, _total: int) -> None:
+        if done == 2:
+            midway.change(prompt=DRAGON)
+
+    own = f"[{CASTLE}:{DRAGON}:3]"
+    (found,) = painter.paint([own], [3], midway=midway, progress=progress)
+    assert not midway.changes and "a text of its own for each step" in midway.refused[0]
+    (alone,) = painter.paint([own], [3])
+    assert found.tobytes() == alone.tobytes()
