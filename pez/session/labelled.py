@@ -13,11 +13,10 @@ from pez.datasets.labelled import (
     draw_rows,
     given_labelled,
     known_labels,
-    numbered,
-    placed,
     read_labelled,
     texts_key,
 )
+from pez.datasets.labels import numbered, placed
 from pez.errors import PezError
 from pez.models.causal import Speaker
 from pez.models.lines import check_words, contexts, cut_texts, frames

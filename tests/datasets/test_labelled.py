@@ -13,10 +13,9 @@ from pez.datasets.labelled import (
     draw_any,
     draw_rows,
     given_labelled,
-    numbered,
-    placed,
     read_labelled,
 )
+from pez.datasets.labels import numbered, placed
 from pez.errors import PezError
 
 ROWS = [("good fun", "pos"), ("a dull film", "neg"), ("great, really", "pos")]
