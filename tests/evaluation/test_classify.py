@@ -28,7 +28,8 @@ from pez.session.figures import measure
 from pez.session.labelled import read_data
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks import classify as tables
+from benchmarks import classify
+from benchmarks import classify_tables as tables
 
 WORDS = ("film", "story", "plot", "cast", "people", "time", "man")
 BEHIND, BEFORE = "{text}{prompt}{label}", "{prompt}{text} it was{label}"
@@ -241,7 +242,7 @@ def test_results_of_pez_classify_join_a_table_of_the_same_texts(
         (tmp_path / "found.jsonl").write_text(found.to_json())
         return f"films={tmp_path / 'found.jsonl'}"
 
-    (row,) = tables.results_of([result()], done[0])
+    (row,) = classify.results_of([result()], done[0])
     (same,) = [
         own
         for own in done[1]
@@ -252,7 +253,7 @@ def test_results_of_pez_classify_join_a_table_of_the_same_texts(
     for name in ("accuracy", "calibrated", "shifted", "valid_accuracy", "valid_shifted"):
         assert row[name] == same[name]
     with pytest.raises(PezError, match="other texts"):
-        tables.results_of([result(data_seed=1)], done[0])
+        classify.results_of([result(data_seed=1)], done[0])
 
 
 def test_a_dry_run_counts_without_drawing(
