@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 from benchmarks.classify_tables import WITH, Row, page, transfer  # noqa: E402
 
-PROMPTS = HERE / "classify-prompts.csv"  # by hand, and of pez classify
+PROMPTS = "{}-prompts.csv"  # by hand, and of pez classify
 COLUMNS = (
     *("dataset", "method", "length", "search_model", "seed", "prompt", "judge", "against"),
     *(f"{name}{end}" for name in WAYS for end in ("", "_low", "_high")),
@@ -100,12 +100,12 @@ def write(name: str, plan: Plan, rows: Sequence[Row]) -> None:
     (HERE / f"{name}.md").write_text(made(name, plan, rows), encoding="utf-8")
 
 
-def _there(plan: Plan, folder: Path) -> list[Row]:
+def _there(plan: Plan, folder: Path, prompts: Path) -> list[Row]:
     """The rows of a plan as far as a run's folder has them."""
     store = Store(folder)
     store.create()
     with store.locked():
-        prepare(plan, store, PROMPTS)
+        prepare(plan, store, prompts)
     return read_rows(store)
 
 
@@ -122,8 +122,11 @@ def main() -> int:
     folder = (args.output or Path(tempfile.mkdtemp(prefix=f"pez-{args.name}-"))).absolute()
     os.chdir(args.data)
     try:
-        given = {"prompts": PROMPTS, "device": "cpu"}
-        rows = _there(plan, folder) if args.only_table else pez.evaluate(plan, folder, **given)
+        prompts = HERE / PROMPTS.format(args.name)
+        if args.only_table:
+            rows = _there(plan, folder, prompts)
+        else:
+            rows = pez.evaluate(plan, folder, prompts=prompts, device="cpu")
         known = {(row["dataset"], row["method"]) for row in rows if row["accuracy"] is not None}
         found = results_of(args.results, folder)
         rows += [row for row in found if (row["dataset"], row["method"]) not in known]

@@ -11,12 +11,13 @@ from typing import Any, overload
 from PIL import Image
 
 from pez.errors import PezError
+from pez.formats.values import shown
 from pez.images import expand_sources
 from pez.inspect.near import nearest_tokens, word_id
 from pez.models import Reader
 from pez.models.ambient import plain_torch
 from pez.models.causal import Speaker
-from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions, shown
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.result import Result
 from pez.search.template import check_length
 from pez.session.calls import (

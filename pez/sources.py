@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from pez.errors import PezError
+from pez.files.download import MAX_DOWNLOAD, is_web
 from pez.formats.prompts import file_or_text, refuse_file
 from pez.formats.text import check_text
-from pez.images import MAX_DOWNLOAD, decode_image, is_web, pixels_key, read_image
-from pez.options import as_number, shown
+from pez.formats.values import as_number, shown
+from pez.images import decode_image, pixels_key, read_image
 
 # a picture: a path, an address, the picture itself, its values (tensors too, which are not
 # imported here), its file's content or the open file

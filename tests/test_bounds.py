@@ -23,13 +23,12 @@ from huggingface_hub.utils import close_session, get_session
 from PIL import Image
 
 import pez
-from pez import images
 from pez.cli import main
 from pez.datasets import open_dataset
 from pez.datasets.webdataset import read_member
 from pez.errors import PezError, PezWarning
 from pez.evaluation.plan_file import parse_plan
-from pez.files import open_plain, read_plain
+from pez.files import download, open_plain, read_plain
 from pez.generation.options import GenerateOptions
 from pez.images import MAX_SIDES, pixels_key, read_image
 from pez.methods import open_method
@@ -242,7 +241,7 @@ def drip(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Drip]]:
 def test_a_slow_server_is_given_up(
     start: bytes, drip: Callable[..., Drip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "TIMEOUT", 0.6)  # a drop comes twelve times as often
+    monkeypatch.setattr(download, "TIMEOUT", 0.6)  # a drop comes twelve times as often
     begun = time.monotonic()
     assert "timed out" in refusal(lambda: read_image(f"{drip(start).address}/a.png"))
     assert time.monotonic() - begun < 5
@@ -280,7 +279,7 @@ def test_the_first_interrupt_breaks_off_a_download(
     threading.Thread(target=interrupt, daemon=True).start()
     start = time.monotonic()
     assert main(["invert", f"{server.address}/a.png", "--model", "mini", "--device", "cpu"]) == 130
-    assert time.monotonic() - start < images.TIMEOUT - 5
+    assert time.monotonic() - start < download.TIMEOUT - 5
     out, err = capsys.readouterr()
     assert out == "" and "stopped" in err and "Traceback" not in err
 

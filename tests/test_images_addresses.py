@@ -10,8 +10,8 @@ from urllib.error import HTTPError
 import pytest
 from picture_files import SAMPLES, encoded, noise, put, refusal
 
-from pez import images
 from pez.errors import PezError
+from pez.files import download
 from pez.images import read_image
 
 
@@ -114,7 +114,7 @@ def test_a_bad_answer_is_told(server: str, path: str, told: str) -> None:
 def test_a_declared_size_is_refused_before_reading(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "TIMEOUT", 8.0)  # reading would wait for the rest
+    monkeypatch.setattr(download, "TIMEOUT", 8.0)  # reading would wait for the rest
     assert "64 MB" in refusal(f"{server}/large.png")
 
 
@@ -132,9 +132,9 @@ def test_a_page_is_told_to_be_no_picture_file(server: str) -> None:
 def test_an_answer_without_a_size_is_not_read_for_ever(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "MAX_DOWNLOAD", len(SAMPLES["PNG"]))
+    monkeypatch.setattr(download, "MAX_DOWNLOAD", len(SAMPLES["PNG"]))
     assert read_image(f"{server}/unsized.png").size == (24, 16)
-    monkeypatch.setattr(images, "MAX_DOWNLOAD", len(SAMPLES["PNG"]) - 1)
+    monkeypatch.setattr(download, "MAX_DOWNLOAD", len(SAMPLES["PNG"]) - 1)
     assert "MB" in refusal(f"{server}/unsized.png")
 
 
@@ -148,7 +148,7 @@ def test_a_redirect_to_ftp_is_refused(server: str) -> None:
 
 
 def test_a_silent_server_is_given_up(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     assert "timed out" in refusal(f"{server}/slow.png")
 
 

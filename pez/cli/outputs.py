@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from pez.errors import PezError
 from pez.files import Own, check_own, head, output_path, write_whole
+from pez.files.download import is_web
 from pez.files.lock import Lock
 from pez.formats.tables import read_table, write_table
-from pez.images import is_web
 from pez.result import Result
 from pez.session.embeddings import (
     EMBEDDINGS,

@@ -11,16 +11,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 from pez.errors import PezError
-from pez.images import (
-    MAX_DOWNLOAD,
-    check_picture,
-    check_size,
-    expand_sources,
-    is_handed,
-    is_web,
-    pixels_key,
-    read_bytes,
-)
+from pez.files.download import MAX_DOWNLOAD, is_web
+from pez.images import check_picture, check_size, expand_sources, is_handed, pixels_key, read_bytes
 from pez.sources import Source, joined_key, read_source
 
 HELD = 40_000_000  # decoded pixels held for their search: 120 MB

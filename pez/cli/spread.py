@@ -9,7 +9,8 @@ from PIL import Image
 
 from pez.api import search_pictures, search_texts
 from pez.errors import PezError
-from pez.images import decode_image, is_web, read_bytes
+from pez.files.download import is_web
+from pez.images import decode_image, read_bytes
 from pez.options import DistillOptions, InvertOptions
 from pez.search.engine import Progress
 from pez.search.stop import Stop

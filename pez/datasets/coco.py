@@ -19,7 +19,8 @@ from pez.datasets.item import Example, cell_captions, in_split
 from pez.datasets.karpathy import karpathy_items, named, picture_place, read_captions
 from pez.datasets.parquet import parquet_files, parquet_rows
 from pez.errors import PezError
-from pez.images import is_web, read_bytes
+from pez.files.download import is_web
+from pez.images import read_bytes
 
 HUB = "yerevann/coco-karpathy"
 LAYOUT = "data/train-*.parquet (or captions_val2014.json and val2014/, or dataset_coco.json)"

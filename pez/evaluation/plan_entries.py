@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pez.evaluation.entries import SEED, above_zero, entry, many, number, option_table, text
-from pez.options import MOST as STEPS
+from pez.formats.values import MOST as STEPS
 
 
 @dataclass(frozen=True)

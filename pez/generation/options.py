@@ -13,8 +13,9 @@ from pez.errors import PezError
 from pez.files import user_path
 from pez.formats.prompts import refuse_file
 from pez.formats.text import check_text
+from pez.formats.values import as_kind, flag_of
 from pez.generation.samplers import sampler_name
-from pez.options import _digest, _flag, _option, as_kind
+from pez.options import _digest, _option
 
 # how pictures are made, not what they show
 # beyond these no generator draws, and counts of pictures fill memory
@@ -141,7 +142,7 @@ class GenerateOptions:
             most = _MOST[name]
             if not low <= value <= most:
                 bound = f"{low} or more" if value < low else f"{most} at most"
-                raise PezError(f"{_flag(name)} must be {bound}, not {value}.")
+                raise PezError(f"{flag_of(name)} must be {bound}, not {value}.")
         object.__setattr__(self, "scheduler", sampler_name(self.scheduler))
         refuse_file(check_text(self.negative, "--negative"), "--negative")
         check_text(self.template, "--template")
@@ -160,7 +161,7 @@ class GenerateOptions:
         plain = GenerateOptions
         for name in ("control_kind", "control_model", "control_scale", "depth_model"):
             if not self.control and getattr(self, name) != getattr(plain, name):
-                raise PezError(f"{_flag(name)} needs a picture to follow; give it as --control.")
+                raise PezError(f"{flag_of(name)} needs a picture to follow; give it as --control.")
         if self.depth_model != plain.depth_model and self.control_kind != "depth":
             raise PezError("--depth-model sees the depth only for --control-kind depth; add that.")
 

@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from pez.errors import PezError
+from pez.formats.values import check_numbers
 from pez.methods.settings import defaults, in_force, read_settings
-from pez.options import SETTINGS, SearchOptions, check_numbers
+from pez.options import SETTINGS, SearchOptions
 from pez.search.method import Method
 
 METHODS = {

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from pez.errors import PezError
+from pez.formats.values import as_kind
 from pez.models.ambient import plain_torch, random_state_kept
 from pez.models.families import FAMILIES, LANGUAGES, family_of, open_family
 from pez.models.names import OFFLINE_CLIP
 from pez.models.reader import Reader
-from pez.options import as_kind
 from pez.search.tokens import Tokens
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pez.errors import PezError
+from pez.search.batch import Batch, begin, join, others_of, pooled, select
 from pez.search.method import Method, State
 from pez.search.problem import ROUNDING, Halted, Problem
-from pez.search.rows import Job, Rows
+from pez.search.rows import Job
 from pez.search.stop import Stop
 
 
@@ -63,27 +63,6 @@ class Progress:
     ids: list[int]
 
 
-@dataclass(eq=False)
-class _Batch:
-    """Rows under search. Tensors are (b,), ``best`` is (b, k); all stay on the device. ``shown`` is
-    what users see of ``score``, the best's. Where more than one prompt is kept, ``pool`` (b, m, k)
-    holds the best with their scores (b, m), each once.
-    """
-
-    rows: Rows
-    state: State
-    best: Tensor
-    score: Tensor
-    shown: Tensor
-    age: Tensor
-    stale: Tensor
-    since: list[float]
-    spent: list[float]
-    history: list[list[tuple[Tensor, Tensor]]]
-    extra: State
-    pool: tuple[Tensor, Tensor] | None = None
-
-
 def search(
     problem: Problem,
     method: Method,
@@ -114,7 +93,7 @@ def search(
     width = min(width or len(jobs), len(jobs))
     found: list[Found] = []
     every = 1 if device.type == "cpu" else 16  # steps between reads from the device
-    batch: _Batch | None = None
+    batch: Batch | None = None
     clock = 0
 
     def finish(done: list[Found]) -> None:
@@ -132,7 +111,7 @@ def search(
                     taken = [waiting.pop() for _ in range(min(free, len(waiting)))]
                     since = time.monotonic() if clock else began
                     try:
-                        batch = _join(batch, _begin(problem, method, taken, device, since, keep))
+                        batch = join(batch, begin(problem, method, taken, device, since, keep))
                     except BaseException:
                         waiting += reversed(taken)
                         raise
@@ -162,7 +141,7 @@ def search(
                 if ended:
                     done = _take(problem, batch, ended)
                     left = [r for r in range(len(batch.rows)) if r not in set(ended)]
-                    batch = _select(batch, left) if left else None
+                    batch = select(batch, left) if left else None
                     finish(done)
                     last = time.monotonic()
         except KeyboardInterrupt as interrupt:
@@ -175,35 +154,9 @@ def search(
     return found
 
 
-def _begin(
-    problem: Problem, method: Method, jobs: list[Job], device: torch.device, since: float, keep: int
-) -> _Batch:
-    rows = Rows(jobs, device)
-    b, k = len(jobs), problem.template.slots
-    state = method.start(problem, rows)
-    pool = None
-    if keep > 1:
-        none = torch.full((b, keep), -torch.inf, device=device)
-        pool = torch.zeros(b, keep, k, dtype=torch.long, device=device), none
-    return _Batch(
-        rows,
-        state,
-        torch.zeros(b, k, dtype=torch.long, device=device),
-        torch.full((b,), -torch.inf, device=device),
-        torch.full((b,), -torch.inf, device=device),
-        torch.zeros(b, dtype=torch.long, device=device),
-        torch.zeros(b, dtype=torch.long, device=device),
-        [since] * b,
-        [0.0] * b,
-        [[] for _ in jobs],
-        method.extra(state),
-        pool,
-    )
-
-
 def _step(
-    problem: Problem, method: Method, batch: _Batch, budget: Budget, keep_history: bool
-) -> _Batch:
+    problem: Problem, method: Method, batch: Batch, budget: Budget, keep_history: bool
+) -> Batch:
     """One step of every row. Rows past their budget still move but keep their best, so that
     a result does not depend on how often the host reads from the device.
     """
@@ -215,7 +168,7 @@ def _step(
     gained = active & (score > batch.score + ROUNDING)  # a repeat of one prompt is no gain
     batch.best = torch.where(better[:, None], ids, batch.best)
     if batch.pool:
-        batch.pool = _pooled(*batch.pool, ids, torch.where(active, score, -torch.inf))
+        batch.pool = pooled(*batch.pool, ids, torch.where(active, score, -torch.inf))
     batch.score = torch.where(better, score, batch.score)
     shown = method.shown(score, state)
     batch.shown = torch.where(better, shown, batch.shown)
@@ -231,18 +184,7 @@ def _step(
     return batch
 
 
-def _pooled(pool: Tensor, known: Tensor, ids: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """The pool (b, m, k) and its scores (b, m) with prompts (b, k) and scores (b,) that are better
-    than its last. A prompt that it has already keeps the score that it was stored with.
-    """
-    same = (pool == ids[:, None]).all(-1) & known.isfinite()
-    score = torch.where(same.any(1), -torch.inf, score)
-    scores, order = torch.cat([known, score[:, None]], 1).sort(dim=1, descending=True, stable=True)
-    prompts = torch.cat([pool, ids[:, None]], 1).take_along_dim(order[..., None], 1)
-    return prompts[:, :-1], scores[:, :-1]
-
-
-def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
+def _ended(batch: Batch, budget: Budget, now: float) -> list[int]:
     """Places of rows that are done; the only read from the device."""
     done = batch.age >= budget.steps
     if budget.patience:
@@ -255,7 +197,7 @@ def _ended(batch: _Batch, budget: Budget, now: float) -> list[int]:
     return [r for r, d in enumerate(out) if d]
 
 
-def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
+def _take(problem: Problem, batch: Batch, rows: Sequence[int]) -> list[Found]:
     """The best of some rows, copied to the host together: each read from the device is slow."""
     index = torch.tensor(rows, device=batch.age.device)
     ids = problem.template.fill(batch.best[index]).tolist()
@@ -271,22 +213,11 @@ def _take(problem: Problem, batch: _Batch, rows: Sequence[int]) -> list[Found]:
             batch.spent[row],
             _history(problem, batch.history[row][: ages[n]]),
             {name: value[n] for name, value in extra.items()},
-            _others(problem, batch, row),
+            others_of(problem, batch, row),
             shown[n],
         )
         for n, row in enumerate(rows)
     ]
-
-
-def _others(problem: Problem, batch: _Batch, row: int) -> list[tuple[list[int], float]]:
-    """The prompts of a row's pool behind its best, with their scores."""
-    if not batch.pool:
-        return []
-    pool, known = batch.pool[0][row], batch.pool[1][row].tolist()
-    pairs = zip(problem.template.fill(pool).tolist(), known, strict=True)
-    best = batch.best[row]
-    same = (pool == best).all(-1).tolist()
-    return [pair for pair, own in zip(pairs, same, strict=True) if not own and pair[1] > -math.inf]
 
 
 def _history(problem: Problem, steps: list[tuple[Tensor, Tensor]]) -> list[dict]:
@@ -299,53 +230,8 @@ def _history(problem: Problem, steps: list[tuple[Tensor, Tensor]]) -> list[dict]
     return [{"step": n, "ids": whole, "score": score} for n, (whole, score) in enumerate(pairs)]
 
 
-def _select(batch: _Batch, keep: list[int]) -> _Batch:
-    """The batch with only the rows at ``keep``."""
-    index = torch.tensor(keep, device=batch.age.device)
-    rows = batch.rows
-    return _Batch(
-        Rows([rows.jobs[r] for r in keep], rows.device, [rows.generators[r] for r in keep]),
-        {k: v[index] for k, v in batch.state.items()},
-        batch.best[index],
-        batch.score[index],
-        batch.shown[index],
-        batch.age[index],
-        batch.stale[index],
-        [batch.since[r] for r in keep],
-        [batch.spent[r] for r in keep],
-        [batch.history[r] for r in keep],
-        {k: v[index] for k, v in batch.extra.items()},
-        (batch.pool[0][index], batch.pool[1][index]) if batch.pool else None,
-    )
-
-
-def _join(old: _Batch | None, new: _Batch) -> _Batch:
-    """Append new rows to those under search."""
-    if old is None:
-        return new
-    rows = Rows(
-        old.rows.jobs + new.rows.jobs, old.rows.device, old.rows.generators + new.rows.generators
-    )
-    return _Batch(
-        rows,
-        {k: torch.cat([v, new.state[k]]) for k, v in old.state.items()},
-        torch.cat([old.best, new.best]),
-        torch.cat([old.score, new.score]),
-        torch.cat([old.shown, new.shown]),
-        torch.cat([old.age, new.age]),
-        torch.cat([old.stale, new.stale]),
-        old.since + new.since,
-        old.spent + new.spent,
-        old.history + new.history,
-        {k: torch.cat([v, new.extra[k]]) for k, v in old.extra.items()},
-        (torch.cat([old.pool[0], new.pool[0]]), torch.cat([old.pool[1], new.pool[1]]))
-        if old.pool and new.pool
-        else None,
-    )
-
-
 def _progress(
-    problem: Problem, batch: _Batch, budget: Budget, found: list[Found], waiting: int
+    problem: Problem, batch: Batch, budget: Budget, found: list[Found], waiting: int
 ) -> Progress:
     jobs = len(found) + len(batch.rows) + waiting
     steps = len(found) * budget.steps + int(batch.age.sum())

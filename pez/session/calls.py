@@ -8,9 +8,10 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from pez.errors import Interrupted, PezError, PezWarning
+from pez.formats.values import shown
 from pez.methods.settings import as_texts
 from pez.models import Reader
-from pez.options import SearchOptions, shown
+from pez.options import SearchOptions
 from pez.result import Result
 from pez.session.session import Watch, model_names
 

@@ -9,12 +9,13 @@ from typing import Any
 from PIL import Image
 
 from pez.errors import PezError
+from pez.formats.values import as_number, shown
 from pez.inspect.explain import Explanation, explain_prompt
 from pez.inspect.map import draw_map, space_around
 from pez.models import Reader
 from pez.models.ambient import plain_torch
 from pez.models.ensemble import Ensemble
-from pez.options import MARGIN, SearchOptions, as_number, shown
+from pez.options import MARGIN, SearchOptions
 from pez.session.calls import (
     Warn,
     checked_function,
