@@ -12,7 +12,7 @@ from typing import Any
 from pez.errors import PezError
 from pez.files import user_path
 from pez.formats.prompts import names_weights
-from pez.generation.lora_files import check_lora, lora_file
+from pez.generation.lora_files import check_lora, lora_file, lora_name
 from pez.generation.options import split_weight
 from pez.generation.samplers import SCHEDULERS, SCHEDULES, parts_of, sampler_name
 from pez.models.hub import split_revision
@@ -120,17 +120,19 @@ def _local_lora(pipe: Any, path: Path, source: str, name: str) -> None:
 
 
 def _hub_lora(pipe: Any, source: str, name: str) -> None:
-    """Load a LoRA by its hub id. Without a network diffusers needs the name of the file:
-    then the cached files are loaded like a local folder.
+    """Load a LoRA by its hub id: its file is looked at before diffusers takes it, as a local one
+    is. Without a network it is that of the cache.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants, hf_hub_download, model_info, snapshot_download
 
     repo, revision = split_revision(source)
     if constants.HF_HUB_OFFLINE:
-        folder = snapshot_download(repo, revision=revision, local_files_only=True)
-        _local_lora(pipe, Path(folder), source, name)
+        path = snapshot_download(repo, revision=revision, local_files_only=True)
     else:
-        pipe.load_lora_weights(repo, adapter_name=name, revision=revision)
+        held = model_info(repo, revision=revision).siblings or []
+        file = lora_name([one.rfilename for one in held], source)
+        path = hf_hub_download(repo, file, revision=revision)
+    _local_lora(pipe, Path(path), source, name)
 
 
 def skip_layers(pipe: Any, clip_skip: int) -> None:

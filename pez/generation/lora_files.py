@@ -7,7 +7,7 @@ LyCORIS' other decompositions, files that are no LoRA at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,21 @@ _CONVERT = "diffusers reads plain LoRA alone, so convert it, or use another"
 
 
 def lora_file(folder: Path, source: str) -> Path:
-    """The file of a folder that diffusers would take for its LoRA. PezError if there is none, and
-    for several, of which it would take any.
+    """The file of a folder that diffusers would take for its LoRA; raises as :func:`lora_name`."""
+    return folder / lora_name([p.name for p in folder.iterdir() if p.is_file()], source)
+
+
+def lora_name(names: Iterable[str], source: str) -> str:
+    """The one of some files that diffusers would take for the LoRA of its folder or repository.
+    PezError if there is none, and for several, of which it would take any.
     """
     for end in (".safetensors", ".bin"):
-        found = sorted(p for p in folder.iterdir() if p.name.endswith(end) and p.is_file())
-        found = [p for p in found if not any(part in p.name for part in _OF_TRAINING)]
-        usual = [p for p in found if p.name == f"pytorch_lora_weights{end}"]
+        found = sorted(name for name in names if name.endswith(end))
+        found = [name for name in found if not any(part in name for part in _OF_TRAINING)]
+        usual = [name for name in found if name.rpartition("/")[2] == f"pytorch_lora_weights{end}"]
         if len(usual or found) > 1:
-            names = ", ".join(p.name for p in found)
-            raise PezError(f"{source} holds several files of weights ({names[:120]}); give one.")
+            listed = ", ".join(found)
+            raise PezError(f"{source} holds several files of weights ({listed[:120]}); give one.")
         if found:
             return (usual or found)[0]
     raise PezError(f"{source} holds no LoRA; give its file, or another folder.")

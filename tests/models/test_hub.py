@@ -15,6 +15,7 @@ from pathlib import Path
 
 import open_clip.factory
 import pytest
+import torch
 from command_line import CAPTURE, lines
 from huggingface_hub import close_session, constants, hf_api
 from local_hub import TOKEN, LocalHub, serve
@@ -35,6 +36,7 @@ from published import (
     tag_repository,
     tiny_architecture,
 )
+from safetensors.torch import load_file, save_file
 
 from pez.cli import main
 from pez.errors import PezError
@@ -231,6 +233,26 @@ WRONG = {
     DRAW + f"sd15 --embedding {CLIP}": "no file learned_embeds",
     SCORE + "hf-hub:a/b/c": "owner/name",
 }
+
+
+def test_a_lora_of_the_hub_is_looked_at_as_a_local_one_is(
+    published: Path, hub: LocalHub, point: Point, capsys: CAPTURE
+) -> None:
+    (plain,) = (published / LORA).glob("*.safetensors")
+    tensors = load_file(plain)
+    name = next(key for key in tensors if "lora" in key and key.endswith("B.weight"))
+    scale = {name.replace("lora_B.weight", "dora_scale"): torch.ones(len(tensors[name]), 1)}
+    for repo, files in {
+        "styles/dora": {"pytorch_lora_weights": tensors | scale},
+        "styles/two": {"one": tensors, "two": tensors},
+    }.items():
+        (published / repo).mkdir()
+        for stem, held in files.items():
+            save_file(held, published / repo / f"{stem}.safetensors")
+    point(hub.address)
+    draw = f"{DRAW}sd15 --lora"
+    assert "is a DoRA" in error_of(f"{draw} styles/dora", capsys)
+    assert "several files of weights" in error_of(f"{draw} styles/two", capsys)
 
 
 def test_wrong_names_are_told_apart(hub: LocalHub, point: Point, capsys: CAPTURE) -> None:
