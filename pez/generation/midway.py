@@ -55,6 +55,7 @@ class Midway:
     _moving: bool = False  # the prompts drawn change by themselves, or are sums
     _asked: tuple[str | None, float | None] | None = None
     _clean: Tensor | None = None  # the finished latents as the last step foresaw them
+    _size: tuple[int, int] = (0, 0)  # width and height in pixels
     _again: float = 0.0  # when the next preview is due
 
     def change(self, prompt: str | None = None, guidance: float | None = None) -> None:
@@ -66,11 +67,14 @@ class Midway:
         )
 
     @contextmanager
-    def watching(self, pipe: Any, moving: bool = False) -> Iterator[dict[str, Any]]:
+    def watching(
+        self, pipe: Any, moving: bool = False, size: tuple[int, int] = (0, 0)
+    ) -> Iterator[dict[str, Any]]:
         """Within, steps of ``pipe`` are seen; more arguments of its call. ``moving`` prompts, which
-        change by themselves or are sums, take no other prompt.
+        change by themselves or are sums, take no other prompt. ``size`` is the pictures' width and
+        height in pixels, which packed latents do not tell.
         """
-        self._moving = moving
+        self._moving, self._size = moving, size
         known = getattr(pipe, "_callback_tensor_inputs", ["latents"])
         scheduler, step = pipe.scheduler, pipe.scheduler.step
 
@@ -78,7 +82,7 @@ class Midway:
         def seen(*args: Any, **more: Any) -> Any:
             found = step(*args, **more)
             pair = isinstance(found, tuple) and len(found) == 2
-            self._clean = found[1] if pair else None
+            self._clean = found[1] if pair else _foreseen(scheduler, *args[:3])
             return found
 
         scheduler.step = seen
@@ -116,7 +120,7 @@ class Midway:
         self, show: Show, pipe: Any, latents: Tensor, finish: Callable[[Image.Image], Image.Image]
     ) -> None:
         begin = time.monotonic()
-        if pictures := preview(pipe, latents if self._clean is None else self._clean):
+        if pictures := preview(pipe, latents if self._clean is None else self._clean, self._size):
             show([finish(picture) for picture in pictures])
         end = time.monotonic()
         self._again = end + (end - begin) * (1 / PREVIEW_SHARE - 1)
@@ -147,11 +151,32 @@ def own_state(pipe: Any) -> Any:
     return own
 
 
+def _foreseen(scheduler: Any, flow: Any = None, _time: Any = None, sample: Any = None) -> Any:
+    """The finished latents as a step of Euler's sampler for flow matching foresees them: a straight
+    line along the flow from where it was (Lipman et al. 2023); None for samplers of other kinds.
+    """
+    at = getattr(scheduler, "step_index", None)
+    if type(scheduler).__name__ != "FlowMatchEulerDiscreteScheduler" or not at or sample is None:
+        return None
+    return (sample - scheduler.sigmas[at - 1].to(sample.device) * flow).to(sample.dtype)
+
+
 @torch.no_grad()
-def preview(pipe: Any, latents: Tensor) -> list[Image.Image]:
-    """Pictures of latents (b, c, h, w); none where the pipeline packs them otherwise."""
+def preview(pipe: Any, latents: Tensor, size: tuple[int, int] = (0, 0)) -> list[Image.Image]:
+    """Pictures of latents (b, c, h, w), or of those that FLUX packs, (b, patches, 4 c), whose
+    pictures have a ``size`` (width, height); none where a pipeline packs them otherwise.
+    """
     coder = getattr(pipe, "vae", None)
-    if coder is None or latents.ndim != 4 or latents.shape[1] != coder.config.latent_channels:
+    if coder is None:
+        return []
+    unpack = getattr(pipe, "_unpack_latents", None)
+    if latents.ndim == 3 and unpack:
+        scale = pipe.vae_scale_factor
+        width, height = (side // (2 * scale) for side in size)
+        if width * height != latents.shape[1]:
+            return []
+        latents = unpack(latents, size[1], size[0], scale)
+    if latents.ndim != 4 or latents.shape[1] != coder.config.get("latent_channels"):
         return []
     shift = getattr(coder.config, "shift_factor", None) or 0.0
     half = coder.dtype == torch.float16 and coder.config.get("force_upcast", False)

@@ -163,7 +163,9 @@ class Painter:
         try:
             with (
                 changing(self.pipe, courses) as tell,
-                watched.watching(self.pipe, bool(courses)) if watched else nullcontext({}) as more,
+                watched.watching(self.pipe, bool(courses), self._size)
+                if watched
+                else nullcontext({}) as more,
             ):
                 out = self.pipe(**call, **more)
         except (PezError, MemoryError, torch.cuda.OutOfMemoryError):
@@ -265,6 +267,11 @@ class Painter:
             side = getattr(self.pipe, "default_sample_size", 128)
         return side * latent_scale(self.pipe)
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._fixed.get("width", self._side), self._fixed.get("height", self._side)
+
     @cached_property
     def _given(self) -> dict[str, Image.Image]:
         """Pictures by the names this pipeline has for them."""
@@ -301,7 +308,7 @@ class Painter:
         device = self.pipe._execution_device
         cuda = device.type == "cuda"
         free = torch.cuda.mem_get_info(device)[0] if cuda else available_memory()
-        area = self._fixed.get("width", self._side) * self._fixed.get("height", self._side)
+        area = math.prod(self._size)
         bytes_a_pixel = 12_000 if self.pipe.dtype == torch.float32 else 6_000
         most = MOST_ROWS if cuda else 8
         return int(max(1, min(most, free // 2 // (area * bytes_a_pixel))))

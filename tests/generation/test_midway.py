@@ -130,7 +130,7 @@ def test_other_kinds_change_too(save: Callable[[Path], str], tmp_path: Path) -> 
 def test_a_pipeline_that_would_ignore_a_change_refuses_it(tmp_path: Path) -> None:
     generator = save_flux(tmp_path / "tiny", xlm_tokenizer(tmp_path / "t5"), tmp_path / "t5")
     tiny = open_painter(options(generator=generator, steps=3))
-    midway = Midway(show=lambda _: pytest.fail("its latents are packed"))
+    midway = Midway()
     midway.change(guidance=2.0)
     found = drawn(tiny, midway)
     assert (
@@ -138,6 +138,20 @@ def test_a_pipeline_that_would_ignore_a_change_refuses_it(tmp_path: Path) -> Non
         and not midway.changes
     )
     assert (found == drawn(tiny)).all()
+
+
+def test_packed_latents_are_previewed(tmp_path: Path) -> None:
+    generator = save_flux(tmp_path / "tiny", xlm_tokenizer(tmp_path / "t5"), tmp_path / "t5")
+    tiny = open_painter(options(generator=generator, steps=6, width=32, height=16))
+    seen: list[Image.Image] = []
+    midway = Midway(show=lambda pictures: seen.extend(pictures))
+    midway.halted = lambda: True  # after each step
+    found = drawn(tiny, midway)
+    assert (
+        len(seen) == 5 and {one.size for one in seen} == {(32, 16)} and found.shape[:2] == (16, 32)
+    )
+    gaps = [np.abs(np.asarray(one, dtype=np.int64) - found).mean() for one in seen]
+    assert gaps[-1] < gaps[0] and gaps[-1] < 3
 
 
 def test_what_cannot_be_read_leaves_the_drawing_as_it_was(painter: Painter) -> None:
