@@ -8,10 +8,12 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from pez.cli.generate_arguments import add_attention, add_generate
+from pez.cli.look_arguments import add_explain, add_neighbours, add_score, add_tokens
+from pez.cli.serve_arguments import add_serve
 from pez.errors import PezError
 from pez.generation.options import GenerateOptions
 from pez.objectives import about
-from pez.options import MARGIN, DistillOptions, InvertOptions, MixOptions, SearchOptions
+from pez.options import DistillOptions, InvertOptions, MixOptions, SearchOptions
 from pez.session.classify_options import ClassifyOptions
 from pez.version import __version__
 from pez.workers.choose import add_workers
@@ -121,56 +123,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_options(classify, ClassifyOptions)
     _add_output(classify)
-    score = verb("score", "the cosine of each prompt with a picture", "score")
-    score.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
-    score.add_argument(
-        "prompts",
-        nargs="+",
-        metavar="PROMPT|FILE|-",
-        help="a text, or a file or stdin: one a line, or JSON lines or CSV with a prompt",
+    add_score(verb("score", "the cosine of each prompt with a picture", "score"))
+    add_explain(verb("explain", "what each word of a prompt adds to its score", "explain"))
+    add_tokens(
+        verb(
+            "tokens",
+            "how the tokenizer splits a text into tokens and chunks, and what exceeds the limit",
+            "tokens",
+        )
     )
-    _add_model(score)
-    explain = verb("explain", "what each word of a prompt adds to its score", "explain")
-    explain.add_argument("image", metavar="IMAGE", help="a picture; - is stdin")
-    explain.add_argument("prompt", metavar="PROMPT|FILE|-", help="a prompt, or a file that has one")
-    explain.add_argument("--text", action="store_true", help="IMAGE is not a picture but a text")
-    explain.add_argument(
-        "--margin",
-        type=float,
-        default=MARGIN,
-        metavar="X",
-        help="a word is redundant if the score falls by at most this without it (%(default)s)",
-    )
-    explain.add_argument(
-        "--output", default="", metavar="FILE", help="also draw the words' bars (PNG)"
-    )
-    explain.add_argument(
-        "--csv", default="", metavar="FILE", help="also write a row for each word and model"
-    )
-    _add_model(explain, "as for invert; give it several times to ask each model by itself")
-    tokens = verb(
-        "tokens",
-        "how the tokenizer splits a text into tokens and chunks, and what exceeds the limit",
-        "tokens",
-    )
-    tokens.add_argument(
-        "text", metavar="TEXT|FILE|-", help="a text, or the texts of a file or of stdin"
-    )
-    tokens.add_argument("--model", default="", metavar="NAME", help="whose tokenizer")
-    tokens.add_argument("--json", action="store_true", help="one JSON object")
-    near = verb("neighbours", "the tokens nearest to words in the embedding space", "neighbours")
-    near.add_argument("word", nargs="+", metavar="WORD")
-    near.add_argument("--top", type=int, default=20, metavar="N", help="how many (20)")
-    near.add_argument(
-        "--vocabulary",
-        default="auto",
-        metavar="KIND|FILE",
-        help="tokens to search among: auto, words, whole, ascii, all or a file of words",
-    )
-    near.add_argument(
-        "--map", default="", metavar="FILE", help="also draw them as a map (PNG), by PCA and t-SNE"
-    )
-    _add_model(near, "as for invert; give it several times to see each model's own neighbours")
+    near = "the tokens nearest to words in the embedding space"
+    add_neighbours(verb("neighbours", near, "neighbours"))
     models = verb("models", "models that can be searched", "models")
     models.add_argument("--json", action="store_true", help="one JSON object a line")
     methods = verb("methods", "ways to search", "methods")
@@ -188,50 +151,13 @@ def make_parser() -> argparse.ArgumentParser:
     add_evaluate(verb("evaluate", "carry out a plan: methods, pictures, scores", "evaluate"))
     add_similarity(verb("similarity", "how similar two pictures are under a judge", "similarity"))
     add_report(verb("report", "a page of what pez evaluate measured, and its tables", "report"))
-    _add_serve(verb("serve", "a page in the browser that does all this", "serve"))
+    add_serve(verb("serve", "a page in the browser that does all this", "serve"))
     comfy = verb("comfy", "put the nodes of pez into a ComfyUI", "comfy")
     comfy.add_argument("folder", metavar="FOLDER", help="of ComfyUI, or its custom_nodes")
     demo = verb("demo", "invert shipped photographs with a shipped model, offline", "demo")
     demo.add_argument("--output", default="pez-demo", metavar="FOLDER", help="where the page goes")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="which drawn picture (0)")
     return parser
-
-
-def _add_serve(serve: argparse.ArgumentParser) -> None:
-    serve.add_argument(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on (127.0.0.1: this machine alone); others need --password",
-    )
-    serve.add_argument(
-        "--port", type=int, default=0, metavar="N", help="port (the first free one from 7860 on)"
-    )
-    serve.add_argument("--password", default="", metavar="TEXT", help="what visitors must know")
-    serve.add_argument(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help="a model to offer beside the shipped ones, the first as default; may be repeated",
-    )
-    serve.add_argument(
-        "--generator",
-        action="append",
-        metavar="NAME",
-        help="a generator to offer beside the shipped one; may be repeated",
-    )
-    serve.add_argument(
-        "--control-model",
-        default="",
-        metavar="NAME",
-        help="a ControlNet by id or folder, to follow edges, depth and sketches; else one made "
-        "for the generator",
-    )
-    serve.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
-    serve.add_argument(
-        "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
-    )
-    serve.add_argument("--open", action="store_true", help="open it in the browser")
 
 
 def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
@@ -319,13 +245,3 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--overwrite", action="store_true", help="--txt replaces what another run or you wrote"
     )
-
-
-def _add_model(parser: argparse.ArgumentParser, model: str = "as for invert") -> None:
-    parser.add_argument("--model", action="append", metavar="NAME", help=model)
-    parser.add_argument("--for", dest="generator", default="", metavar="NAME", help="as for invert")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps")
-    parser.add_argument(
-        "--dtype", default="float32", metavar="NAME", help="float32, bfloat16, float16"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
