@@ -23,7 +23,8 @@ from pez.search.problem import Problem
 class Wanted:
     """What sentences say: ``count`` of the words at the places ``said`` (p,) among the allowed
     ones, each once, with those at the places ``little`` (g,) between them. ``features`` (p, e)
-    are what each word adds; a cosine counts ``weight`` nats.
+    are what each word adds; a cosine counts ``weight`` nats. A wanted word follows each of the
+    ``articles`` (g,), unless all of them are such.
     """
 
     said: Tensor
@@ -31,17 +32,19 @@ class Wanted:
     features: Tensor
     count: int
     weight: float
+    articles: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Beam:
-    """Sentences begun, ids (h, n), with log p (h,) of their words and which of the wanted ones
-    each has ``said`` (h, p).
+    """Sentences begun, ids (h, n), with log p (h,) of their words, which of the wanted ones each
+    has ``said`` (h, p), and whether it is ``open`` (h,): its last word is an article.
     """
 
     ids: Tensor
     told: Tensor
     said: Tensor
+    open: Tensor
 
 
 def joined(problem: Problem, wanted: Wanted, item: int, beams: int) -> tuple[Tensor, Tensor]:
@@ -59,7 +62,8 @@ def joined(problem: Problem, wanted: Wanted, item: int, beams: int) -> tuple[Ten
     allowed, device = problem.vocabulary.ids, wanted.said.device
     local = torch.cat([wanted.little, wanted.said])  # (g + p,)
     none = torch.zeros(1, len(wanted.said), dtype=torch.bool, device=device)
-    beam = _Beam(allowed.new_zeros(1, 0), torch.zeros(1, device=device), none)
+    beam = _Beam(allowed.new_zeros(1, 0), torch.zeros(1, device=device), none, none.any(1))
+    opens = torch.cat([_articles(wanted), none[0]])  # (g + p,)
     read = parent = None
     slots = problem.template.slots
     for n in range(slots):
@@ -75,7 +79,7 @@ def joined(problem: Problem, wanted: Wanted, item: int, beams: int) -> tuple[Ten
         ids = torch.cat([beam.ids[parent], allowed[local[word]][:, None]], 1)
         number = torch.arange(len(local), device=device) - len(wanted.little)  # below 0: little
         new = number[word][:, None] == torch.arange(len(wanted.said), device=device)
-        beam = _Beam(ids, told, beam.said[parent] | new)
+        beam = _Beam(ids, told, beam.said[parent] | new, opens[word])
     left = 4 * beams - len(beam.ids)
     ids = torch.cat([beam.ids, beam.ids[:1].expand(left, -1)])
     return ids, torch.cat([beam.told, beam.told.new_full((left,), -math.inf)])
@@ -115,10 +119,24 @@ def _counts(beam: _Beam, wanted: Wanted, n: int, slots: int) -> Tensor:
     little = now.expand(-1, len(wanted.little))
     if n in (0, slots - 1):
         little = torch.full_like(little, -1)
+    little = little.masked_fill(beam.open[:, None], -1)
+    alone = torch.tensor(  # no wanted word could follow here
+        [not _fits(count + 1, wanted.count, slots - n - 2) for count in range(wanted.count + 1)],
+        device=now.device,
+    )[now]
+    little = little.masked_fill(alone & _articles(wanted), -1)
     after = torch.cat([little, torch.where(beam.said, -1, now + 1)], 1)
     fits = [_fits(count, wanted.count, slots - n - 1) for count in range(wanted.count + 2)]
     good = torch.tensor(fits, device=after.device)[after.clamp(min=0)]
     return torch.where(good, after, -1)
+
+
+def _articles(wanted: Wanted) -> Tensor:
+    """Which of the words such as "of" (g,) a wanted one has to follow."""
+    marked = wanted.articles
+    if marked is None or bool(marked.all()):
+        return torch.zeros_like(wanted.little, dtype=torch.bool)
+    return marked
 
 
 def _match(problem: Problem, beam: _Beam, wanted: Wanted, item: int) -> Tensor:

@@ -24,7 +24,8 @@ FINISHED = 4  # times ``beams``: sentences that the text tower reads at each ste
 @dataclass(frozen=True)
 class Sentence(Method):
     """Each step writes one sentence. It says ``words`` of the ``pool`` words that match best, each
-    once, and between them words such as "of", which ``--style sentence`` allows. A grid beam
+    once, and between them words such as "of", which ``--style sentence`` allows; behind "a" and
+    "the" stands one of those that match. A grid beam
     search (:func:`pez.methods.joined.joined`) finds which ones, in which order and with what
     between them; of its last sentences the text tower reads all, and the best one is returned by
 
@@ -118,9 +119,12 @@ class Sentence(Method):
         pool = listed.gather(1, order)[:, : listed.shape[1] // 2]
         features = Added.alone(problem.word_features, None, 0)[-1].words
         weight = self.alpha * SCALE
+        articles = None
+        if problem.articles is not None:
+            articles = torch.isin(problem.vocabulary.ids[little], problem.articles)
         found = []
         for own, job in zip(pool, rows.jobs, strict=True):
-            wanted = Wanted(own, little, features[own], count, weight)
+            wanted = Wanted(own, little, features[own], count, weight, articles)
             found.append(joined(problem, wanted, job.item, self.beams))
         ids, told = (torch.stack(part) for part in zip(*found, strict=True))
         loss, score = evaluate_all(problem, ids, rows.item)

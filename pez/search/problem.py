@@ -104,7 +104,8 @@ class Problem:
 
     ``init`` is one of :data:`pez.search.init.STARTS` or ids (k,) to start from. ``language`` and
     ``draft`` are set for methods that request them. ``little`` is set where prompts are to be
-    sentences: the words (n,), such as "of", that may be said again but not begin or end one.
+    sentences: the words (n,), such as "of", that may be said again but not begin or end one;
+    ``articles`` are those of them that no other of them follows.
     ``halt`` says whether the user has waited long enough: then words and phrases are no longer
     rated.
     """
@@ -116,6 +117,7 @@ class Problem:
     word_batch: int = 512
     language: Language | None = None
     little: Tensor | None = None
+    articles: Tensor | None = None
     kept: Kept | None = None  # returns cached features, or rates
     draft: Problem | None = None  # the same problem for a cheaper model
     halt: Callable[[], bool] | None = None

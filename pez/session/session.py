@@ -33,7 +33,7 @@ from pez.session.language import Spoken, is_needed, language_name, narrow_remark
 from pez.session.memory import rows_that_fit
 from pez.session.prompt_form import Form, chosen_words, starting_point, usual_start
 from pez.session.scoring import Done, Scorer
-from pez.session.styles import CAPTION_WORDS, content_ids, function_ids
+from pez.session.styles import ARTICLES, CAPTION_WORDS, content_ids, function_ids
 from pez.session.word_cache import RatedWords
 from pez.session.words import allowed_ids
 
@@ -203,7 +203,8 @@ class Session:
             self.remark(spoken.remark(problem))
         if form.words == "sentence":
             little = function_ids(reader.tokens, problem.vocabulary.ids)
-            problem = replace(problem, little=little)
+            articles = function_ids(reader.tokens, little, ARTICLES)
+            problem = replace(problem, little=little, articles=articles)
         if not objective.linear:
             return problem
         words = self._rated.of(f"{reader.name} {sorted(reader.weights.items())} {options.dtype}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Set
 
 import torch
 from torch import Tensor
@@ -41,12 +42,16 @@ onto out over the their through to together under up while with
 """
 CAPTION_WORDS = frozenset(_CAPTION_WORDS.split())
 
+ARTICLES = frozenset(
+    ["a", "an", "every", "its", "my", "our", "the", "their", "your"]
+)  # and their like
+
 SHORT = 7  # tokens below which commas would displace more useful words
 
 
-def function_ids(tokens: Tokens, ids: Tensor) -> Tensor:
+def function_ids(tokens: Tokens, ids: Tensor, among: Set[str] = FUNCTION_WORDS) -> Tensor:
     """Those of ``ids`` (n,) that are words such as "of", which a sentence may say again."""
-    said = [i for i in ids.tolist() if tokens.decode([i]).lower() in FUNCTION_WORDS]
+    said = [i for i in ids.tolist() if tokens.decode([i]).lower() in among]
     return torch.tensor(said, dtype=torch.long, device=ids.device)
 
 

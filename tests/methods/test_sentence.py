@@ -22,6 +22,7 @@ from pez.models import Reader
 from pez.models.prior import Prior
 from pez.search.engine import Budget, Found, search
 from pez.search.problem import Problem
+from pez.search.template import parse_template
 from pez.session.styles import FUNCTION_WORDS
 
 CPU = torch.device("cpu")
@@ -94,6 +95,23 @@ def test_words_that_match_are_preferred_by_the_weight(spoken: Problem) -> None:
         ids, _ = joined(spoken, wanted, 0, 8)
         scores.append(float(evaluate_all(spoken, ids[None], torch.tensor([0]))[1].max()))
     assert scores[1] > scores[0] + 0.02
+
+
+def test_a_word_that_matches_follows_an_article(spoken: Problem, mini: Reader) -> None:
+    little = torch.isin(spoken.vocabulary.ids, spoken.little).nonzero()[:, 0]  # type: ignore[arg-type]
+    article = int(little[0])
+    said = torch.tensor([n for n in range(8) if n not in little.tolist()])
+    long = replace(spoken, template=parse_template("{}", mini.tokens, 7))
+    features = spoken.word_features[said]
+    marks = (None, little == article, torch.ones(2, dtype=torch.bool))
+    stumbles = []
+    for marked in marks:
+        ids, told = joined(long, Wanted(said, little, features, 3, 0.0, marked), 0, 16)
+        ids = torch.searchsorted(long.vocabulary.ids, ids[told.isfinite()])
+        assert len(ids) and (torch.isin(ids, said).sum(1) == 3).all()
+        behind = torch.isin(ids[:, 1:], little) & (ids[:, :-1] == article)
+        stumbles.append(bool(behind.any()))
+    assert stumbles == [True, False, True]  # where all words are articles, they may
 
 
 def found_by(problem: Problem, method: Sentence, steps: int, count: int = 2) -> list[Found]:
