@@ -298,7 +298,7 @@ def test_odd_captions_leave_the_picture(tmp_path: Path) -> None:
     with pytest.warns(PezWarning) as told:
         items = list(open_dataset("folder", path=str(tmp_path)))
     assert [item.id for item in items] == ["a.png", "b.png", "c.png"]
-    (said,) = (str(warning.message) for warning in told)
+    (said,) = (str(one.message) for one in told if issubclass(one.category, PezWarning))
     assert "3 damaged" in said
     os.mkfifo(tmp_path / "metadata.csv")
     assert "pipe" in refusal(lambda: list(open_dataset("folder", path=str(tmp_path))))

@@ -184,8 +184,16 @@ def test_a_pursuit_without_escape_never_goes_back(problem: Problem) -> None:
         assert scores[-1] > scores[0]
 
 
-def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(problem: Problem) -> None:
+def test_a_pursuit_leaves_a_local_optimum_and_keeps_the_best(
+    mini: Reader, looks: Tensor, make_problem: ProblemMaker, tmp_path: Path
+) -> None:
     """With all swaps tried at every step, a search that only improves stays at its best."""
+    path = tmp_path / "words.txt"
+    path.write_text(
+        "red blue green yellow cat dog tree boat star apple fish bird house car sun lemon moon key "
+        "cup hat painting sketch photo forest"
+    )
+    problem = make_problem(mini, [look[None] for look in looks[:2]], vocabulary=str(path))
     rows = Rows(jobs_for(2), CPU)
     plain, leaving = Pursuit(ALL, ALL, escape=0), Pursuit(ALL, ALL, escape=1)
     state = plain.start(problem, rows)
