@@ -6,20 +6,23 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from os.path import isdir
 from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
 from pez.cli.again import take_from
+from pez.cli.each_picture import by_picture, opener, with_picture
 from pez.cli.inputs import read_options, read_texts
 from pez.cli.resume import note
 from pez.cli.show import Bar
 from pez.cli.streams import Unprinted, answer
 from pez.errors import PezError
-from pez.files import output_path
+from pez.files import output_path, user_path
 from pez.files.lock import Lock
 from pez.formats.embeddings import ENDS, joined, read_embeddings
 from pez.formats.prompts import file_or_text
@@ -36,6 +39,7 @@ from pez.generation.files import (
 )
 from pez.generation.names import check_pattern, made_name
 from pez.generation.options import GenerateOptions
+from pez.generation.painter import Painter
 from pez.generation.pipelines import Setup, make_setup, open_painter
 from pez.generation.spread import Wanted, draw_spread, words_told
 from pez.generation.wildcards import drawn_by_lot
@@ -52,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
         prompts = [(text, text)]
     options = read_options(GenerateOptions, args)
     workers = read_workers(args.workers)
+    if options.image and isdir(user_path(options.image)):
+        return _each(args, options, workers, pattern)
     prompts += [prompt for source in args.prompts for prompt in read_prompts(source)]
     if not prompts:
         raise PezError("there is nothing to draw; give a prompt, a file of prompts, or --from.")
@@ -60,6 +66,35 @@ def run(args: argparse.Namespace) -> int:
     make_folder(folder)
     with ExitStack() as locks:
         return _run(args, options, workers, _work(prompts, options), setup, folder, pattern, locks)
+
+
+def _each(
+    args: argparse.Namespace, options: GenerateOptions, workers: Workers, pattern: str
+) -> int:
+    """:func:`run` where each prompt of a file has a picture of its own in a folder."""
+    if args.source is not None:
+        raise PezError("--from draws one picture again; with it --image is a picture.")
+    found = by_picture(args.prompts, options.image)
+    if not found:
+        raise PezError(
+            f"--image {options.image} is a folder; give a file of prompts, or a picture."
+        )
+    if workers.several:
+        note("--workers has no effect where --image is a folder.")
+    folder = output_path(args.output)
+    make_folder(folder)
+    work = []
+    for picture, texts in found.items():  # all are looked at before the first is drawn
+        own = with_picture(options, picture)
+        work.append((own, make_setup(own), _work([(text, text) for text in texts], own)))
+    opened, worst = opener(), 0
+    for own, setup, pictures in work:
+        with ExitStack() as locks:
+            code = _run(args, own, Workers(), pictures, setup, folder, pattern, locks, opened)
+        if code == 130:
+            return code
+        worst = max(worst, code)
+    return worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +149,7 @@ def _run(
     folder: Path,
     pattern: str,
     locks: ExitStack,
+    opened: Callable[[GenerateOptions], Painter] | None = None,
 ) -> int:
     """:func:`run` in its folder, which is locked if there is something to draw."""
     paths = _paths(work, folder, setup, pattern, ENDINGS[args.format])
@@ -192,7 +228,7 @@ def _run(
                 progress = bar.draw if bar.shown else None
                 draw_spread(workers, options, wanted, save, fail, note, progress, args.quiet)
             else:
-                painter = open_painter(options)
+                painter = (opened or open_painter)(options)
                 if painter.words and not args.quiet:
                     note(words_told(painter))
                 painter.paint(

@@ -143,12 +143,12 @@ def _whole(text: str) -> Any:
 def _of_entry(entry: Any, where: str) -> str:
     if not isinstance(entry, dict | str):
         raise PezError(f'{where}: it is neither a text nor an object with a "prompt"; correct it.')
-    return _prompt(entry if isinstance(entry, dict) else {"prompt": entry}, where)
+    return prompt_of(entry if isinstance(entry, dict) else {"prompt": entry}, where)
 
 
 def _of_row(line: str, where: str) -> str:
     row = json_object(line, where, 'give an object with a "prompt" a line')
-    return _prompt(row, where)
+    return prompt_of(row, where)
 
 
 def _of_table(source: str | Path) -> Iterator[tuple[int, str]]:
@@ -159,10 +159,11 @@ def _of_table(source: str | Path) -> Iterator[tuple[int, str]]:
         there = ", ".join(names)
         raise PezError(f"{source} has the columns {there}; it needs prompt (or text).")
     for line, row in rows:
-        yield line, _prompt({kept[k]: v for k, v in row.items()}, f"{source}, line {line}")
+        yield line, prompt_of({kept[k]: v for k, v in row.items()}, f"{source}, line {line}")
 
 
-def _prompt(row: dict[str, Any], where: str) -> str:
+def prompt_of(row: dict[str, Any], where: str) -> str:
+    """The prompt of a row with names in lower case; PezError, which begins with ``where``."""
     name = next((name for name in COLUMNS if name in row), None)
     if name is None:
         raise PezError(f'{where}: there is no "prompt" (or "text"); add it.')

@@ -104,7 +104,12 @@ class GenerateOptions:
         "a hypernetwork of A1111's web UI (.pt) by file, with a strength: style.pt=0.8",
         metavar="X[=W]",
     )
-    image: str = _option("", "a picture to start from", metavar="IMAGE")
+    image: str = _option(
+        "",
+        "a picture to start from; or a folder, from which each row of a file of prompts starts "
+        "with its own picture",
+        metavar="IMAGE|FOLDER",
+    )
     mask: str = _option("", "with --image: white areas are redrawn", metavar="IMAGE")
     strength: float = _option(
         0.0, "how far to depart from --image, up to 1; 0 is the generator's own", metavar="X"
