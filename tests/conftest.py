@@ -42,6 +42,8 @@ def quiet_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | No
     """
     shared = "PYTEST_XDIST_WORKER" in os.environ  # a process beside others
     torch.set_num_threads(1 if shared else min(2, torch.get_num_threads()))
+    # Ray makes its workers yield to every other process: beside other tests they would wait
+    os.environ.setdefault("RAY_worker_niceness", "0")
     before = os.environ.get("PEZ_CACHE")
     os.environ["PEZ_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield before
